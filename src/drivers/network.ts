@@ -1,0 +1,60 @@
+// A network has sockets and the clock: link commands go in, one call per fact comes out. It knows no HTTP and makes no
+// promise. Anything that carries bytes both ways can be one; `test/networks/conformance.ts` says what it must hold to.
+import type { Bytes, Millis } from '../http/index.ts'
+import type { ConnectTarget, LinkInfo, LinkSide, TlsTarget } from '../pool/index.ts'
+
+/** What a network is able to do. What is missing is an explicit error, never a silent downgrade. */
+export interface NetworkCapabilities {
+  readonly alpn: boolean
+  readonly sni: boolean
+  readonly startTls: boolean
+  readonly halfClose: boolean
+  readonly unix: boolean
+  /** Whether a TLS end with close_notify is told from one without. Node cannot. */
+  readonly closeNotify: boolean
+}
+
+export interface Network {
+  readonly can: NetworkCapabilities
+  /** Milliseconds on a monotonic clock of any origin. */
+  now(): Millis
+  /**
+   * Calls `fire` once at `at` (late, never early by more than a millisecond); returns the way to call it off.
+   * @param keepAlive whether the process must stay for it
+   */
+  timer(at: Millis, fire: () => void, keepAlive: boolean): () => void
+  resolve(host: string, done: (error: unknown, addresses: readonly string[]) => void): void
+  connect(target: ConnectTarget, sink: Sink): Link
+}
+
+/** One connection, as far as a network cares. Every call is answered by facts at its Sink, never from inside the call. */
+export interface Link {
+  /** Takes the chunks, in order; they are not changed until drained. */
+  write(chunks: readonly Bytes[]): void
+  /** Half-close after what was written. */
+  end(): void
+  pause(): void
+  resume(): void
+  /** TLS over what is connected; answered by secured or failed with side 'tls'. */
+  startTls(tls: TlsTarget): void
+  ref(): void
+  unref(): void
+  /** Finish writing, then close. Answered by closed. */
+  close(): void
+  /** Now. Answered by closed. */
+  destroy(): void
+}
+
+/** One call per fact, in order, nothing after closed(), never from inside a call of Network, Link or another Sink. */
+export interface Sink {
+  connected(info: LinkInfo): void
+  secured(info: LinkInfo): void
+  /** Lent until it returns; true: the receiver keeps the buffer and the network takes a fresh one. */
+  received(data: Bytes): boolean
+  /** Bytes accepted since the last call; for a pending write at least once a second while there is progress. */
+  drained(bytes: number): void
+  eof(clean?: boolean): void
+  /** After side 'write', received and eof may follow until closed; after any other, only closed. */
+  failed(error: unknown, side: LinkSide): void
+  closed(): void
+}

@@ -1,0 +1,105 @@
+// Messages (RFC 9110 §6) as the caller describes them: version-blind, before anything is framed.
+//
+// A head says what is sent and how much content there will be; which framing fields or pseudo-header fields that
+// becomes is the machine's business.
+import { misuse } from './errors.ts'
+import type { Fields, FieldsInit } from './fields.ts'
+import { asciiLower, listMembers, parseDecimal } from './grammar.ts'
+
+export type Bytes = Uint8Array
+export type OwnedBytes = Uint8Array<ArrayBuffer>
+/** Milliseconds on any monotonic origin. */
+export type Millis = number
+export type Role = 'client' | 'server'
+/** Stream identifier in HTTP/2; 1, 2, 3 … in HTTP/1.1. */
+export type ExchangeId = number
+
+/** How the end of the content is known. RFC 9112 §6.3; HTTP/2 answers 'frames'. */
+export type Framing = 'none' | 'length' | 'chunked' | 'close-delimited' | 'frames'
+/** What a sender says of its content before it comes. */
+export type ContentPlan = 'none' | { readonly length: number } | 'unknown'
+
+export interface RequestHead {
+  readonly method: string
+  readonly scheme?: string | undefined
+  readonly authority?: string | undefined
+  /** origin-form, absolute-form, authority-form or asterisk-form. RFC 9112 §3.2. */
+  readonly target: string
+  /** Extended CONNECT, RFC 8441 §4. HTTP/2 only. */
+  readonly protocol?: string | undefined
+  readonly headers: FieldsInit
+  /** Left out: the caller's own framing fields decide. Given: they must agree. */
+  readonly content?: ContentPlan | undefined
+  /** RFC 9218 §4. */
+  readonly priority?: Priority | undefined
+}
+export interface Priority {
+  /** 0 (most) to 7 (least urgent), default 3. */
+  readonly urgency?: number | undefined
+  /** Default false. */
+  readonly incremental?: boolean | undefined
+}
+export interface ResponseHead {
+  readonly status: number
+  /** HTTP/1.1 only. Left out: the phrase of RFC 9110 §15, or nothing. */
+  readonly reasonPhrase?: string | undefined
+  readonly headers: FieldsInit
+  readonly content?: ContentPlan | undefined
+}
+
+/** Methods that may be sent again by themselves. RFC 9110 §9.2.2; QUERY is safe by its draft. */
+export const IDEMPOTENT_METHODS: ReadonlySet<string> = new Set([
+  'GET',
+  'HEAD',
+  'OPTIONS',
+  'TRACE',
+  'PUT',
+  'DELETE',
+  'QUERY',
+])
+
+/**
+ * What the caller's own framing fields say of the content: Content-Length (repeated equal values are one) or
+ * Transfer-Encoding with exactly one final `chunked`. undefined: they say nothing. What contradicts itself, or the
+ * plan, is a LocalProtocolError. RFC 9112 §6.1 to §6.3, RFC 9110 §8.6.
+ */
+export function planOf(headers: Fields, content: ContentPlan | undefined): ContentPlan | undefined {
+  let length = -1
+  let chunked = false
+  const flat = headers.flat
+  for (let i = 0; i < flat.length; i += 2) {
+    const name = flat[i] as string
+    if (name === 'content-length') {
+      const value = parseDecimal(flat[i + 1] as string)
+      if (value < 0) throw misuse('content-length', 'RFC 9110 §8.6', 'Content-Length is not 1*DIGIT up to 2^53−1')
+      if (length >= 0 && length !== value) {
+        throw misuse('content-length', 'RFC 9112 §6.3', 'two Content-Length fields differ')
+      }
+      length = value
+    } else if (name === 'transfer-encoding') {
+      if (chunked) throw misuse('transfer-encoding', 'RFC 9112 §6.1', 'Transfer-Encoding is given twice')
+      const codings = listMembers(flat[i + 1] as string).map(asciiLower)
+      if (codings.length !== 1 || codings[0] !== 'chunked') {
+        throw misuse('transfer-encoding', 'RFC 9112 §6.1', "the only Transfer-Encoding that is sent is 'chunked'")
+      }
+      chunked = true
+    }
+  }
+  if (chunked && length >= 0) {
+    throw misuse('framing', 'RFC 9112 §6.2', 'Content-Length and Transfer-Encoding exclude each other')
+  }
+  const said: ContentPlan | undefined = chunked ? 'unknown' : length >= 0 ? { length } : undefined
+  if (content === undefined) return said
+  if (typeof content === 'object' && !(Number.isSafeInteger(content.length) && content.length >= 0)) {
+    throw misuse('content-length', 'RFC 9110 §8.6', 'the length of the content is not an integer from 0 to 2^53−1')
+  }
+  if (said !== undefined && !agree(said, content)) {
+    throw misuse('framing', 'RFC 9112 §6.3', 'the framing fields contradict what the caller says of the content')
+  }
+  return content
+}
+
+function agree(said: ContentPlan, content: ContentPlan): boolean {
+  if (typeof said === 'string') return said === content
+  return said.length === (typeof content === 'object' ? content.length : content === 'none' ? 0 : said.length)
+}

@@ -1,0 +1,136 @@
+// Origins and URLs (RFC 9110 §4.2, §4.3.1; RFC 3986 §3), split without loss and not normalised: `/a/../b;x?` reaches
+// the wire as it was given, the fragment aside.
+//
+// It refuses what would be ambiguous on the wire (controls, spaces, non-ASCII, userinfo, a backslash in the
+// authority) rather than repair it. It does not resolve, escape or know about proxies.
+import { misuse, UnsupportedProtocol } from './errors.ts'
+import { asciiLower, excerpt, isVisible } from './grammar.ts'
+
+/** Scheme and host in lower case; an IPv6 host without brackets. */
+export interface Origin {
+  readonly scheme: string
+  readonly host: string
+  readonly port: number
+}
+export interface SplitUrl {
+  readonly origin: Origin
+  /** Path and query as they were given; '/' where the path is empty. */
+  readonly target: string
+}
+
+const DEFAULT_PORTS: ReadonlyMap<string, number> = new Map([
+  ['http', 80],
+  ['ws', 80],
+  ['https', 443],
+  ['wss', 443],
+])
+
+/** Splits an absolute URL of scheme http, https, ws or wss. Throws UnsupportedProtocol or LocalProtocolError. */
+export function splitUrl(url: string): SplitUrl {
+  if (!isVisible(url)) throw badUrl(url, 'has a control, a space or a char outside ASCII, or is empty')
+  const { scheme, authority, rest } = splitAuthority(url)
+  const defaultPort = DEFAULT_PORTS.get(scheme)
+  if (defaultPort === undefined) {
+    throw new UnsupportedProtocol(`the URL ${excerpt(url)} has the scheme '${scheme}', not http, https, ws or wss`, {
+      code: 'unsupported-scheme',
+      rule: 'RFC 9110 §4.2',
+    })
+  }
+  if (authority.includes('@')) {
+    // Not shown: it is likely to hold a password.
+    throw misuse('url', 'RFC 9110 §4.2.4', `a URL of scheme '${scheme}' must not hold userinfo ('user:password@')`)
+  }
+  const { host, port } = splitHostPort(authority, url)
+  const hash = rest.indexOf('#')
+  const pathAndQuery = hash < 0 ? rest : rest.slice(0, hash)
+  const target = pathAndQuery.startsWith('/') ? pathAndQuery : '/' + pathAndQuery
+  return { origin: { scheme, host, port: port ?? defaultPort }, target }
+}
+
+/** The parts of any absolute URL with an authority; the scheme in lower case. A proxy's URL starts here too. */
+export function splitAuthority(url: string): { scheme: string; authority: string; rest: string } {
+  const match = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/([^/?#]*)/.exec(url)
+  if (match === null) {
+    throw new UnsupportedProtocol(`the URL ${excerpt(url)} is not absolute: it lacks 'http://' or 'https://'`, {
+      code: 'missing-scheme',
+      rule: 'RFC 9110 §4.2',
+    })
+  }
+  const [whole, scheme = '', authority = ''] = match
+  return { scheme: asciiLower(scheme), authority, rest: url.slice(whole.length) }
+}
+
+/** `host [":" port]` with the host in lower case and without brackets. RFC 3986 §3.2.2, §3.2.3. */
+export function splitHostPort(authority: string, url: string = authority): { host: string; port: number | undefined } {
+  const match = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::([0-9]*))?$/.exec(authority)
+  if (match === null) throw badUrl(url, 'has a malformed host or port')
+  const [, literal, name, digits] = match
+  const host = asciiLower(literal ?? name ?? '')
+  if (host === '') throw badUrl(url, 'has no host')
+  if (literal === undefined ? !isRegName(host) : !isIPv6(host)) throw badUrl(url, 'has a malformed host')
+  if (digits === undefined || digits === '') return { host, port: undefined }
+  const port = digits.length > 5 ? 65_536 : Number.parseInt(digits, 10)
+  if (port < 1 || port > 65_535) throw badUrl(url, 'has a port outside 1 to 65535')
+  return { host, port }
+}
+
+/** `reg-name` or IPv4address of RFC 3986 §3.2.2; at least one char. */
+export function isRegName(host: string): boolean {
+  return /^(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})+$/.test(host)
+}
+
+/** IPv6address of RFC 3986 §3.2.2, with or without a zone (`fe80::1%25eth0`, RFC 6874 §2; or a bare `%`). */
+export function isIPv6(host: string): boolean {
+  const match = /^([0-9A-Fa-f:.]+)(?:%[A-Za-z0-9\-._~%]+)?$/.exec(host)
+  if (match === null) return false
+  const address = match[1] as string
+  const halves = address.split('::')
+  if (halves.length > 2) return false
+  let groups = 0
+  for (const [h, half] of halves.entries()) {
+    if (half === '') continue
+    const pieces = half.split(':')
+    for (const [i, piece] of pieces.entries()) {
+      const last = h === halves.length - 1 && i === pieces.length - 1
+      if (last && piece.includes('.')) {
+        if (!isIPv4(piece)) return false
+        groups += 2
+      } else if (/^[0-9A-Fa-f]{1,4}$/.test(piece)) groups += 1
+      else return false
+    }
+  }
+  return halves.length === 2 ? groups <= 7 : groups === 8 && halves[0] !== ''
+}
+
+/** Dotted decimal without leading zeros. RFC 3986 §3.2.2. */
+export function isIPv4(host: string): boolean {
+  return /^(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!$)|$)){4}$/.test(host)
+}
+
+/** The host as it stands in a URL, a Host field or :authority: IPv6 in brackets and without its zone (RFC 6874 §4). */
+export function formatHost(host: string): string {
+  if (!host.includes(':')) return host
+  const zone = host.indexOf('%')
+  return `[${zone < 0 ? host : host.slice(0, zone)}]`
+}
+
+/** Host and, where it is not the scheme's own, port: what Host and :authority say. RFC 9110 §7.2. */
+export function formatAuthority(origin: Origin): string {
+  const host = formatHost(origin.host)
+  return DEFAULT_PORTS.get(origin.scheme) === origin.port ? host : `${host}:${origin.port}`
+}
+
+/** `scheme://host[:port]`. */
+export function formatOrigin(origin: Origin): string {
+  return `${origin.scheme}://${formatAuthority(origin)}`
+}
+
+/** Whether the origin is reached through TLS. */
+export function isSecure(origin: Origin): boolean {
+  return origin.scheme === 'https' || origin.scheme === 'wss'
+}
+
+function badUrl(url: string, what: string): Error {
+  const at = url.indexOf('@')
+  return misuse('url', 'RFC 9110 §4.2', `the URL ${excerpt(at < 0 ? url : '…' + url.slice(at))} ${what}`)
+}
