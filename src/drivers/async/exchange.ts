@@ -1,0 +1,232 @@
+// A request whose owner awaits: the shared Exchange with promises on it, one for each thing that settles.
+//
+// Nobody is ever told twice, and nothing is told to nobody: a failure after the head waits here for the next reader,
+// so that an abandoned response is not an unhandled rejection.
+import { misuse, type Bytes, type Fields, type FieldsInit, type OwnedBytes } from '../../http/index.ts'
+import type { Settlement, TraceEvent } from '../../pool/index.ts'
+import { ContentPump } from '../shared/content.ts'
+import type { Driver } from '../shared/driver.ts'
+import { CLOSED, Exchange, type ContentMode } from '../shared/exchange.ts'
+import type { PreparedRequest } from '../shared/options.ts'
+import { unwatch, watch } from './signals.ts'
+
+interface Waiter<T> {
+  readonly resolve: (value: T) => void
+  readonly reject: (error: unknown) => void
+}
+interface PendingWrite {
+  readonly data: Bytes
+  readonly waiter: Waiter<void>
+}
+export type Lent = (lent: Bytes) => void | Promise<void>
+
+export interface ExchangeHooks {
+  readonly trailers: FieldsInit | (() => FieldsInit) | undefined
+  readonly signal: AbortSignal | undefined
+  readonly maxContentBytes: number
+  readonly onInformational: ((status: number, headers: Fields) => void) | undefined
+  readonly trace: ((event: TraceEvent) => void) | undefined
+}
+
+export class AsyncExchange extends Exchange {
+  readonly trace: ((event: TraceEvent) => void) | undefined
+  readonly #signal: AbortSignal | undefined
+  readonly #content: ContentPump
+  #begun: Waiter<void> | undefined
+  #readers: Waiter<OwnedBytes | undefined>[] = []
+  #waiting: { readonly until: 'ended' | 'settled'; readonly waiter: Waiter<void> }[] = []
+  #consumer: Lent | undefined
+  /** Writes that wait for room; only after a switch. */
+  #writers: PendingWrite[] = []
+  #room = false
+  #handshake: Waiter<void> | undefined
+
+  constructor(driver: Driver, request: PreparedRequest, mode: ContentMode, hooks: ExchangeHooks) {
+    super(driver, request, mode, hooks.maxContentBytes, hooks.onInformational)
+    this.trace = hooks.trace
+    this.#content = new ContentPump(this, hooks.trailers)
+    this.#signal = hooks.signal
+    if (this.#signal !== undefined) watch(this.#signal, this)
+  }
+
+  /** Settles with the head, or, where content is collected, with all of it. */
+  begin(expectContinue: boolean, sniHostname: string | undefined, trace: boolean): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#begun = { resolve, reject }
+      this.start(expectContinue, sniHostname, trace)
+    })
+  }
+
+  protected override changed(): void {
+    if (this.#begun !== undefined) this.#answerBegin(this.#begun)
+    if (this.#readers.length > 0) this.#answerReaders()
+    if (this.#handshake !== undefined && this.secured !== undefined) this.#handshake.resolve()
+    if (this.#waiting.length > 0) this.#answerWaiting()
+    if (this.settled) this.#answerWriters()
+  }
+
+  #answerBegin(begun: Waiter<void>): void {
+    const ready = this.mode === 'collect' ? this.settled : this.response !== undefined
+    if (this.failure === undefined && !ready) return
+    this.#begun = undefined
+    if (this.failure !== undefined) begun.reject(this.failure.error)
+    else begun.resolve()
+  }
+
+  #answerReaders(): void {
+    while (this.#readers.length > 0) {
+      const chunk = this.take()
+      if (chunk === undefined && !this.ended && !this.settled) return
+      const reader = this.#readers.shift() as Waiter<OwnedBytes | undefined>
+      if (chunk === undefined && this.failure !== undefined) reader.reject(this.failure.error)
+      else reader.resolve(chunk)
+    }
+  }
+
+  #answerWaiting(): void {
+    // With a consumer the end is reached when it has had the last byte, not when that byte was delivered.
+    const ended = this.ended && (this.#consumer === undefined || this.mode === 'lend')
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const one of waiting) {
+      if (this.failure !== undefined) one.waiter.reject(this.failure.error)
+      else if (one.until === 'ended' ? ended : this.settled) one.waiter.resolve()
+      else this.#waiting.push(one)
+    }
+  }
+
+  override settle(result: Settlement, timings: Readonly<Record<string, number>>): void {
+    if (this.#signal !== undefined) unwatch(this.#signal, this)
+    super.settle(result, timings)
+  }
+
+  // ── reading ──
+
+  /** The next piece of content; undefined: its end. */
+  next(): Promise<OwnedBytes | undefined> {
+    const chunk = this.#readers.length === 0 ? this.take() : undefined
+    if (chunk !== undefined) return Promise.resolve(chunk)
+    return new Promise((resolve, reject) => {
+      this.#readers.push({ resolve, reject })
+      this.#answerReaders()
+    })
+  }
+
+  /** Everything that is left, in one piece. */
+  async all(): Promise<OwnedBytes> {
+    this.collectRest()
+    await this.#until('ended')
+    return this.collected()
+  }
+
+  /** Every piece as it comes, lent until the callback returns or its promise settles. */
+  async each(consume: Lent): Promise<void> {
+    this.#consumer = consume
+    for (let chunk = this.take(); chunk !== undefined; chunk = this.take()) await consume(chunk)
+    this.mode = 'lend'
+    await this.#until('ended')
+  }
+
+  protected override lend(data: Bytes): void {
+    this.guard(() => {
+      const pending = (this.#consumer as Lent)(data)
+      if (!(pending instanceof Promise)) return this.consumed(data.byteLength)
+      this.#holdFor(pending, data.byteLength)
+    })
+  }
+
+  /** What comes meanwhile is queued, and the sender held back: nothing is consumed before the promise settles. */
+  #holdFor(pending: Promise<void>, bytes: number): void {
+    this.mode = 'queue'
+    pending.then(
+      () => {
+        this.consumed(bytes)
+        this.#lendQueued()
+      },
+      (error: unknown) => this.giveUp(error),
+    )
+  }
+  #lendQueued(): void {
+    this.guard(() => {
+      for (let chunk = this.take(); chunk !== undefined; chunk = this.take()) {
+        const pending = (this.#consumer as Lent)(chunk)
+        if (pending instanceof Promise) return this.#holdFor(pending, 0)
+      }
+      this.mode = 'lend'
+      this.changed()
+    })
+  }
+
+  /** Until the last byte is through, or all is over; rejects with what the request failed with. */
+  #until(until: 'ended' | 'settled'): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ until, waiter: { resolve, reject } })
+      this.changed()
+    })
+  }
+
+  /** Read and drop what is left, up to so many bytes; past that the connection is given up. */
+  drain(limit: number): Promise<void> {
+    this.dropContent()
+    this.ask({ type: 'drain', id: this.id, limit })
+    return this.#until('settled')
+  }
+
+  close(): Promise<void> {
+    if (this.settled) return Promise.resolve()
+    this.dropContent()
+    this.cancel(CLOSED)
+    return this.#until('settled').catch(() => {
+      // It failed before it could be closed. Whoever closes has no use for it any more: closed it is.
+    })
+  }
+
+  // ── content of the request, or bytes after a switch ──
+
+  override openContent(): void {
+    this.#content.open()
+  }
+  override pullContent(): void {
+    if (!this.duplex) return this.#content.pull()
+    this.#room = true
+    this.#answerWriters()
+  }
+  override stopContent(): void {
+    this.#content.stop()
+  }
+
+  write(data: Bytes): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#writers.push({ data, waiter: { resolve, reject } })
+      this.#answerWriters()
+    })
+  }
+  #answerWriters(): void {
+    while (this.#writers.length > 0 && (this.#room || this.settled)) {
+      const { data, waiter } = this.#writers.shift() as PendingWrite
+      if (this.settled) {
+        waiter.reject(this.failure?.error ?? misuse('stream-closed', 'RFC 9110 §7.8', 'the stream is closed'))
+      } else if (data.byteLength === 0) waiter.resolve()
+      else {
+        this.#room = false
+        this.ask({ type: 'content', id: this.id, data })
+        waiter.resolve()
+      }
+    }
+    if (this.settled) this.#handshake?.reject(this.failure?.error)
+  }
+  /** Half-close, after what was written. */
+  async endWriting(): Promise<void> {
+    if (this.#writers.length > 0) await this.write(new Uint8Array(0))
+    this.ask({ type: 'contentEnd', id: this.id })
+  }
+
+  startTls(serverName: string | undefined, alpn: readonly string[], options: unknown): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#handshake = { resolve, reject }
+      this.secured = undefined
+      this.ask({ type: 'startTls', id: this.id, tls: { serverName, alpn, options } })
+      if (this.settled) this.changed()
+    })
+  }
+}

@@ -1,0 +1,278 @@
+// The loop between a pool and a network: inputs in, commands performed, one timer. What both interfaces share.
+//
+// It knows no HTTP: commands to the network become calls of `Link`, commands to the interface calls of the request's
+// `Exchange`. State changes happen in the pool, before anything here is called; so whatever a user's callback does
+// while a command is performed only queues, and the one loop goes on.
+//
+// Facts of the network run the loop at once: lent bytes must be delivered before `received` returns. What the
+// interface asks for runs it at the end of the turn, so that a hundred requests of one turn leave in one write.
+import type { Millis } from '../../http/index.ts'
+import type {
+  PoolCommand,
+  PoolInput,
+  PoolMachine,
+  LinkInfo,
+  LinkSide,
+  RequestId,
+  TraceEvent,
+} from '../../pool/index.ts'
+import type { Link, Network, Sink } from '../network.ts'
+import type { Exchange } from './exchange.ts'
+
+export interface DriverHooks {
+  /** Runs `flush` soon, once. */
+  readonly defer: (flush: () => void) => void
+  readonly resolve: Network['resolve']
+  readonly trace: (event: TraceEvent, exchange: Exchange | undefined) => void
+  readonly closed: () => void
+}
+
+export class Driver {
+  readonly machine: PoolMachine
+  readonly network: Network
+  #lent: ArrayBufferLike | undefined
+  readonly #hooks: DriverHooks
+  readonly #exchanges: (Exchange | undefined)[] = []
+  readonly #freeIds: number[] = []
+  readonly #links = new Map<number, LinkHandle>()
+  #unsettled = 0
+  /** Sockets and look-ups that hold the process by themselves. */
+  #holders = 0
+  #running = false
+  #deferred = false
+  #timerAt: Millis = Infinity
+  #timerHolds = false
+  #cancelTimer: (() => void) | undefined
+
+  constructor(machine: PoolMachine, network: Network, hooks: DriverHooks) {
+    this.machine = machine
+    this.network = network
+    this.#hooks = hooks
+  }
+
+  /** The id of a new request: the smallest that is free, so that both sides can keep requests in an array. */
+  enter(exchange: Exchange): RequestId {
+    const id = this.#freeIds.pop() ?? this.#exchanges.length
+    this.#exchanges[id] = exchange
+    this.#unsettled++
+    return id
+  }
+
+  /** From the interface. */
+  ask(input: PoolInput): void {
+    this.machine.handle(input, this.network.now())
+    if (this.#running || this.#deferred) return
+    this.#deferred = true
+    this.#hooks.defer(this.#flush)
+  }
+
+  /** From the network. */
+  tell(input: PoolInput): void {
+    this.machine.handle(input, this.network.now())
+    if (!this.#running) this.run()
+  }
+
+  readonly #flush = (): void => {
+    this.#deferred = false
+    if (!this.#running) this.run()
+  }
+
+  run(): void {
+    this.#running = true
+    let command: PoolCommand | undefined
+    while ((command = this.machine.poll()) !== undefined) this.#perform(command)
+    this.#running = false
+    this.#arm()
+  }
+
+  #perform(command: PoolCommand): void {
+    switch (command.type) {
+      case 'deliver':
+        return this.#exchange(command.id)?.deliver(command.event)
+      case 'write':
+        return this.#link(command.link)?.write(command.chunks)
+      case 'settle':
+        return this.#settle(command)
+      case 'assigned':
+        return this.#exchange(command.id)?.assigned(command)
+      case 'openContent':
+        return this.#exchange(command.id)?.openContent()
+      case 'pullContent':
+        return this.#exchange(command.id)?.pullContent()
+      case 'stopContent':
+        return this.#exchange(command.id)?.stopContent()
+      case 'ref':
+      case 'unref':
+        return this.#links.get(command.link)?.hold(command.type === 'ref')
+      case 'pauseReading':
+        return this.#link(command.link)?.pause()
+      case 'resumeReading':
+        return this.#link(command.link)?.resume()
+      case 'resolve':
+        return this.#resolve(command.host)
+      case 'connect':
+        return this.#connect(command)
+      case 'startTls':
+        return this.#startTls(command)
+      case 'end':
+        return this.#link(command.link)?.end()
+      case 'close':
+        return this.#link(command.link)?.close()
+      case 'destroy':
+        return this.#link(command.link)?.destroy()
+      case 'trace':
+        return this.#hooks.trace(
+          command.event,
+          command.event.request === undefined ? undefined : this.#exchange(command.event.request),
+        )
+      case 'closed':
+        return this.#hooks.closed()
+    }
+  }
+
+  #exchange(id: RequestId): Exchange | undefined {
+    return this.#exchanges[id]
+  }
+  #link(id: number): Link | undefined {
+    return this.#links.get(id)?.link
+  }
+
+  #settle(command: Extract<PoolCommand, { type: 'settle' }>): void {
+    const exchange = this.#exchanges[command.id]
+    if (exchange === undefined) return
+    this.#exchanges[command.id] = undefined
+    this.#freeIds.push(command.id)
+    this.#unsettled--
+    exchange.settle(command.result, command.timings)
+  }
+
+  #resolve(host: string): void {
+    this.#holders++
+    const done = (error: unknown, addresses: readonly string[]): void => {
+      this.#holders--
+      this.tell(
+        error === undefined || error === null
+          ? { type: 'resolved', host, addresses }
+          : { type: 'resolveFailed', host, error },
+      )
+    }
+    try {
+      this.#hooks.resolve(host, done)
+    } catch (error) {
+      done(error, [])
+    }
+  }
+
+  #connect({ link, target }: Extract<PoolCommand, { type: 'connect' }>): void {
+    const handle = new LinkHandle(this, link)
+    this.#links.set(link, handle)
+    this.#holders++
+    try {
+      handle.link = this.network.connect(target, handle)
+    } catch (error) {
+      // Options that the platform refuses (a bad certificate, a bad cipher list) throw here.
+      handle.failed(error, 'connect')
+      handle.closed()
+    }
+  }
+
+  #startTls({ link, tls }: Extract<PoolCommand, { type: 'startTls' }>): void {
+    const handle = this.#links.get(link)
+    try {
+      handle?.link?.startTls(tls)
+    } catch (error) {
+      handle?.failed(error, 'tls')
+    }
+  }
+
+  /** Delivers bytes that the network lends; true: somebody keeps the buffer. */
+  receive(link: number, data: Uint8Array): boolean {
+    this.#lent = data.buffer
+    this.tell({ type: 'received', link, data })
+    const kept = this.#lent === undefined
+    this.#lent = undefined
+    return kept
+  }
+  /** Asks for the network's buffer while its bytes are delivered. One may have it: what it does with it is its own. */
+  keep(buffer: ArrayBufferLike): boolean {
+    if (this.#lent !== buffer) return false
+    this.#lent = undefined
+    return true
+  }
+
+  /** A socket or look-up that holds the process came (+1) or went (−1). */
+  holds(change: 1 | -1): void {
+    this.#holders += change
+  }
+  forget(link: number): void {
+    this.#links.delete(link)
+  }
+
+  /** One timer: armed again only when the earliest deadline gets earlier, or when the process has to stay for it. */
+  #arm(): void {
+    const at = this.machine.nextTimeout() ?? Infinity
+    const hold = this.#unsettled > 0 && this.#holders === 0
+    if (this.#cancelTimer !== undefined) {
+      if (at >= this.#timerAt && (hold ? this.#timerHolds : !this.#timerHolds || this.#unsettled > 0)) return
+      this.#cancelTimer()
+      this.#cancelTimer = undefined
+    }
+    if (at === Infinity) return
+    this.#timerAt = at
+    this.#timerHolds = hold
+    this.#cancelTimer = this.network.timer(at, this.#fire, hold)
+  }
+  readonly #fire = (): void => {
+    this.#cancelTimer = undefined
+    const at = this.machine.nextTimeout()
+    // Deadlines may have moved since it was armed.
+    if (at !== undefined && at <= this.network.now()) this.tell({ type: 'timeout' })
+    else this.#arm()
+  }
+}
+
+/** One link's facts on their way to the pool. */
+class LinkHandle implements Sink {
+  link: Link | undefined
+  readonly #driver: Driver
+  readonly #id: number
+  #holds = true
+
+  constructor(driver: Driver, id: number) {
+    this.#driver = driver
+    this.#id = id
+  }
+
+  hold(ref: boolean): void {
+    if (ref === this.#holds) return
+    this.#holds = ref
+    this.#driver.holds(ref ? 1 : -1)
+    if (ref) this.link?.ref()
+    else this.link?.unref()
+  }
+
+  connected(info: LinkInfo): void {
+    this.#driver.tell({ type: 'connected', link: this.#id, info })
+  }
+  secured(info: LinkInfo): void {
+    this.#driver.tell({ type: 'secured', link: this.#id, info })
+  }
+  received(data: Uint8Array): boolean {
+    return this.#driver.receive(this.#id, data)
+  }
+  drained(bytes: number): void {
+    this.#driver.tell({ type: 'drained', link: this.#id, bytes })
+  }
+  eof(clean?: boolean): void {
+    this.#driver.tell({ type: 'eof', link: this.#id, clean })
+  }
+  failed(error: unknown, side: LinkSide): void {
+    this.#driver.tell({ type: 'failed', link: this.#id, error, side })
+  }
+  closed(): void {
+    if (this.#holds) this.#driver.holds(-1)
+    this.#holds = false
+    this.#driver.forget(this.#id)
+    this.#driver.tell({ type: 'closed', link: this.#id })
+  }
+}

@@ -1,0 +1,273 @@
+// One request on the interface's side: what has been delivered and not yet taken, and what became of it. Pure state;
+// how somebody waits for it to change (a promise, a sleeping thread) is the subclass's business: `changed`.
+//
+// Content is owned from here on. Delivered bytes are lent, so they are copied; a large piece of the network's own
+// buffer is kept instead, and the network takes a fresh one, unless that would pin more than four times its size.
+import {
+  parseDecimal,
+  RemoteProtocolError,
+  type Bytes,
+  type Fields,
+  type Framing,
+  type Millis,
+  type OwnedBytes,
+} from '../../http/index.ts'
+import type { DeliveredEvent, LinkInfo, PoolCommand, PoolInput, RequestId, Settlement } from '../../pool/index.ts'
+import type { Driver } from './driver.ts'
+import type { PreparedRequest } from './options.ts'
+
+export interface ConnectionInfo extends LinkInfo {
+  readonly id: number
+  readonly reused: boolean
+  readonly httpVersion: string
+}
+export type ResponseEvent = Extract<DeliveredEvent, { type: 'response' }>
+
+/** What the interface does with content: collect it for `request()`, keep it to be taken, hand it on, or drop it. */
+export type ContentMode = 'collect' | 'queue' | 'lend' | 'drop'
+
+/** The reason of our own closing; it settles the request without an error. */
+export const CLOSED: unique symbol = Symbol('closed by its owner')
+
+/** Up to here a Content-Length is believed before the bytes are there: what a lying peer can make us allocate. */
+const MAX_PREALLOCATED = 16 * 1024 * 1024
+
+/** Below it a copy costs less than a fresh buffer for the network. */
+const MIN_KEPT = 16 * 1024
+
+export abstract class Exchange {
+  readonly id: RequestId
+  readonly driver: Driver
+  readonly request: PreparedRequest
+  mode: ContentMode
+  connection: ConnectionInfo | undefined
+  response: ResponseEvent | undefined
+  trailers: Fields | undefined
+  timings: Readonly<Record<string, Millis>> = {}
+  /** The end of the content has been delivered. */
+  ended = false
+  /** After 101, or 2xx to CONNECT: the bytes are no longer HTTP. */
+  switched = false
+  /** The last handshake that was asked for after the switch. */
+  secured: LinkInfo | undefined
+  settled = false
+  /** Why it failed; undefined: it has not. */
+  failure: { readonly error: unknown } | undefined
+  #maxContentBytes: number
+  #received = 0
+  #target: OwnedBytes | undefined
+  #queue: OwnedBytes[] = []
+  #next = 0
+  #onInformational: ((status: number, headers: Fields) => void) | undefined
+
+  constructor(
+    driver: Driver,
+    request: PreparedRequest,
+    mode: ContentMode,
+    maxContentBytes: number,
+    onInformational: ((status: number, headers: Fields) => void) | undefined,
+  ) {
+    this.driver = driver
+    this.request = request
+    this.mode = mode
+    this.#maxContentBytes = maxContentBytes
+    this.#onInformational = onInformational
+    this.id = driver.enter(this)
+  }
+
+  /** Something of the above is different now. */
+  protected abstract changed(): void
+  abstract openContent(): void
+  abstract pullContent(): void
+  abstract stopContent(): void
+  /** Mode 'lend': whoever reads takes the bytes before it returns, or says that it keeps the buffer. */
+  protected abstract lend(data: Bytes): void
+
+  start(expectContinue: boolean, sniHostname: string | undefined, trace: boolean): void {
+    const { origin, head, plan, source, timeouts } = this.request
+    const replayable = source.replayable
+    this.driver.ask({
+      type: 'request',
+      id: this.id,
+      origin,
+      head,
+      content: plan,
+      replayable,
+      timeouts,
+      expectContinue,
+      sniHostname,
+      trace,
+    })
+  }
+
+  assigned(command: Extract<PoolCommand, { type: 'assigned' }>): void {
+    const { link, reused, httpVersion, info } = command
+    this.connection = { ...info, id: link, reused, httpVersion }
+  }
+
+  deliver(event: DeliveredEvent): void {
+    switch (event.type) {
+      case 'data':
+        return this.#data(event.data)
+      case 'response':
+        this.response = event
+        if (this.duplex && this.mode === 'collect') this.mode = 'queue'
+        return this.changed()
+      case 'end':
+        this.trailers = event.trailers
+        this.ended = true
+        return this.changed()
+      case 'informational':
+        return this.guard(() => this.#onInformational?.(event.status, event.headers))
+      case 'switched':
+        this.switched = true
+        if (this.mode === 'collect') this.mode = 'queue'
+        if (event.leading.byteLength > 0) this.#keep(event.leading)
+        return this.changed()
+      case 'secured':
+        this.secured = event.info
+        return this.changed()
+    }
+  }
+
+  settle(result: Settlement, timings: Readonly<Record<string, Millis>>): void {
+    this.settled = true
+    this.timings = timings
+    if (!result.ok && result.error !== CLOSED && this.failure === undefined) this.failure = { error: result.error }
+    this.changed()
+  }
+
+  #data(data: Bytes): void {
+    switch (this.mode) {
+      case 'collect':
+        return this.#collect(data)
+      case 'queue':
+        this.#keep(data)
+        return this.changed()
+      case 'lend':
+        return this.lend(data)
+      case 'drop':
+        return this.consumed(data.byteLength)
+    }
+  }
+
+  /** The driver's own bookkeeping goes on when a user's callback throws: its request fails with what was thrown. */
+  guard(callback: () => void): void {
+    try {
+      callback()
+    } catch (error) {
+      this.giveUp(error)
+    }
+  }
+  /** What the user's own code threw is what the request fails with, even when all its bytes are there already. */
+  giveUp(error: unknown): void {
+    if (!this.settled) return this.cancel(error)
+    this.failure ??= { error }
+    this.changed()
+  }
+
+  /** Gives the request up; it settles with the reason, or without an error where that is CLOSED. */
+  cancel(reason: unknown): void {
+    if (!this.settled) this.driver.ask({ type: 'cancel', id: this.id, reason })
+  }
+  consumed(bytes: number): void {
+    if (!this.settled) this.driver.ask({ type: 'consumed', id: this.id, bytes })
+  }
+  /** Anything else about this request; after it has settled nobody would hear it. */
+  ask(input: PoolInput): void {
+    if (!this.settled) this.driver.ask(input)
+  }
+
+  /** Owned from now on: copied, or kept together with the network's buffer. */
+  own(data: Bytes): OwnedBytes {
+    const { buffer, byteOffset, byteLength } = data
+    const large = byteLength >= MIN_KEPT && byteLength * 4 >= buffer.byteLength
+    if (!large || !(buffer instanceof ArrayBuffer) || !this.driver.keep(buffer)) return new Uint8Array(data)
+    return new Uint8Array(buffer, byteOffset, byteLength)
+  }
+  #keep(data: Bytes): void {
+    this.#queue.push(this.own(data))
+  }
+
+  /** For a reader that will take it later. */
+  enqueue(data: OwnedBytes): void {
+    this.#queue.push(data)
+  }
+  get queued(): boolean {
+    return this.#next < this.#queue.length
+  }
+  /** The next piece of content, and with it the room for more. */
+  take(): OwnedBytes | undefined {
+    const chunk = this.#queue[this.#next]
+    if (chunk === undefined) return undefined
+    this.#next++
+    if (this.#next === this.#queue.length) {
+      this.#queue = []
+      this.#next = 0
+    }
+    this.consumed(chunk.byteLength)
+    return chunk
+  }
+
+  #collect(data: Bytes): void {
+    const from = this.#received
+    this.#received = from + data.byteLength
+    if (this.#received > this.#maxContentBytes) return this.#tooLarge()
+    if (from === 0) this.#target = this.#preallocated()
+    if (this.#target !== undefined) this.#target.set(data, from)
+    else this.#keep(data)
+    this.consumed(data.byteLength)
+  }
+  #preallocated(): OwnedBytes | undefined {
+    const { framing, headers } = this.response as ResponseEvent
+    const said = framing === 'length' || framing === 'frames' ? headers.get('content-length') : undefined
+    const length = said === undefined ? -1 : parseDecimal(said)
+    return length >= this.#received && length <= MAX_PREALLOCATED ? new Uint8Array(length) : undefined
+  }
+  #tooLarge(): void {
+    this.mode = 'drop'
+    const message = `the content is longer than the ${this.#maxContentBytes} bytes of maxContentBytes`
+    this.cancel(
+      new RemoteProtocolError(message, { code: 'limit-content', phase: 'receive', disposition: 'response-started' }),
+    )
+  }
+
+  /** From now on everything is collected, what is queued first. */
+  collectRest(): void {
+    this.mode = 'collect'
+    for (const chunk of this.#queue) {
+      this.#received += chunk.byteLength
+      this.consumed(chunk.byteLength)
+    }
+  }
+  /** All content that was collected. */
+  collected(): OwnedBytes {
+    if (this.#target !== undefined) return this.#target
+    const chunks = this.#queue
+    if (chunks.length === 1) return chunks[0] as OwnedBytes
+    const content = new Uint8Array(this.#received)
+    let offset = 0
+    for (const chunk of chunks) {
+      content.set(chunk, offset)
+      offset += chunk.byteLength
+    }
+    this.#queue = []
+    return content
+  }
+
+  /** From now on nobody reads. */
+  dropContent(): void {
+    this.mode = 'drop'
+    while (this.take() !== undefined);
+  }
+
+  /** After 101, or 2xx to CONNECT: bytes go both ways under the caller's control. */
+  get duplex(): boolean {
+    const status = this.response?.status ?? 0
+    return this.switched || (this.request.head.method === 'CONNECT' && status >= 200 && status < 300)
+  }
+
+  get framing(): Framing {
+    return this.response?.framing ?? 'none'
+  }
+}

@@ -1,0 +1,85 @@
+// The ABNF that every version shares: each check against a plain restatement of its rule, for any string whatever.
+import { fc, test } from '@fast-check/vitest'
+import { describe, expect, it } from 'vitest'
+import {
+  asciiLower,
+  decodeLatin1,
+  decodePortable,
+  encodeLatin1,
+  excerpt,
+  isFieldValue,
+  isToken,
+  isVisible,
+  listMembers,
+  parseDecimal,
+} from '../../src/http/index.ts'
+
+const anyText = fc.oneof(fc.string(), fc.string({ unit: 'binary' }), fc.stringMatching(/^[0-9a-zA-Z ,\t-]*$/))
+
+describe('checks', () => {
+  test.prop([anyText])('token = 1*tchar', (text) => {
+    expect(isToken(text)).toBe(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(text))
+  })
+  test.prop([anyText])('field-value has no control but HTAB, and no space at its ends', (text) => {
+    const plain = /^[\t\x20-\x7e\x80-\xff]*$/.test(text) && !/^[ \t]|[ \t]$/.test(text)
+    expect(isFieldValue(text)).toBe(plain)
+  })
+  test.prop([anyText])('visible = 1*VCHAR', (text) => {
+    expect(isVisible(text)).toBe(/^[\x21-\x7e]+$/.test(text))
+  })
+})
+
+describe('parseDecimal', () => {
+  it.each([
+    ['0', 0],
+    ['007', 7],
+    ['9007199254740991', 2 ** 53 - 1],
+    ['9007199254740992', -1],
+    ['9007199254740993', -1],
+    ['18446744073709551621', -1],
+    ['00000000000000001', -1],
+    ['', -1],
+    ['+5', -1],
+    ['-5', -1],
+    ['5 ', -1],
+    ['5\u00a0', -1],
+    ['0x5', -1],
+    ['1_0', -1],
+    ['5e0', -1],
+    ['\u0665', -1],
+  ])('%j is %d', (text, value) => expect(parseDecimal(text)).toBe(value))
+  test.prop([fc.maxSafeNat()])('reads what it would print', (n) => {
+    expect(parseDecimal(String(n))).toBe(n)
+  })
+})
+
+describe('listMembers', () => {
+  it.each([
+    ['a', ['a']],
+    [' a ,\tb', ['a', 'b']],
+    [',, a,,b ,', ['a', 'b']],
+    ['', []],
+    [' ', []],
+    ['a b', ['a b']],
+  ])('%j', (value, members) => expect(listMembers(value)).toEqual(members))
+  test.prop([fc.array(fc.stringMatching(/^[a-z]{1,5}$/))])('finds again what was joined', (members) => {
+    expect(listMembers(members.join(' , '))).toEqual(members)
+  })
+})
+
+describe('strings and bytes', () => {
+  test.prop([
+    fc.string({ unit: fc.integer({ min: 0, max: 255 }).map((c) => String.fromCharCode(c)), maxLength: 9000 }),
+  ])('latin1 is lossless both ways, on every path', (text) => {
+    const bytes = encodeLatin1(text)
+    expect(decodeLatin1(bytes, 0, bytes.length)).toBe(text)
+    expect(decodePortable(bytes, 0, bytes.length)).toBe(text)
+    expect(decodePortable(bytes, 1, bytes.length)).toBe(text.slice(1))
+  })
+  test.prop([anyText])('asciiLower changes A to Z and nothing else', (text) => {
+    expect(asciiLower(text)).toBe(text.replace(/[A-Z]/g, (c) => String.fromCharCode(c.charCodeAt(0) + 32)))
+  })
+  test.prop([fc.string({ unit: 'binary', maxLength: 80 })])('an excerpt is printable and short', (text) => {
+    expect(excerpt(text)).toMatch(/^"[\x20-\x7e]{0,400}"…?$/)
+  })
+})
