@@ -4,6 +4,8 @@
 // else the peer did; it is turned into an exception only where a promise (or a blocking call) has to fail. What the
 // *caller* did wrong is thrown at once as `LocalProtocolError`, and changes nothing.
 
+import type { Fields } from './fields.ts'
+
 /** What is known of the fate of a request that failed. */
 export type Disposition =
   /** Nothing of it left: it may be sent again, whatever the method. */
@@ -93,6 +95,27 @@ export class HttpCoreError extends Error {
   // A getter on the prototype, so that the first line of the stack has the right name too.
   override get name(): string {
     return 'HttpCoreError'
+  }
+}
+
+/** What a proxy answered instead of a tunnel. */
+export interface ProxyAnswer {
+  readonly status: number
+  readonly headers: Fields
+  /** At most `maxProxyContentBytes` of its content. */
+  readonly content: Uint8Array
+}
+/** The proxy refused, broke its protocol, or went away before there was a way through it. */
+export class ProxyError extends HttpCoreError {
+  /** undefined: it gave none that could be read (or it speaks SOCKS). */
+  readonly answer: ProxyAnswer | undefined
+
+  constructor(message: string, details: ErrorDetails, answer?: ProxyAnswer) {
+    super(message, details)
+    this.answer = answer
+  }
+  override get name(): string {
+    return 'ProxyError'
   }
 }
 
