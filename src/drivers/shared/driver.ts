@@ -7,14 +7,17 @@
 // Facts of the network run the loop at once: lent bytes must be delivered before `received` returns. What the
 // interface asks for runs it at the end of the turn, so that a hundred requests of one turn leave in one write.
 import type { Millis } from '../../http/index.ts'
-import type {
-  PoolCommand,
-  PoolInput,
-  PoolMachine,
-  LinkInfo,
-  LinkSide,
-  RequestId,
-  TraceEvent,
+import {
+  BySlot,
+  Slots,
+  type LinkId,
+  type LinkInfo,
+  type LinkSide,
+  type PoolCommand,
+  type PoolInput,
+  type PoolMachine,
+  type RequestId,
+  type TraceEvent,
 } from '../../pool/index.ts'
 import type { Link, Network, Sink } from '../network.ts'
 import type { Exchange } from './exchange.ts'
@@ -32,9 +35,8 @@ export class Driver {
   readonly network: Network
   #lent: ArrayBufferLike | undefined
   readonly #hooks: DriverHooks
-  readonly #exchanges: (Exchange | undefined)[] = []
-  readonly #freeIds: number[] = []
-  readonly #links = new Map<number, LinkHandle>()
+  readonly #exchanges = new Slots<Exchange>()
+  readonly #links = new BySlot<LinkHandle>()
   #unsettled = 0
   /** Sockets and look-ups that hold the process by themselves. */
   #holders = 0
@@ -50,12 +52,10 @@ export class Driver {
     this.#hooks = hooks
   }
 
-  /** The id of a new request: the smallest that is free, so that both sides can keep requests in an array. */
-  enter(exchange: Exchange): RequestId {
-    const id = this.#freeIds.pop() ?? this.#exchanges.length
-    this.#exchanges[id] = exchange
+  /** Gives a new request its id. */
+  enter(exchange: Exchange): void {
+    this.#exchanges.add(exchange)
     this.#unsettled++
-    return id
   }
 
   /** From the interface. */
@@ -131,17 +131,16 @@ export class Driver {
   }
 
   #exchange(id: RequestId): Exchange | undefined {
-    return this.#exchanges[id]
+    return this.#exchanges.get(id)
   }
-  #link(id: number): Link | undefined {
+  #link(id: LinkId): Link | undefined {
     return this.#links.get(id)?.link
   }
 
   #settle(command: Extract<PoolCommand, { type: 'settle' }>): void {
-    const exchange = this.#exchanges[command.id]
+    const exchange = this.#exchanges.get(command.id)
     if (exchange === undefined) return
-    this.#exchanges[command.id] = undefined
-    this.#freeIds.push(command.id)
+    this.#exchanges.delete(command.id)
     this.#unsettled--
     exchange.settle(command.result, command.timings)
   }
@@ -165,7 +164,7 @@ export class Driver {
 
   #connect({ link, target }: Extract<PoolCommand, { type: 'connect' }>): void {
     const handle = new LinkHandle(this, link)
-    this.#links.set(link, handle)
+    this.#links.set(handle)
     this.#holders++
     try {
       handle.link = this.network.connect(target, handle)
@@ -186,7 +185,7 @@ export class Driver {
   }
 
   /** Delivers bytes that the network lends; true: somebody keeps the buffer. */
-  receive(link: number, data: Uint8Array): boolean {
+  receive(link: LinkId, data: Uint8Array): boolean {
     this.#lent = data.buffer
     this.tell({ type: 'received', link, data })
     const kept = this.#lent === undefined
@@ -204,7 +203,7 @@ export class Driver {
   holds(change: 1 | -1): void {
     this.#holders += change
   }
-  forget(link: number): void {
+  forget(link: LinkHandle): void {
     this.#links.delete(link)
   }
 
@@ -233,14 +232,14 @@ export class Driver {
 
 /** One link's facts on their way to the pool. */
 class LinkHandle implements Sink {
+  readonly id: LinkId
   link: Link | undefined
   readonly #driver: Driver
-  readonly #id: number
   #holds = true
 
   constructor(driver: Driver, id: number) {
     this.#driver = driver
-    this.#id = id
+    this.id = id
   }
 
   hold(ref: boolean): void {
@@ -252,27 +251,27 @@ class LinkHandle implements Sink {
   }
 
   connected(info: LinkInfo): void {
-    this.#driver.tell({ type: 'connected', link: this.#id, info })
+    this.#driver.tell({ type: 'connected', link: this.id, info })
   }
   secured(info: LinkInfo): void {
-    this.#driver.tell({ type: 'secured', link: this.#id, info })
+    this.#driver.tell({ type: 'secured', link: this.id, info })
   }
   received(data: Uint8Array): boolean {
-    return this.#driver.receive(this.#id, data)
+    return this.#driver.receive(this.id, data)
   }
   drained(bytes: number): void {
-    this.#driver.tell({ type: 'drained', link: this.#id, bytes })
+    this.#driver.tell({ type: 'drained', link: this.id, bytes })
   }
   eof(clean?: boolean): void {
-    this.#driver.tell({ type: 'eof', link: this.#id, clean })
+    this.#driver.tell({ type: 'eof', link: this.id, clean })
   }
   failed(error: unknown, side: LinkSide): void {
-    this.#driver.tell({ type: 'failed', link: this.#id, error, side })
+    this.#driver.tell({ type: 'failed', link: this.id, error, side })
   }
   closed(): void {
     if (this.#holds) this.#driver.holds(-1)
     this.#holds = false
-    this.#driver.forget(this.#id)
-    this.#driver.tell({ type: 'closed', link: this.#id })
+    this.#driver.forget(this)
+    this.#driver.tell({ type: 'closed', link: this.id })
   }
 }

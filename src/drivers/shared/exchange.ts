@@ -36,7 +36,8 @@ const MAX_PREALLOCATED = 16 * 1024 * 1024
 const MIN_KEPT = 16 * 1024
 
 export abstract class Exchange {
-  readonly id: RequestId
+  /** Given by the driver. */
+  id: RequestId = 0
   readonly driver: Driver
   readonly request: PreparedRequest
   mode: ContentMode
@@ -72,7 +73,7 @@ export abstract class Exchange {
     this.mode = mode
     this.#maxContentBytes = maxContentBytes
     this.#onInformational = onInformational
-    this.id = driver.enter(this)
+    driver.enter(this)
   }
 
   /** Something of the above is different now. */
