@@ -1,0 +1,73 @@
+// A field block in pieces: HEADERS without END_HEADERS, and the CONTINUATION frames that complete it (RFC 9113 §4.3).
+//
+// Nothing else may come between, so there is at most one per connection. Its pieces and its octets are bounded by what
+// the largest acceptable field section needs; a block is never decoded before it is whole.
+import type { Bytes, ExchangeId } from '../http/index.ts'
+import { FRAME, MIN_MAX_FRAME_SIZE } from './frames.ts'
+
+/** A block is smaller than its list, unless every string was blown up by Huffman code. */
+const BLOCK_PER_LIST = 2
+const MIN_CONTINUATIONS = 8
+
+export class FieldBlock {
+  stream: ExchangeId = 0
+  endStream = false
+  readonly #maxBytes: number
+  readonly #maxContinuations: number
+  #bytes: Uint8Array = EMPTY
+  #length = 0
+  #continuations = -1
+
+  /** @param maxContinuations 0: as many as the list needs */
+  constructor(maxListBytes: number, maxContinuations: number) {
+    this.#maxBytes = BLOCK_PER_LIST * maxListBytes
+    this.#maxContinuations =
+      maxContinuations || Math.max(MIN_CONTINUATIONS, Math.ceil((1.25 * maxListBytes) / MIN_MAX_FRAME_SIZE))
+  }
+
+  get open(): boolean {
+    return this.#continuations >= 0
+  }
+
+  /** Whether this is the one frame that may come while it is open. RFC 9113 §6.10. */
+  continues(type: number, stream: ExchangeId): boolean {
+    return type === FRAME.CONTINUATION && stream === this.stream
+  }
+
+  begin(stream: ExchangeId, endStream: boolean, bytes: Bytes, start: number, end: number): void {
+    this.stream = stream
+    this.endStream = endStream
+    this.#continuations = 0
+    this.#length = 0
+    this.#append(bytes, start, end)
+  }
+
+  /** false: too many pieces, or too large. */
+  add(bytes: Bytes, start: number, end: number): boolean {
+    if (++this.#continuations > this.#maxContinuations) return false
+    if (this.#length + end - start > this.#maxBytes) return false
+    this.#append(bytes, start, end)
+    return true
+  }
+
+  /** The whole block; there is none afterwards. */
+  take(): Bytes {
+    const whole = this.#bytes.subarray(0, this.#length)
+    this.#bytes = EMPTY
+    this.#continuations = -1
+    return whole
+  }
+
+  #append(bytes: Bytes, start: number, end: number): void {
+    const length = this.#length + end - start
+    if (length > this.#bytes.length) {
+      const larger = new Uint8Array(2 * length)
+      larger.set(this.#bytes.subarray(0, this.#length))
+      this.#bytes = larger
+    }
+    this.#bytes.set(bytes.subarray(start, end), this.#length)
+    this.#length = length
+  }
+}
+
+const EMPTY = new Uint8Array(0)

@@ -1,0 +1,469 @@
+// HTTP semantics in field sections (RFC 9113 §8): what makes a message malformed, in both directions.
+//
+// Every check is on the decoded strings and answers; nothing is dropped or repaired, so that what a peer smuggles in never
+// reaches an HTTP/1.1 hop. Received sections become requests, responses or trailers; heads of the caller, which are
+// version-blind, become sections. It knows nothing of frames or streams.
+import {
+  asciiLower,
+  checkField,
+  excerpt,
+  Fields,
+  isFieldValue,
+  isToken,
+  isVisible,
+  misuse,
+  parseDecimal,
+  planOf,
+} from '../http/index.ts'
+import type { ContentPlan, FieldsInit, RequestHead, ResponseHead, Role } from '../http/index.ts'
+import { formatPriority } from './priority.ts'
+import type { Section } from './stream.ts'
+
+/** Why a message is malformed. RFC 9113 §8.1.1. */
+export interface Malformed {
+  readonly malformed: string
+  readonly rule: string
+  readonly message: string
+}
+function malformed(code: string, rule: string, message: string): Malformed {
+  return { malformed: code, rule, message }
+}
+export function isMalformed(section: object): section is Malformed {
+  return 'malformed' in section
+}
+
+export interface RequestSection {
+  readonly method: string
+  readonly scheme: string | undefined
+  readonly authority: string | undefined
+  readonly target: string
+  readonly protocol: string | undefined
+  readonly headers: Fields
+  /** −1: not given. */
+  readonly contentLength: number
+  readonly expectContinue: boolean
+  /** The value of `priority`. RFC 9218 §5. */
+  readonly priority: string | undefined
+}
+export interface ResponseSection {
+  readonly status: number
+  readonly headers: Fields
+  readonly contentLength: number
+}
+
+/** Field names with a meaning here; all others are only checked. */
+type Special = 'connection-specific' | 'te' | 'host' | 'content-length' | 'cookie' | 'expect' | 'priority' | 'none'
+const SPECIAL: ReadonlyMap<string, Special> = new Map<string, Special>([
+  ['connection', 'connection-specific'],
+  ['proxy-connection', 'connection-specific'],
+  ['keep-alive', 'connection-specific'],
+  ['transfer-encoding', 'connection-specific'],
+  ['upgrade', 'connection-specific'],
+  ['te', 'te'],
+  ['host', 'host'],
+  ['content-length', 'content-length'],
+  ['cookie', 'cookie'],
+  ['expect', 'expect'],
+  ['priority', 'priority'],
+  // Common names, so that their chars are not looked at again and again.
+  ...[
+    'accept, accept-encoding, accept-language, accept-ranges, access-control-allow-origin, age, alt-svc',
+    'authorization, cache-control, content-disposition, content-encoding, content-language, content-type, date, etag',
+    'expires, grpc-status, grpc-message, if-modified-since, if-none-match, last-modified, link, location, origin',
+    'pragma, range, referer, server, set-cookie, strict-transport-security, user-agent, vary, via, x-cache',
+    'x-content-type-options, x-forwarded-for, x-frame-options, x-request-id',
+  ].flatMap((line) => line.split(', ').map((name): [string, Special] => [name, 'none'])),
+])
+
+const COLON = 0x3a
+
+/** What the regular field lines of a section say; one at a time is read, so one record serves all. */
+const said = { contentLength: -1, host: undefined as string | undefined, cookies: 0, expectContinue: false }
+let priority: string | undefined
+
+/** Checks the field lines from `from` on. RFC 9113 §8.2. */
+function readFields(
+  flat: readonly string[],
+  from: number,
+  kind: 'request' | 'response' | 'trailers',
+): Malformed | undefined {
+  said.contentLength = -1
+  said.host = priority = undefined
+  said.cookies = 0
+  said.expectContinue = false
+  for (let i = from; i < flat.length; i += 2) {
+    const name = flat[i] as string
+    const value = flat[i + 1] as string
+    const special = SPECIAL.get(name)
+    if (special === undefined && !isLowerToken(name)) return badName(name)
+    if (!isFieldValue(value)) return badValue(name)
+    if (special !== undefined && special !== 'none') {
+      const wrong = readSpecial(special, name, value, kind)
+      if (wrong !== undefined) return wrong
+    }
+  }
+  return undefined
+}
+
+function readSpecial(special: Special, name: string, value: string, kind: string): Malformed | undefined {
+  switch (special) {
+    case 'connection-specific':
+      return malformed('connection-specific', 'RFC 9113 §8.2.2', `${name} has no place in HTTP/2`)
+    case 'te':
+      if (kind !== 'response' && asciiLower(value) === 'trailers') return undefined
+      return malformed('connection-specific', 'RFC 9113 §8.2.2', "te may only be 'trailers', in a request")
+    case 'host':
+      if (said.host !== undefined && kind === 'request') {
+        return malformed('repeated-host', 'RFC 9110 §7.2', 'the request has more than one Host field')
+      }
+      said.host = value
+      return undefined
+    case 'content-length':
+      return kind === 'trailers' ? undefined : readContentLength(value)
+    case 'cookie':
+      said.cookies++
+      return undefined
+    case 'expect':
+      said.expectContinue = asciiLower(value) === '100-continue'
+      return undefined
+    case 'priority':
+      priority = value
+      return undefined
+    case 'none':
+      return undefined
+  }
+}
+
+function readContentLength(value: string): Malformed | undefined {
+  const length = parseDecimal(value)
+  if (length < 0 || (said.contentLength >= 0 && said.contentLength !== length)) {
+    return malformed('content-length', 'RFC 9110 §8.6', 'Content-Length is not one decimal number up to 2^53−1')
+  }
+  said.contentLength = length
+  return undefined
+}
+
+function isLowerToken(name: string): boolean {
+  return isToken(name) && asciiLower(name) === name
+}
+function badName(name: string): Malformed {
+  if (name.charCodeAt(0) === COLON) {
+    return malformed('pseudo-header', 'RFC 9113 §8.3', `pseudo-header field ${excerpt(name)} is out of place`)
+  }
+  return malformed('field-name', 'RFC 9113 §8.2.1', `${excerpt(name)} is not a field name in lower case`)
+}
+function badValue(name: string): Malformed {
+  return malformed(
+    'field-value',
+    'RFC 9113 §8.2.1',
+    `the value of field ${excerpt(name)} has a char that may not be there`,
+  )
+}
+function badPseudo(message: string): Malformed {
+  return malformed('pseudo-header', 'RFC 9113 §8.3.1', message)
+}
+
+/** The field lines from `from` on as Fields; what was never indexed stays marked. */
+function fieldsFrom(flat: readonly string[], from: number, sensitive: ReadonlySet<number> | undefined): Fields {
+  const rest = from === 0 ? flat : flat.slice(from)
+  return new Fields(rest, undefined, shifted(sensitive, from / 2))
+}
+
+function shifted(sensitive: ReadonlySet<number> | undefined, by: number): ReadonlySet<number> | undefined {
+  if (sensitive === undefined || by === 0) return sensitive
+  return new Set([...sensitive].map((i) => i - by))
+}
+
+/** Cookie crumbs are one field again, in the place of the first. RFC 9113 §8.2.3. */
+function joinCookies(fields: Fields): Fields {
+  const flat: string[] = []
+  const sensitive = new Set<number>()
+  let cookie = -1
+  for (let i = 0; i < fields.length; i++) {
+    const isCookie = fields.name(i) === 'cookie'
+    if (isCookie && cookie >= 0) flat[cookie + 1] += '; ' + fields.value(i)
+    else flat.push(fields.name(i), fields.value(i))
+    if (isCookie && cookie < 0) cookie = flat.length - 2
+    if (fields.isSensitive(i)) sensitive.add(isCookie ? cookie / 2 : flat.length / 2 - 1)
+  }
+  return new Fields(flat, undefined, sensitive.size === 0 ? undefined : sensitive)
+}
+
+/** RFC 9113 §8.3.1, §8.5; RFC 8441 §4. */
+export function readRequest(
+  flat: readonly string[],
+  sensitive: ReadonlySet<number> | undefined,
+  extendedConnect: boolean,
+): RequestSection | Malformed {
+  let method, scheme, authority, path, protocol: string | undefined
+  let at = 0
+  for (; at < flat.length; at += 2) {
+    const name = flat[at] as string
+    if (name.charCodeAt(0) !== COLON) break
+    const value = flat[at + 1] as string
+    let repeated: string | undefined
+    if (name === ':method') [repeated, method] = [method, value]
+    else if (name === ':scheme') [repeated, scheme] = [scheme, value]
+    else if (name === ':authority') [repeated, authority] = [authority, value]
+    else if (name === ':path') [repeated, path] = [path, value]
+    else if (name === ':protocol') [repeated, protocol] = [protocol, value]
+    else return badPseudo(`${excerpt(name)} is no pseudo-header field of a request`)
+    if (repeated !== undefined) return badPseudo(`${name} is given twice`)
+  }
+  const wrong = readFields(flat, at, 'request')
+  if (wrong !== undefined) return wrong
+  if (method === undefined || !isToken(method)) return badPseudo(':method is missing or not a token')
+  const control = checkControl(method, scheme, authority, path, protocol, extendedConnect)
+  if (control !== undefined) return control
+  let headers = fieldsFrom(flat, at, sensitive)
+  if (said.cookies > 1) headers = joinCookies(headers)
+  const { contentLength, expectContinue, host } = said
+  return {
+    method,
+    scheme,
+    authority: authority ?? host,
+    target: path ?? (authority as string),
+    protocol,
+    headers,
+    contentLength,
+    expectContinue,
+    priority,
+  }
+}
+
+function checkControl(
+  method: string,
+  scheme: string | undefined,
+  authority: string | undefined,
+  path: string | undefined,
+  protocol: string | undefined,
+  extendedConnect: boolean,
+): Malformed | undefined {
+  if (protocol !== undefined && (method !== 'CONNECT' || !extendedConnect || !isToken(protocol))) {
+    return malformed('pseudo-header', 'RFC 8441 §4', ':protocol without CONNECT, without our SETTINGS, or no token')
+  }
+  const host = said.host
+  if (authority !== undefined && (!isVisible(authority) || authority.includes('@'))) {
+    return badPseudo(':authority is empty, has userinfo or a char that may not be there')
+  }
+  if (method === 'CONNECT' && protocol === undefined) {
+    if (scheme !== undefined || path !== undefined || authority === undefined) {
+      return malformed('pseudo-header', 'RFC 9113 §8.5', 'CONNECT takes :method and :authority, and no other')
+    }
+  } else {
+    if (scheme === undefined || !isScheme(scheme)) return badPseudo(':scheme is missing or malformed')
+    if (path === undefined || !isVisible(path)) return badPseudo(':path is missing, empty or malformed')
+    const web = scheme === 'http' || scheme === 'https'
+    if (web && path.charCodeAt(0) !== 0x2f && !(path === '*' && method === 'OPTIONS')) {
+      return badPseudo(':path does not begin with a slash')
+    }
+    if (protocol !== undefined && authority === undefined) return badPseudo('extended CONNECT lacks :authority')
+  }
+  if (host === undefined) return undefined
+  if (
+    authority === undefined
+      ? host.includes('@') || !(host === '' || isVisible(host))
+      : !sameHost(authority, host, scheme)
+  ) {
+    return malformed('invalid-host', 'RFC 9113 §8.3.1', 'Host differs from :authority or is malformed')
+  }
+  return undefined
+}
+
+function isScheme(text: string): boolean {
+  return /^[A-Za-z][A-Za-z0-9+.-]*$/.test(text)
+}
+
+/** Scheme-based normalization: case, and the scheme's own port. RFC 3986 §6.2.2.1, §6.2.3. */
+function sameHost(authority: string, host: string, scheme: string | undefined): boolean {
+  if (authority === host) return true
+  const port = scheme === 'https' ? ':443' : scheme === 'http' ? ':80' : ':'
+  return normalHost(authority, port) === normalHost(host, port)
+}
+function normalHost(host: string, port: string): string {
+  const lower = asciiLower(host)
+  if (lower.endsWith(port)) return lower.slice(0, -port.length)
+  return lower.endsWith(':') ? lower.slice(0, -1) : lower
+}
+
+/** RFC 9113 §8.3.2. */
+export function readResponse(
+  flat: readonly string[],
+  sensitive: ReadonlySet<number> | undefined,
+): ResponseSection | Malformed {
+  if (flat[0] !== ':status') return malformed('pseudo-header', 'RFC 9113 §8.3.2', ':status is missing or not the first')
+  const status = readStatus(flat[1] as string)
+  if (status < 0) return malformed('status', 'RFC 9113 §8.3.2', ':status is not three digits from 100 on')
+  if (status === 101) return malformed('status', 'RFC 9113 §8.6', 'HTTP/2 has no 101 (Switching Protocols)')
+  const wrong = readFields(flat, 2, 'response')
+  if (wrong !== undefined) return wrong
+  return { status, headers: fieldsFrom(flat, 2, sensitive), contentLength: said.contentLength }
+}
+
+/** 100 to 999; −1 for anything else. */
+function readStatus(text: string): number {
+  const status = text.length === 3 ? parseDecimal(text) : -1
+  return status >= 100 ? status : -1
+}
+
+/** RFC 9113 §8.1: no pseudo-header fields. */
+export function readTrailers(flat: readonly string[], sensitive: ReadonlySet<number> | undefined): Fields | Malformed {
+  const wrong = readFields(flat, 0, 'trailers')
+  return wrong ?? new Fields(flat, undefined, sensitive)
+}
+
+/** Name + value + 32 of each field. RFC 9113 §6.5.2. */
+export function listBytes(flat: readonly string[]): number {
+  let bytes = 16 * flat.length
+  for (let i = 0; i < flat.length; i++) bytes += (flat[i] as string).length
+  return bytes
+}
+
+// ── what the caller sends ──
+
+export interface Outgoing {
+  readonly section: Section
+  readonly plan: ContentPlan | undefined
+}
+
+/** Fields that are about the connection, or about HTTP/1.1's framing, and say nothing over HTTP/2. */
+const LEFT_OUT: ReadonlySet<string> = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding'])
+
+/**
+ * The caller's fields, checked. A head is version-blind: what is about an HTTP/1.1 connection is left out, what would
+ * change the meaning (upgrade, te) is refused. RFC 9113 §8.2.
+ */
+function checkedFields(init: FieldsInit, role: Role, host: string | undefined): Fields {
+  const fields = Fields.from(init)
+  let leaveOut = false
+  for (let i = 0; i < fields.length; i++) {
+    const name = fields.name(i)
+    const value = fields.value(i)
+    const special = SPECIAL.get(name)
+    if (special === 'connection-specific') {
+      if (!LEFT_OUT.has(name)) throw misuse('connection-specific', 'RFC 9113 §8.2.2', `HTTP/2 has no field ${name}`)
+      leaveOut = true
+    } else if (special === 'te' && (role === 'server' || asciiLower(value) !== 'trailers')) {
+      throw misuse('connection-specific', 'RFC 9113 §8.2.2', "te may only be 'trailers', in a request")
+    } else if (special === 'host' && host !== undefined) leaveOut = true
+    checkField(name, value)
+  }
+  return leaveOut ? without(fields, host !== undefined) : fields
+}
+
+function without(fields: Fields, host: boolean): Fields {
+  const flat: string[] = []
+  const sensitive = new Set<number>()
+  for (let i = 0; i < fields.length; i++) {
+    const name = fields.name(i)
+    if (LEFT_OUT.has(name) || (host && name === 'host')) continue
+    if (fields.isSensitive(i)) sensitive.add(flat.length / 2)
+    flat.push(name, fields.value(i))
+  }
+  return new Fields(flat, undefined, sensitive)
+}
+
+/** Names as the caller wrote them, whatever they are: for a harness that plays a broken peer. */
+function uncheckedFields(init: FieldsInit): Fields {
+  const fields = Fields.from(init)
+  const flat: string[] = []
+  for (let i = 0; i < fields.length; i++) flat.push(fields.rawName(i), fields.value(i))
+  return new Fields(flat)
+}
+
+function withLength(fields: Fields, plan: ContentPlan | undefined): Fields {
+  if (typeof plan !== 'object' || fields.has('content-length')) return fields
+  const sensitive = new Set<number>()
+  for (let i = 0; i < fields.length; i++) if (fields.isSensitive(i)) sensitive.add(i)
+  return new Fields([...fields.flat, 'content-length', `${plan.length}`], undefined, sensitive)
+}
+
+/** LocalProtocolError: what may not be sent. */
+export function requestSection(head: RequestHead, validate: boolean): Outgoing {
+  const { method, protocol } = head
+  const given = Fields.from(head.headers)
+  const plain = method === 'CONNECT' && protocol === undefined
+  const authority = head.authority ?? given.get('host') ?? (plain ? head.target : undefined)
+  const scheme = head.scheme === 'ws' ? 'http' : head.scheme === 'wss' ? 'https' : (head.scheme ?? 'https')
+  const control = [':method', method]
+  if (!plain) control.push(':scheme', scheme)
+  if (authority !== undefined) control.push(':authority', authority)
+  if (!plain) control.push(':path', head.target)
+  if (protocol !== undefined) control.push(':protocol', protocol)
+  if (!validate) return { section: { control, fields: uncheckedFields(given) }, plan: undefined }
+  checkRequest(head, scheme, authority, given)
+  const plan = planOf(given, head.content)
+  if (head.priority !== undefined) {
+    const priority = formatPriority(head.priority)
+    if (priority !== '' && !given.has('priority')) control.push('priority', priority)
+  }
+  return { section: { control, fields: withLength(checkedFields(given, 'client', authority), plan) }, plan }
+}
+
+function checkRequest(head: RequestHead, scheme: string, authority: string | undefined, headers: Fields): void {
+  const { method, target, protocol } = head
+  if (!isToken(method)) throw misuse('method', 'RFC 9110 §9.1', `${excerpt(method)} is not a method`)
+  if (!isScheme(scheme)) throw misuse('scheme', 'RFC 9110 §4.2', `${excerpt(scheme)} is not a scheme`)
+  if (protocol !== undefined && (method !== 'CONNECT' || !isToken(protocol))) {
+    throw misuse('protocol', 'RFC 8441 §4', 'a protocol is a token and goes with CONNECT')
+  }
+  if (authority === undefined && method === 'CONNECT') {
+    throw misuse('authority', 'RFC 9113 §8.5', 'CONNECT needs an authority')
+  }
+  if (authority !== undefined && (!isVisible(authority) || authority.includes('@'))) {
+    throw misuse('authority', 'RFC 9113 §8.3.1', 'the authority is empty, has userinfo or a char that may not be sent')
+  }
+  for (const host of headers.getAll('host')) {
+    if (!sameHost(authority ?? host, host, scheme)) {
+      throw misuse('authority', 'RFC 9113 §8.3.1', 'the Host field differs from the authority')
+    }
+  }
+  if (method === 'CONNECT' && protocol === undefined) return
+  const web = scheme === 'http' || scheme === 'https'
+  const slash = target.charCodeAt(0) === 0x2f || (target === '*' && method === 'OPTIONS')
+  if (!isVisible(target) || (web && !slash)) {
+    throw misuse('target', 'RFC 9113 §8.3.1', `${excerpt(target)} is not a path with a query, or '*' for OPTIONS`)
+  }
+}
+
+/** @param method of the request that it answers */
+export function responseSection(head: ResponseHead, validate: boolean, method: string): Outgoing {
+  const control = [':status', `${head.status}`]
+  const given = Fields.from(head.headers)
+  if (!validate) return { section: { control, fields: uncheckedFields(given) }, plan: undefined }
+  if (!Number.isInteger(head.status) || head.status < 200 || head.status > 999) {
+    throw misuse('status', 'RFC 9110 §15', `${head.status} is not the status of a final response`)
+  }
+  const plan = planOf(given, head.content)
+  const { status } = head
+  if (given.has('content-length') && (status === 204 || (method === 'CONNECT' && status < 300))) {
+    throw misuse('content-length', 'RFC 9110 §8.6', `a ${status} response has no Content-Length`)
+  }
+  const bare = status === 204 || (method === 'CONNECT' && status < 300)
+  return {
+    section: { control, fields: withLength(checkedFields(given, 'server', undefined), bare ? undefined : plan) },
+    plan,
+  }
+}
+
+export function informationalSection(status: number, headers: FieldsInit | undefined, validate: boolean): Section {
+  const control = [':status', `${status}`]
+  const given = Fields.from(headers)
+  if (!validate) return { control, fields: uncheckedFields(given) }
+  if (!Number.isInteger(status) || status < 100 || status > 199 || status === 101) {
+    throw misuse('status', 'RFC 9113 §8.6', `${status} is not the status of an informational response in HTTP/2`)
+  }
+  if (given.has('content-length')) {
+    throw misuse('content-length', 'RFC 9110 §8.6', 'an informational response has no Content-Length')
+  }
+  return { control, fields: checkedFields(given, 'server', undefined) }
+}
+
+export function trailerSection(init: FieldsInit, validate: boolean): Section {
+  if (!validate) return { control: [], fields: uncheckedFields(init) }
+  const fields = checkedFields(init, 'client', undefined)
+  for (const name of ['content-length', 'host', 'te', 'transfer-encoding']) {
+    if (Fields.from(init).has(name)) throw misuse('trailer', 'RFC 9110 §6.5.1', `${name} is not sent as a trailer`)
+  }
+  return { control: [], fields }
+}

@@ -1,0 +1,245 @@
+// What goes: sections, content and ends of all streams, in the order in which they may leave.
+//
+// Field blocks are encoded only while output is taken, since HPACK makes their order on the wire matter: first come,
+// first written, never by urgency. Until then a cancel leaves no trace, and `end` sets END_STREAM on what waits. Content
+// follows within both windows: the most urgent first (RFC 9218 §10), streams of one urgency by turns, a frame each, unless
+// the request asked to be answered in one piece. Small chunks are joined to frames; an empty DATA frame is written only
+// to end a stream.
+//
+// It does not know what a request is, when a stream may be used, or what the peer sends.
+import type { Bytes } from '../http/index.ts'
+import { DEFAULT_WINDOW, FLAG, FRAME, MIN_MAX_FRAME_SIZE } from './frames.ts'
+import { HpackEncoder } from './hpack/index.ts'
+import { isClosed, transition, type StreamState } from './state.ts'
+import { StreamList, type Section, type Stream } from './stream.ts'
+import { Output } from './writer.ts'
+
+const URGENCIES = 8
+/** Larger frames save little and keep other streams waiting, whatever the peer allows. */
+const LARGEST_FRAME = 64 * 1024
+const SENT_CHUNKS = 64
+const NOTHING = new Uint8Array(0)
+
+export class Sender {
+  readonly output = new Output()
+  readonly encoder: HpackEncoder
+  /** The connection's flow-control window, as the peer gave it. */
+  window = DEFAULT_WINDOW
+  /** Content was sent since the peer last widened the window of the connection. */
+  spent = false
+  /** Streams whose END_STREAM was written, and streams with room again: for the connection to look at after `fill`. */
+  readonly ended: Stream[] = []
+  readonly relieved: Stream[] = []
+
+  readonly #highWater: number
+  readonly #maxChunks: number
+  #maxFrameSize = MIN_MAX_FRAME_SIZE
+  /** Streams with a section or a bare end to write. */
+  readonly #waiting = new StreamList()
+  /** Streams with content and a window, by urgency. */
+  readonly #rings: readonly StreamList[] = Array.from({ length: URGENCIES }, () => new StreamList())
+
+  constructor(maxTableSize: number, highWater: number, maxChunks: number) {
+    this.encoder = new HpackEncoder({ maxTableSize })
+    this.#highWater = highWater
+    this.#maxChunks = maxChunks
+  }
+
+  set peerMaxFrameSize(size: number) {
+    this.#maxFrameSize = Math.min(size, LARGEST_FRAME)
+  }
+
+  section(stream: Stream, section: Section): void {
+    if (stream.head === undefined) stream.head = section
+    else (stream.moreHeads ??= []).push(section)
+    this.#place(stream)
+  }
+
+  /** false: no more, until it is in `relieved`. */
+  content(stream: Stream, bytes: Bytes): boolean {
+    if (bytes.length > 0) {
+      stream.chunks.push(bytes)
+      stream.buffered += bytes.length
+      this.#place(stream)
+    }
+    stream.blocked = !this.#hasRoom(stream)
+    return !stream.blocked
+  }
+
+  room(stream: Stream): number {
+    return this.#highWater - stream.buffered
+  }
+
+  end(stream: Stream, trailers: Section | undefined): void {
+    stream.sending = 'ending'
+    stream.trailers = trailers
+    this.#place(stream)
+  }
+
+  /** The peer widened the stream's window. */
+  widened(stream: Stream): void {
+    this.#place(stream)
+  }
+
+  reprioritized(stream: Stream): void {
+    if (stream.list === undefined || stream.list === this.#waiting) return
+    stream.list.remove(stream)
+    this.#place(stream)
+  }
+
+  /** What waits of the stream is dropped. */
+  forget(stream: Stream): void {
+    stream.list?.remove(stream)
+    stream.head = stream.moreHeads = stream.trailers = undefined
+    stream.chunks = []
+    stream.chunk = stream.chunkAt = stream.buffered = 0
+    stream.sending = 'over'
+    stream.blocked = false
+  }
+
+  reset(stream: Stream, h2Code: number): void {
+    this.output.number(FRAME.RST_STREAM, stream.id, h2Code)
+  }
+
+  /** Octets that could leave now; sections, not yet encoded, by a guess. */
+  get ready(): number {
+    let bytes = this.output.bytes
+    for (let stream = this.#waiting.first; stream !== undefined; stream = stream.after) bytes += guess(stream)
+    let content = 0
+    for (const ring of this.#rings) {
+      for (let stream = ring.first; stream !== undefined; stream = stream.after) {
+        content += Math.min(stream.buffered, stream.sendWindow)
+      }
+    }
+    return bytes + Math.max(0, Math.min(content, this.window))
+  }
+
+  /** Moves what may leave to the output, until it holds `maxBytes`. */
+  fill(maxBytes: number): void {
+    for (let stream = this.#waiting.first; stream !== undefined && this.output.bytes < maxBytes; ) {
+      this.#waiting.remove(stream)
+      this.#writeSections(stream)
+      this.#place(stream)
+      stream = this.#waiting.first
+    }
+    let urgency = 0
+    while (urgency < URGENCIES && this.window > 0 && this.output.bytes < maxBytes) {
+      const stream = (this.#rings[urgency] as StreamList).first
+      if (stream === undefined) urgency++
+      else this.#writeContent(stream)
+    }
+  }
+
+  /** To the list where it belongs now. */
+  #place(stream: Stream): void {
+    if (stream.list !== undefined) return
+    if (stream.head !== undefined || (stream.sending === 'ending' && stream.buffered === 0)) this.#waiting.add(stream)
+    else if (stream.buffered > 0 && stream.sendWindow > 0) (this.#rings[stream.urgency] as StreamList).add(stream)
+  }
+
+  #writeSections(stream: Stream): void {
+    while (stream.head !== undefined) {
+      const section = stream.head
+      stream.head = stream.moreHeads?.shift()
+      const last = stream.head === undefined && isBareEnd(stream)
+      this.#writeSection(stream, section, last)
+    }
+    if (stream.sending === 'ending' && stream.buffered === 0) this.#writeEnd(stream)
+  }
+
+  /** Content is through: trailers, or an empty DATA frame. */
+  #writeEnd(stream: Stream): void {
+    const { trailers } = stream
+    stream.trailers = undefined
+    if (trailers !== undefined) this.#writeSection(stream, trailers, true)
+    else {
+      this.output.copied(FRAME.DATA, FLAG.END_STREAM, stream.id, NOTHING)
+      this.#ended(stream)
+    }
+  }
+
+  /** HEADERS and, where the block is larger than a frame, CONTINUATION. RFC 9113 §4.3. */
+  #writeSection(stream: Stream, section: Section, end: boolean): void {
+    const block = this.encoder.encodeBlock(section.control, section.fields)
+    const endFlag = end ? FLAG.END_STREAM : 0
+    const size = this.#maxFrameSize
+    if (block.length <= size) this.output.copied(FRAME.HEADERS, endFlag | FLAG.END_HEADERS, stream.id, block)
+    else {
+      this.output.copied(FRAME.HEADERS, endFlag, stream.id, block.subarray(0, size))
+      for (let at = size; at < block.length; at += size) {
+        const flags = at + size >= block.length ? FLAG.END_HEADERS : 0
+        this.output.copied(FRAME.CONTINUATION, flags, stream.id, block.subarray(at, at + size))
+      }
+    }
+    stream.state = transition(stream.state, 'send HEADERS') as StreamState
+    if (end) this.#ended(stream)
+  }
+
+  /** One frame of content. */
+  #writeContent(stream: Stream): void {
+    const n = Math.min(stream.buffered, stream.sendWindow, this.window, this.#maxFrameSize)
+    const end = n === stream.buffered && stream.sending === 'ending' && stream.trailers === undefined
+    this.output.header(n, FRAME.DATA, end ? FLAG.END_STREAM : 0, stream.id)
+    this.#moveContent(stream, n)
+    stream.sendWindow -= n
+    this.window -= n
+    this.spent = true
+    const ring = stream.list as StreamList
+    if (stream.buffered === 0 || stream.sendWindow <= 0 || stream.incremental) {
+      ring.remove(stream)
+      if (end) this.#ended(stream)
+      else if (stream.buffered === 0 && stream.sending === 'ending') this.#writeEnd(stream)
+      else this.#place(stream)
+    }
+    if (stream.blocked && this.#hasRoom(stream)) {
+      stream.blocked = false
+      this.relieved.push(stream)
+    }
+  }
+
+  #moveContent(stream: Stream, n: number): void {
+    stream.buffered -= n
+    while (n > 0) {
+      const chunk = stream.chunks[stream.chunk] as Bytes
+      const from = stream.chunkAt
+      const to = Math.min(chunk.length, from + n)
+      this.output.content(from === 0 && to === chunk.length ? chunk : chunk.subarray(from, to))
+      n -= to - from
+      stream.chunkAt = to
+      if (to === chunk.length) {
+        stream.chunk++
+        stream.chunkAt = 0
+      }
+    }
+    // What was sent is let go, before the list of it outgrows what waits.
+    if (stream.buffered === 0 || stream.chunk >= SENT_CHUNKS) {
+      stream.chunks.splice(0, stream.chunk)
+      stream.chunk = 0
+    }
+  }
+
+  #hasRoom(stream: Stream): boolean {
+    return stream.buffered < this.#highWater && stream.chunks.length - stream.chunk < this.#maxChunks
+  }
+
+  #ended(stream: Stream): void {
+    stream.sending = 'over'
+    stream.state = transition(stream.state, 'send END_STREAM') as StreamState
+    if (stream.resetAfterEnd >= 0 && !isClosed(stream.state)) {
+      this.reset(stream, stream.resetAfterEnd)
+      stream.state = transition(stream.state, 'send RST_STREAM') as StreamState
+    }
+    this.ended.push(stream)
+  }
+}
+
+/** Nothing but END_STREAM is left to send. */
+function isBareEnd(stream: Stream): boolean {
+  return stream.sending === 'ending' && stream.buffered === 0 && stream.trailers === undefined
+}
+
+/** About what the sections of a stream take. */
+function guess(stream: Stream): number {
+  const sections = (stream.head === undefined ? 0 : 1) + (stream.moreHeads?.length ?? 0)
+  return 9 + 32 * sections
+}
