@@ -78,5 +78,14 @@ export type H2OnlyEvent =
       readonly payload: Bytes
     }
 
-export type H11Event = ExchangeEvent | ConnectionEvent
+export type H11OnlyEvent =
+  /** On request: the line before the data of each chunk, the last-chunk's too. `extensions` from the `;` on. RFC 9112 §7.1. */
+  {
+    readonly type: 'chunk'
+    readonly exchange: ExchangeId
+    readonly size: number
+    readonly extensions: string
+  }
+
+export type H11Event = ExchangeEvent | ConnectionEvent | H11OnlyEvent
 export type H2Event = ExchangeEvent | ConnectionEvent | H2OnlyEvent

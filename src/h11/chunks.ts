@@ -1,0 +1,154 @@
+// The chunk-size lines of chunked content (RFC 9112 §7.1), byte by byte through one small automaton, so that it does not
+// matter how they were cut. The grammar is exact and no leniency touches it: two readings of one chunk-size are what
+// smuggling is made of.
+//
+// It knows lines; the data between them and the trailer section are the connection's.
+import type { ResolvedLimits } from '../http/index.ts'
+import { decodeLatin1, isSpace, TCHAR } from '../http/index.ts'
+import type { FaultCode } from './faults.ts'
+import { CR, DEL, LF, SP } from './grammar.ts'
+import type { Outcome } from './reader.ts'
+import { COMPLETE, FAULTY, INCOMPLETE } from './reader.ts'
+
+const SEMICOLON = 0x3b
+const EQUALS = 0x3d
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+
+type State =
+  | 'size'
+  | 'size-space'
+  | 'extension'
+  | 'name'
+  | 'name-space'
+  | 'value'
+  | 'token'
+  | 'quoted'
+  | 'escape'
+  | 'value-end'
+  | 'value-space'
+  | 'lf'
+
+type Kind = 'space' | 'semicolon' | 'equals' | 'quote' | 'backslash' | 'cr' | 'tchar' | 'text' | 'other'
+
+/** `chunk-ext = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS ( token / quoted-string ) ] )`, up to CR. RFC 9112 §7.1.1. */
+const EXTENSION = {
+  size: { space: 'size-space', semicolon: 'extension', cr: 'lf' },
+  'size-space': { space: 'size-space', semicolon: 'extension' },
+  extension: { space: 'extension', tchar: 'name' },
+  name: { tchar: 'name', space: 'name-space', equals: 'value', semicolon: 'extension', cr: 'lf' },
+  'name-space': { space: 'name-space', equals: 'value', semicolon: 'extension' },
+  value: { space: 'value', tchar: 'token', quote: 'quoted' },
+  token: { tchar: 'token', space: 'value-space', semicolon: 'extension', cr: 'lf' },
+  quoted: {
+    quote: 'value-end',
+    backslash: 'escape',
+    tchar: 'quoted',
+    text: 'quoted',
+    space: 'quoted',
+    semicolon: 'quoted',
+    equals: 'quoted',
+  },
+  escape: {
+    quote: 'quoted',
+    backslash: 'quoted',
+    tchar: 'quoted',
+    text: 'quoted',
+    space: 'quoted',
+    semicolon: 'quoted',
+    equals: 'quoted',
+  },
+  'value-end': { space: 'value-space', semicolon: 'extension', cr: 'lf' },
+  'value-space': { space: 'value-space', semicolon: 'extension' },
+  lf: {},
+} as const satisfies Record<State, Partial<Record<Kind, State>>>
+
+function kindOf(c: number): Kind {
+  if (TCHAR[c] === 1) return 'tchar'
+  if (isSpace(c)) return 'space'
+  if (c === SEMICOLON) return 'semicolon'
+  if (c === EQUALS) return 'equals'
+  if (c === QUOTE) return 'quote'
+  if (c === BACKSLASH) return 'backslash'
+  if (c === CR) return 'cr'
+  return c > SP && c !== DEL ? 'text' : 'other'
+}
+
+/** The value of a hexadecimal digit by its byte, −1 for any other. */
+const DIGITS = new Int8Array(256).fill(-1)
+for (let i = 0; i < 16; i++) {
+  const digit = '0123456789abcdef'.charCodeAt(i)
+  DIGITS[digit] = i
+  if (i > 9) DIGITS[digit - 0x20] = i
+}
+
+export class ChunkReader {
+  #state: State = 'size'
+  #digits = 0
+  /** Bytes of the current line, and of all extensions of the message. */
+  #line = 0
+  #extensions = 0
+  #text = ''
+  #ended = false
+  /** After COMPLETE: of the chunk. */
+  size = 0
+  /** After COMPLETE and FAULTY: where in the data the reading stopped. */
+  next = 0
+  fault: FaultCode = 'chunk-size'
+
+  /** Before the first line of a message. */
+  begin(): void {
+    this.#extensions = 0
+    this.#beginLine()
+  }
+  #beginLine(): void {
+    this.#state = 'size'
+    this.#digits = this.#line = this.size = 0
+    this.#text = ''
+    this.#ended = false
+  }
+  /** After COMPLETE, where they were kept: from the byte after the size. */
+  get extensions(): string {
+    return this.#text
+  }
+
+  /** Reads data from pos to end, of which nothing beyond the line is taken. */
+  readLine(data: Uint8Array, pos: number, end: number, limits: ResolvedLimits, keep: boolean): Outcome {
+    if (this.#ended) this.#beginLine()
+    for (let p = pos; p < end; p++) {
+      const c = data[p] as number
+      if (++this.#line > limits.maxChunkLineBytes) return this.#fail('limit-chunk-line', p)
+      const digit = this.#state === 'size' ? (DIGITS[c] as number) : -1
+      if (digit >= 0) {
+        this.size = this.size * 16 + digit
+        if (++this.#digits > 16 || this.size > Number.MAX_SAFE_INTEGER) return this.#fail('chunk-size', p)
+      } else if (this.#state === 'lf') {
+        if (c !== LF) return this.#fail('bare-cr', p - 1)
+        this.#ended = true
+        this.next = p + 1
+        return COMPLETE
+      } else {
+        const next: State | undefined = (EXTENSION[this.#state] as Partial<Record<Kind, State>>)[kindOf(c)]
+        if (next === undefined || this.#digits === 0) {
+          return this.#fail(
+            this.#state === 'size' || this.#state === 'size-space' ? 'chunk-size' : 'chunk-extension',
+            p,
+          )
+        }
+        this.#state = next
+        if (next !== 'lf') {
+          if (++this.#extensions > limits.maxChunkExtensionBytes) return this.#fail('limit-chunk-extension', p)
+          if (keep) this.#text += decodeLatin1(data, p, p + 1)
+        }
+      }
+    }
+    this.next = end
+    return INCOMPLETE
+  }
+
+  #fail(fault: FaultCode, at: number): Outcome {
+    this.fault = fault
+    this.next = at
+    return FAULTY
+  }
+}

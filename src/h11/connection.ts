@@ -1,0 +1,936 @@
+// One HTTP/1.1 connection in either role: bytes in, events out; verbs in, bytes out (RFC 9112).
+//
+// Both roles step through the same tables (state.ts): what one sends its mirror receives. Bytes are parsed only when
+// an event is asked for. The first fault is final: the machine is deaf after it, and a server may still give the one
+// response that it had not begun. A client's surplus bytes end the connection before its capacity is asked for again.
+//
+// It does not know what a pool is, nor when to give up: it has no timers of its own. It never emits 'slots': its
+// capacity changes only with 'end', 'draining', 'closed', 'failed', 'error' and the caller's own verbs.
+import type {
+  Bytes,
+  Connection,
+  ContentPlan,
+  Disposition,
+  ExchangeId,
+  FieldsInit,
+  Framing,
+  H11Event,
+  Limits,
+  Millis,
+  RequestHead,
+  ResolvedLimits,
+  ResponseHead,
+  Role,
+} from '../http/index.ts'
+import {
+  asciiLower,
+  excerpt,
+  Fields,
+  listMembers,
+  misuse,
+  parseDecimal,
+  planOf,
+  resolveLimits,
+  SECRET_FIELDS,
+} from '../http/index.ts'
+import { ChunkReader } from './chunks.ts'
+import type { FaultCode } from './faults.ts'
+import { peerFault } from './faults.ts'
+import type { Decision } from './framing.ts'
+import { closeReasonOf, hasContent, hasOption, Notes, requestFraming, responseFraming, rewritten } from './framing.ts'
+import { CR, isHost, LF, targetForm } from './grammar.ts'
+import type { Asked, SentHead } from './heads.ts'
+import { writeInformationalHead, writeRequestHead, writeResponseHead, writeTrailers } from './heads.ts'
+import type { Leniency, Lenient } from './lenient.ts'
+import { resolveLenient } from './lenient.ts'
+import type { Outcome, SectionRules } from './reader.ts'
+import { COMPLETE, FAULTY, headRules, INCOMPLETE, SectionReader, trailerRules } from './reader.ts'
+import type { Input, Life, RequestState, ResponseState } from './state.ts'
+import { LIFE, REQUEST, RESPONSE, step } from './state.ts'
+import { Output, writeChunk } from './writer.ts'
+
+export interface H11Options {
+  readonly now: Millis
+  /** By name; see src/http/limits.ts. */
+  readonly limits?: Limits | undefined
+  /** What to let through that a strict reading refuses. All off. */
+  readonly lenient?: Readonly<Partial<Record<Leniency, boolean>>> | undefined
+  /** false: what is sent is written as it is given. For harnesses. Default true. */
+  readonly validateOutbound?: boolean | undefined
+  /** true: a 'chunk' event tells of each chunk-size line. Default false. */
+  readonly chunkDetails?: boolean | undefined
+}
+
+/** What the reading of the peer's message waits for. */
+type Phase =
+  | 'head'
+  | 'length'
+  | 'close-delimited'
+  | 'chunk-line'
+  | 'chunk-data'
+  | 'chunk-end'
+  | 'trailers'
+  | 'end'
+  /** The message is over, and what follows is not looked at before the exchange has turned. */
+  | 'wait'
+
+const EMPTY = new Uint8Array(0)
+// What the latest head said; the machines take turns, none keeps it.
+const notes = new Notes()
+
+export class H11Connection implements Connection<H11Event> {
+  readonly role: Role
+  readonly #limits: ResolvedLimits
+  readonly #lenient: Lenient
+  readonly #headRules: SectionRules
+  readonly #validate: boolean
+  readonly #chunkDetails: boolean
+
+  // Received bytes: #data[#pos … #end), of which #data[0] is byte #base of the connection. #owned: not lent, with room
+  // to grow.
+  #data: Uint8Array = EMPTY
+  #pos = 0
+  #end = 0
+  #base = 0
+  #owned = false
+  #eof = false
+  #clean = true
+
+  // Reading.
+  readonly #reader = new SectionReader()
+  #chunks: ChunkReader | undefined
+  #trailerRules: SectionRules | undefined
+  #phase: Phase = 'head'
+  /** Of the content, or of the chunk. */
+  #left = 0
+  #contentBytes = 0
+  #sectionAt = 0
+  #headBytes = 0
+  #informational = 0
+  #emptyBytes = 0
+  #halfEmptyLine = false
+  #host = ''
+  #unread = 0
+  #receivedAny = false
+  #pending: H11Event[] | undefined
+
+  // The exchange.
+  #exchange: ExchangeId = 0
+  #running = false
+  #request: RequestState = 'idle'
+  #response: ResponseState = 'idle'
+  #life: Life = 'open'
+  #closeReason: string | undefined
+  #method = ''
+  #minor = 1
+  #upgrade = false
+  #keepAlive = false
+  #requestHeaders: Fields | undefined
+  #responseHeaders: Fields | undefined
+
+  // Sending.
+  readonly #output = new Output()
+  #sending: Framing = 'none'
+  #sendLeft = 0
+  /** Bytes written of the current exchange: while as many wait, none has been taken. */
+  #exchangeBytes = 0
+  #blocked = false
+
+  /** TypeError, RangeError: an option is not what it should be. */
+  constructor(role: Role, options: H11Options) {
+    if (role !== 'client' && role !== 'server') throw new TypeError("the role is 'client' or 'server'")
+    this.role = role
+    this.#limits = resolveLimits(options.limits, role)
+    this.#lenient = resolveLenient(options.lenient)
+    this.#headRules = headRules(role, this.#lenient, this.#limits)
+    this.#validate = options.validateOutbound ?? true
+    this.#chunkDetails = options.chunkDetails ?? false
+  }
+
+  // ── what the peer did ──
+
+  receiveData(data: Bytes, _now: Millis): void {
+    const chunk = plain(data)
+    if (this.#deaf || this.#eof || chunk.length === 0) return
+    const held = this.#end - this.#pos
+    if (held === 0) {
+      this.#base += this.#end
+      this.#data = chunk
+      this.#pos = 0
+      this.#end = chunk.length
+      this.#owned = false
+    } else this.#hold(chunk, held)
+  }
+
+  receiveEof(_now: Millis, clean = true): void {
+    if (this.#deaf || this.#eof) return
+    this.#eof = true
+    this.#clean = clean
+  }
+
+  nextEvent(): H11Event | undefined {
+    if (this.#pending !== undefined) {
+      const event = this.#pending.shift()
+      if (this.#pending.length === 0) this.#pending = undefined
+      return event
+    }
+    if (this.#blocked && this.#output.bytes < this.#limits.maxBufferedOut) {
+      this.#blocked = false
+      return { type: 'writable', exchange: this.#exchange, room: this.#limits.maxBufferedOut - this.#output.bytes }
+    }
+    const event = this.#read()
+    // What waits is lent only until now.
+    if (event === undefined && !this.#owned && this.#pos < this.#end) this.#hold(EMPTY, this.#end - this.#pos)
+    return event
+  }
+
+  get readState(): 'need-data' | 'paused' | 'done' {
+    if (this.#deaf || this.#eof) return this.#eof && this.#pos < this.#end && !this.#deaf ? 'paused' : 'done'
+    if (this.#phase === 'wait') {
+      if (this.#life === 'draining' && this.#response !== 'switching' && !this.#maySwitch) return 'done'
+      if (this.#pos < this.#end) return 'paused'
+    }
+    return this.#unread >= this.#limits.streamWindow ? 'paused' : 'need-data'
+  }
+
+  /** No byte will be looked at any more. */
+  get #deaf(): boolean {
+    return this.#life === 'failed' || this.#life === 'closed' || this.#life === 'switched'
+  }
+  /** The response may still turn the connection into something else. */
+  get #maySwitch(): boolean {
+    return this.#response === 'awaited' && (this.#upgrade || this.#method === 'CONNECT')
+  }
+
+  /** Copies what is held, and a chunk behind it, into memory of our own. */
+  #hold(chunk: Bytes, held: number): void {
+    const length = held + chunk.length
+    if (!this.#owned || this.#end + chunk.length > this.#data.length) {
+      const room = new Uint8Array(this.#owned ? Math.max(2 * length, 256) : length)
+      room.set(this.#data.subarray(this.#pos, this.#end))
+      this.#base += this.#pos
+      this.#data = room
+      this.#pos = 0
+      this.#end = held
+      this.#owned = true
+    }
+    this.#data.set(chunk, this.#end)
+    this.#end += chunk.length
+  }
+
+  #read(): H11Event | undefined {
+    for (;;) {
+      if (this.#deaf) return undefined
+      switch (this.#phase) {
+        case 'head':
+          return this.role === 'client' ? this.#readResponse() : this.#readRequest()
+        case 'length':
+          if (this.#left === 0) return this.#endReceived(undefined)
+          if (this.#pos === this.#end) return this.#dry()
+          return this.#content(this.#left)
+        case 'close-delimited':
+          if (this.#pos === this.#end) return this.#dry()
+          if (this.#left === 0) return this.#fail('limit-content')
+          return this.#content(this.#left)
+        case 'chunk-line': {
+          if (this.#pos === this.#end) return this.#dry()
+          const event = this.#readChunkLine()
+          if (event !== undefined) return event
+          break
+        }
+        case 'chunk-data':
+          if (this.#left === 0) {
+            this.#phase = 'chunk-end'
+            this.#left = 2
+            break
+          }
+          if (this.#pos === this.#end) return this.#dry()
+          return this.#content(this.#left)
+        case 'chunk-end': {
+          if (this.#pos === this.#end) return this.#dry()
+          if (this.#data[this.#pos] !== (this.#left === 2 ? CR : LF)) return this.#fail('chunk-terminator')
+          this.#pos++
+          if (--this.#left === 0) this.#phase = 'chunk-line'
+          break
+        }
+        case 'trailers':
+          return this.#readTrailers()
+        case 'end':
+          return this.#endReceived(undefined)
+        case 'wait':
+          return this.#waiting()
+      }
+    }
+  }
+
+  /** There are no more bytes. */
+  #dry(): H11Event | undefined {
+    if (!this.#eof) return undefined
+    if (this.#phase === 'close-delimited' && this.#clean) return this.#endReceived(undefined)
+    if (this.#phase === 'head' && !this.#reader.partial) {
+      if (this.role === 'server' || !this.#awaitsResponse) return this.#close('eof')
+      if (!this.#receivedAny) return this.#fail('server-disconnected')
+    }
+    return this.#fail('incomplete-message')
+  }
+  get #awaitsResponse(): boolean {
+    return this.#response === 'awaited'
+  }
+
+  /** The peer's message is over: what follows waits for ours. */
+  #waiting(): H11Event | undefined {
+    if (this.#response === 'switching') return this.#request === 'done' ? this.#switch() : undefined
+    if (this.#pos < this.#end || !this.#eof) return undefined
+    if (!this.#running) return this.#close('eof')
+    return this.#life === 'open' ? this.#drain('eof') : undefined
+  }
+
+  #readRequest(): H11Event | undefined {
+    if (!this.#reader.partial) {
+      if (!this.#skipEmptyLines()) return this.#fail('limit-empty-lines')
+      if (this.#pos < this.#end && this.#halfEmptyLine) return this.#fail('bare-cr', this.#base + this.#pos - 1)
+    }
+    const outcome = this.#readSection(this.#limits.maxHeadBytes, this.#headRules)
+    if (outcome !== COMPLETE) return outcome === FAULTY ? this.#failSection() : this.#dry()
+    const { method, target, minor } = this.#reader
+    notes.reset()
+    const headers = this.#reader.fields(notes)
+    const form = targetForm(method, target)
+    if (form === undefined) return this.#fail('target', this.#sectionAt, `: ${excerpt(target)}`)
+    const decision = this.#judgeRequest(minor)
+    if (typeof decision === 'string') return this.#fail(decision, this.#sectionAt)
+    this.#exchange++
+    this.#running = true
+    this.#stepRequest('head')
+    this.#awaitResponse(method)
+    this.#minor = minor
+    this.#emptyBytes = 0
+    const { connection } = notes
+    const upgrade =
+      minor === 1 && connection !== undefined && hasOption(connection, 'upgrade') ? notes.upgrade : undefined
+    this.#upgrade = upgrade !== undefined
+    const closes = closeReasonOf(connection, minor, this.#lenient)
+    this.#keepAlive = minor === 0 && closes === undefined
+    this.#beginContent(decision)
+    if (closes !== undefined) this.#announce(closes)
+    this.#requestHeaders = rewritten(headers, decision)
+    return {
+      type: 'request',
+      exchange: this.#exchange,
+      method,
+      scheme: form.scheme,
+      authority: form.authority ?? notes.host,
+      target,
+      protocol: undefined,
+      httpVersion: minor === 1 ? 'HTTP/1.1' : 'HTTP/1.0',
+      headers: this.#requestHeaders,
+      framing: decision.framing,
+      expectContinue: minor === 1 && notes.expect !== undefined && hasSome(decision),
+      upgrade,
+    }
+  }
+
+  /** What is wrong with a request whose grammar is right, or how it is framed. */
+  #judgeRequest(minor: number): Decision | FaultCode {
+    if (notes.folded) return 'obs-fold'
+    const { host, expect } = notes
+    if (notes.hosts > 1) return 'repeated-host'
+    if (host === undefined) {
+      if (minor === 1 && !this.#lenient.missingHost) return 'missing-host'
+    } else if (host !== this.#host) {
+      if (!isHost(host)) return 'invalid-host'
+      this.#host = host
+    }
+    const decision = requestFraming(notes, minor, this.#lenient)
+    if (typeof decision === 'string') return decision
+    if (decision.length > this.#limits.maxContentLength) return 'limit-content'
+    // HTTP/1.0 knows no expectations. RFC 9110 §10.1.1.
+    if (minor === 1 && expect !== undefined) {
+      if (!listMembers(expect).every((member) => asciiLower(member) === '100-continue')) return 'expectation'
+    }
+    return decision
+  }
+
+  /** Empty lines before a request-line, up to the limit. RFC 9112 §2.2. */
+  #skipEmptyLines(): boolean {
+    while (this.#pos < this.#end) {
+      const c = this.#data[this.#pos]
+      if (c === CR && !this.#halfEmptyLine) this.#halfEmptyLine = true
+      else if (c === LF && (this.#halfEmptyLine || this.#lenient.bareLf)) this.#halfEmptyLine = false
+      else return true
+      if (++this.#emptyBytes > this.#limits.maxLeadingEmptyBytes) return false
+      this.#pos++
+    }
+    return true
+  }
+
+  #readResponse(): H11Event | undefined {
+    if (this.#response !== 'awaited') {
+      // Nobody asked for these bytes. RFC 9112 §9.2.
+      return this.#pos < this.#end ? this.#fail('surplus-bytes') : this.#dry()
+    }
+    const outcome = this.#readSection(this.#limits.maxHeadBytes - this.#headBytes, this.#headRules)
+    if (outcome !== COMPLETE) return outcome === FAULTY ? this.#failSection() : this.#dry()
+    const { status, minor, reasonPhrase } = this.#reader
+    notes.reset()
+    const headers = this.#reader.fields(notes)
+    const exchange = this.#exchange
+    if (status < 200 && status !== 101) {
+      this.#headBytes += this.#base + this.#pos - this.#sectionAt
+      if (++this.#informational > this.#limits.maxInformational)
+        return this.#fail('limit-informational', this.#sectionAt)
+      this.#stepResponse('informational')
+      return { type: 'informational', exchange, status, headers }
+    }
+    const switches = status === 101 || (this.#method === 'CONNECT' && status < 300)
+    if (status === 101 && !this.#upgrade) return this.#fail('unexpected-upgrade', this.#sectionAt)
+    const decision = responseFraming(notes, this.#method, status, minor, this.#lenient)
+    if (typeof decision === 'string') return this.#fail(decision, this.#sectionAt)
+    if (notes.folded) return this.#fail('obs-fold', this.#sectionAt)
+    if (decision.length > this.#limits.maxContentLength) return this.#fail('limit-content', this.#sectionAt)
+    this.#minor = minor
+    this.#responseHeaders = rewritten(headers, decision)
+    if (switches) {
+      this.#stepResponse('switch')
+      this.#phase = 'wait'
+    } else {
+      this.#stepResponse('head')
+      this.#beginContent(decision)
+      const closes = decision.closes ?? closeReasonOf(notes.connection, minor, this.#lenient)
+      if (closes !== undefined) this.#announce(closes)
+    }
+    return {
+      type: 'response',
+      exchange,
+      status,
+      reasonPhrase,
+      httpVersion: minor === 1 ? 'HTTP/1.1' : 'HTTP/1.0',
+      headers: this.#responseHeaders,
+      framing: decision.framing,
+    }
+  }
+
+  #readSection(maxBytes: number, rules: SectionRules): Outcome {
+    if (!this.#reader.partial) this.#sectionAt = this.#base + this.#pos
+    if (this.#pos === this.#end) return INCOMPLETE
+    this.#receivedAny = true
+    const outcome = this.#reader.read(this.#data, this.#pos, this.#end, maxBytes, rules)
+    this.#pos = this.#reader.next
+    return outcome
+  }
+  #failSection(): H11Event {
+    return this.#fail(this.#reader.fault, this.#sectionAt + this.#reader.faultAt, this.#reader.detail)
+  }
+
+  #beginContent(decision: Decision): void {
+    this.#contentBytes = this.#unread = 0
+    this.#left = decision.length
+    switch (decision.framing) {
+      case 'none':
+        this.#phase = 'end'
+        break
+      case 'chunked':
+        this.#chunks ??= new ChunkReader()
+        this.#trailerRules ??= trailerRules(this.#lenient, this.#limits)
+        this.#chunks.begin()
+        this.#phase = 'chunk-line'
+        break
+      case 'close-delimited':
+        this.#phase = 'close-delimited'
+        this.#left = this.#limits.maxContentLength
+        break
+      default:
+        this.#phase = 'length'
+    }
+  }
+
+  /** At most `most` bytes of content, as a view. */
+  #content(most: number): H11Event {
+    const { length } = this.#data
+    const from = this.#pos
+    const to = Math.min(this.#end, from + most)
+    this.#pos = to
+    this.#left -= to - from
+    this.#unread += to - from
+    const data = from === 0 && to === length ? this.#data : this.#data.subarray(from, to)
+    return { type: 'data', exchange: this.#exchange, data }
+  }
+
+  #readChunkLine(): H11Event | undefined {
+    const chunks = this.#chunks as ChunkReader
+    const outcome = chunks.readLine(this.#data, this.#pos, this.#end, this.#limits, this.#chunkDetails)
+    this.#pos = chunks.next
+    if (outcome === INCOMPLETE) return undefined
+    if (outcome === FAULTY) return this.#fail(chunks.fault)
+    const { size } = chunks
+    this.#contentBytes += size
+    if (this.#contentBytes > this.#limits.maxContentLength) return this.#fail('limit-content')
+    this.#left = size
+    this.#phase = size === 0 ? 'trailers' : 'chunk-data'
+    if (!this.#chunkDetails) return undefined
+    return { type: 'chunk', exchange: this.#exchange, size, extensions: chunks.extensions }
+  }
+
+  #readTrailers(): H11Event | undefined {
+    const outcome = this.#readSection(this.#limits.maxTrailerBytes, this.#trailerRules as SectionRules)
+    if (outcome !== COMPLETE) return outcome === FAULTY ? this.#failSection() : this.#dry()
+    notes.reset()
+    const trailers = this.#reader.fields(notes)
+    return this.#endReceived(trailers.length === 0 ? undefined : trailers)
+  }
+
+  #endReceived(trailers: Fields | undefined): H11Event {
+    if (this.role === 'client') {
+      this.#stepResponse('end')
+      this.#phase = 'head'
+    } else {
+      this.#stepRequest('end')
+      this.#phase = 'wait'
+    }
+    const exchange = this.#exchange
+    this.#settle()
+    return { type: 'end', exchange, trailers }
+  }
+
+  // ── what moves state ──
+
+  // The caller has made sure that there is such a step.
+  #stepRequest(input: Input<typeof REQUEST>): void {
+    this.#request = step(REQUEST, this.#request, input) ?? this.#request
+  }
+  #stepResponse(input: Input<typeof RESPONSE>): void {
+    this.#response = step(RESPONSE, this.#response, input) ?? this.#response
+  }
+  #live(input: Input<typeof LIFE>, reason: string): void {
+    const next = step(LIFE, this.#life, input)
+    if (next === undefined) return
+    this.#life = next
+    if (this.#closeReason === undefined || input === 'fail') this.#closeReason = reason
+  }
+
+  #awaitResponse(method: string): void {
+    this.#stepResponse('request')
+    this.#method = method
+    this.#headBytes = this.#informational = this.#exchangeBytes = 0
+    this.#receivedAny = false
+    this.#responseHeaders = undefined
+  }
+
+  /** Whether the exchange is over, and what comes after it. A response that ends a draining connection ends it all. */
+  #settle(): void {
+    if (this.#response !== 'done' || (this.#request !== 'done' && this.#life === 'open')) return
+    this.#running = false
+    this.#requestHeaders = this.#responseHeaders = undefined
+    if (this.#life === 'draining') this.#push(this.#close(this.#closeReason as string))
+    else if (this.#life === 'failed') this.#live('close', this.#closeReason as string)
+    else if (this.role === 'client') this.#turn()
+  }
+  /** To the next exchange. */
+  #turn(): void {
+    this.#stepRequest('next')
+    this.#stepResponse('next')
+    this.#phase = 'head'
+  }
+
+  #push(event: H11Event): void {
+    if (this.#pending === undefined) this.#pending = [event]
+    else this.#pending.push(event)
+  }
+  /** The peer's message says that no exchange will follow: after the event that tells of the message. */
+  #announce(reason: string): void {
+    if (this.#life === 'open') this.#push(this.#drain(reason))
+  }
+  #drain(reason: string): H11Event {
+    this.#live('drain', reason)
+    return { type: 'draining', reason, unprocessed: [] }
+  }
+  #close(reason: string): H11Event {
+    this.#live('close', reason)
+    this.#running = false
+    this.#forget()
+    return { type: 'closed', reason }
+  }
+  #switch(): H11Event {
+    const leading = this.#data.subarray(this.#pos, this.#end)
+    const exchange = this.#exchange
+    this.#live('switch', 'switched')
+    this.#running = false
+    this.#forget()
+    return { type: 'switched', exchange, leading }
+  }
+  /** The peer broke the connection: the exchange fails where it runs, then the connection. */
+  #fail(code: FaultCode, offset = this.#base + this.#pos, detail = ''): H11Event {
+    const fault = peerFault(code, offset, detail)
+    // Of an exchange whose message has ended nothing more is said.
+    const told = this.role === 'client' ? this.#response !== 'done' && this.#response !== 'idle' : this.#running
+    const disposition = this.#disposition
+    this.#live('fail', code)
+    this.#running = false
+    this.#forget()
+    if (this.role === 'client') this.#output.clear()
+    // A server that has begun no response may still give one.
+    if (this.role === 'client' || (this.#response !== 'idle' && this.#response !== 'awaited')) this.#live('close', code)
+    if (!told) return { type: 'error', fault }
+    this.#push({ type: 'error', fault })
+    return { type: 'failed', exchange: this.#exchange, fault, disposition }
+  }
+  get #disposition(): Disposition {
+    if (this.#response === 'content' || this.#response === 'done') return 'response-started'
+    return this.role === 'client' && this.#untouched ? 'not-sent' : 'maybe-processed'
+  }
+  /** Whether nothing of what was written for the exchange has been taken. */
+  get #untouched(): boolean {
+    return this.#output.bytes >= this.#exchangeBytes
+  }
+  #forget(): void {
+    this.#data = EMPTY
+    this.#pos = this.#end = 0
+    this.#reader.drop()
+    this.#blocked = false
+  }
+
+  // ── what we do ──
+
+  /** Without framing fields and a content plan, a request has no content. */
+  sendRequest(head: RequestHead, options?: { readonly end?: boolean }): ExchangeId {
+    if (this.role !== 'client') throw misuse('role', 'RFC 9112 §2.1', 'a server does not send requests')
+    if (this.capacity === 0) throw this.#refusal()
+    const { method, target, authority } = head
+    requireString('method', method)
+    requireString('request-target', target)
+    if (authority !== undefined) requireString('authority', authority)
+    const fields = Fields.from(head.headers)
+    const end = options?.end === true
+    const plan = this.#plan(fields, head.content) ?? 'none'
+    if (end) refuseUnsent(plan)
+    if (plan === 'unknown' && this.#minor === 0 && this.#validate) {
+      throw misuse('transfer-encoding', 'RFC 9112 §6.1', 'the server speaks HTTP/1.0, which has no chunked')
+    }
+    this.#output.seal()
+    const before = this.#output.bytes
+    const sent = writeRequestHead(this.#output, method, target, authority, fields, plan, this.#validate)
+    this.#exchange++
+    this.#running = true
+    this.#stepRequest('head')
+    this.#awaitResponse(method)
+    this.#upgrade = sent.upgrade
+    this.#requestHeaders = fields
+    this.#exchangeBytes = this.#output.bytes - before
+    if (sent.closes) this.#live('drain', 'local-close')
+    this.#beginSending(sent)
+    if (end) this.#finishSending()
+    return this.#exchange
+  }
+
+  /** 100, or 102 to 199. 101 is a response: HTTP is over with it. */
+  sendInformational(exchange: ExchangeId, status: number, headers?: FieldsInit): void {
+    this.#mayRespond(exchange)
+    const fields = Fields.from(headers)
+    if (this.#life === 'failed')
+      throw misuse('state', 'RFC 9110 §15.2', 'after a fault only a final response may be sent')
+    if (!Number.isInteger(status) || status < 100 || status > 199 || status === 101) {
+      throw misuse('status', 'RFC 9110 §15.2', `${status} is not the status of an informational response`)
+    }
+    if (this.#minor === 0 && this.#validate) {
+      throw misuse('informational', 'RFC 9110 §15.2', 'an HTTP/1.0 client does not know informational responses')
+    }
+    const before = this.#output.bytes
+    this.#output.seal()
+    writeInformationalHead(this.#output, status, fields, this.#validate)
+    this.#exchangeBytes += this.#output.bytes - before
+    this.#stepResponse('informational')
+  }
+
+  /**
+   * Without framing fields, a content plan or `end` the length is unknown. After a fault: one, if none was begun;
+   * `exchange` is the id that the request has, or would have had. `Connection: close` is added wherever the connection
+   * will not be used again.
+   */
+  sendResponse(exchange: ExchangeId, head: ResponseHead, options?: { readonly end?: boolean }): void {
+    const asked = this.#mayRespond(exchange)
+    const { status, reasonPhrase } = head
+    if (reasonPhrase !== undefined) requireString('reason-phrase', reasonPhrase)
+    const fields = Fields.from(head.headers)
+    if (!Number.isInteger(status) || (status < 200 && status !== 101) || status > 999) {
+      throw misuse('status', 'RFC 9110 §15', `${status} is not the status of a final response`)
+    }
+    const end = options?.end === true
+    const bare = !hasContent(asked.method, status)
+    const plan = this.#plan(fields, head.content) ?? (end || bare ? 'none' : 'unknown')
+    if (end && !bare) refuseUnsent(plan)
+    this.#output.seal()
+    const before = this.#output.bytes
+    const closing = this.#life !== 'open'
+    const sent = writeResponseHead(this.#output, status, reasonPhrase, fields, plan, asked, closing, this.#validate)
+    if (this.#response === 'idle') {
+      this.#exchange = exchange
+      this.#awaitResponse(asked.method)
+    }
+    this.#exchangeBytes += this.#output.bytes - before
+    this.#responseHeaders = fields
+    if (sent.upgrade) {
+      this.#stepResponse('switch')
+      return
+    }
+    this.#stepResponse('head')
+    if (sent.closes) this.#live('drain', 'local-close')
+    this.#beginSending(sent)
+    if (end) this.#finishSending()
+  }
+
+  sendData(exchange: ExchangeId, data: Bytes, end = false): boolean {
+    this.#maySend(exchange)
+    const bytes = plain(data)
+    const { length } = bytes
+    const limit = this.#limits.maxBufferedOut
+    if (length > 0 && this.#output.bytes >= limit) {
+      throw misuse(
+        'backpressure',
+        'DESIGN §4',
+        `${limit} bytes wait to be taken: the next chunk has to wait for 'writable'`,
+      )
+    }
+    if (this.#validate) this.#checkLength(length, end)
+    const before = this.#output.bytes
+    if (length > 0) {
+      if (this.#sending === 'chunked') writeChunk(this.#output, bytes)
+      else this.#output.append(bytes)
+      this.#sendLeft -= length
+    }
+    this.#exchangeBytes += this.#output.bytes - before
+    if (end) {
+      this.#finishSending()
+      return true
+    }
+    this.#blocked = this.#output.bytes >= limit
+    return !this.#blocked
+  }
+
+  end(exchange: ExchangeId, trailers?: FieldsInit): void {
+    this.#maySend(exchange)
+    const fields = Fields.from(trailers)
+    if (fields.length > 0 && this.#sending !== 'chunked') {
+      throw misuse('trailers', 'RFC 9110 §6.5.1', 'only chunked content can be followed by trailers')
+    }
+    if (this.#validate) this.#checkLength(0, true)
+    this.#finishSending(fields)
+  }
+
+  consume(exchange: ExchangeId, n: number): void {
+    if (!this.#known(exchange)) throw unknown(exchange)
+    if (!Number.isInteger(n) || n < 0) throw misuse('consume', 'DESIGN §4', `${n} is not a number of bytes`)
+    if (exchange !== this.#exchange) return
+    if (n > this.#unread) throw misuse('consume', 'DESIGN §4', `${n} bytes are more than were delivered`)
+    this.#unread -= n
+  }
+
+  /** Throws while the exchange runs; does nothing where there is none to leave, or none to come. */
+  nextExchange(): void {
+    if (this.role !== 'server') throw misuse('role', 'RFC 9112 §9.3.2', 'a client turns to the next exchange by itself')
+    if (this.#life !== 'open' || this.#phase !== 'wait') {
+      if (this.#running) throw this.#refusal()
+      return
+    }
+    if (this.#running) throw this.#refusal()
+    this.#turn()
+  }
+
+  cancel(exchange: ExchangeId): void {
+    if (!this.#known(exchange)) throw unknown(exchange)
+    if (exchange !== this.#exchange || !this.#running) return
+    const vanishes = this.role === 'client' && this.#untouched && !this.#receivedAny && this.#life === 'open'
+    this.#output.drop(Math.min(this.#exchangeBytes, this.#output.bytes))
+    this.#blocked = this.#running = false
+    this.#requestHeaders = this.#responseHeaders = undefined
+    if (vanishes) {
+      this.#stepRequest('vanish')
+      this.#stepResponse('vanish')
+    } else {
+      this.#pending = undefined
+      this.#live('close', 'cancelled')
+      this.#forget()
+    }
+  }
+
+  close(_now: Millis): void {
+    if (this.#life === 'failed') this.#live('close', 'local-close')
+    if (this.#deaf) return
+    this.#live('drain', 'local-close')
+    if (!this.#running) this.#push(this.#close('local-close'))
+  }
+
+  abort(): void {
+    this.#live('close', 'aborted')
+    this.#pending = undefined
+    this.#running = false
+    this.#output.clear()
+    this.#forget()
+  }
+
+  sendRaw(bytes: Bytes): void {
+    if (this.#life === 'closed' || this.#life === 'switched') throw this.#refusal()
+    const before = this.#output.bytes
+    this.#output.append(plain(bytes))
+    if (this.#running) this.#exchangeBytes += this.#output.bytes - before
+  }
+
+  #plan(fields: Fields, content: ContentPlan | undefined): ContentPlan | undefined {
+    return this.#validate ? planOf(fields, content) : (content ?? givenPlan(fields))
+  }
+
+  #beginSending(sent: SentHead): void {
+    this.#sending = sent.framing
+    this.#sendLeft = sent.length
+  }
+  #checkLength(length: number, end: boolean): void {
+    if (this.#sending === 'none' && length > 0) {
+      throw misuse('content', 'RFC 9110 §6.4.1', 'this message has no content')
+    }
+    if (this.#sending !== 'length') return
+    if (length > this.#sendLeft || (end && length < this.#sendLeft)) {
+      const much = length > this.#sendLeft ? 'more' : 'less'
+      throw misuse('content-length', 'RFC 9110 §8.6', `the content is ${much} than its Content-Length says`)
+    }
+  }
+  #finishSending(trailers = Fields.empty): void {
+    if (this.#sending === 'chunked') {
+      const before = this.#output.bytes
+      writeTrailers(this.#output, trailers, this.#validate)
+      this.#exchangeBytes += this.#output.bytes - before
+    }
+    this.#blocked = false
+    if (this.role === 'client') this.#stepRequest('end')
+    else this.#stepResponse('end')
+    this.#settle()
+  }
+
+  /** Throws unless a response to this exchange may begin; answers what it depends on. */
+  #mayRespond(exchange: ExchangeId): Asked {
+    if (this.role !== 'server') throw misuse('role', 'RFC 9112 §2.1', 'a client does not send responses')
+    if (this.#life === 'closed' || this.#life === 'switched') throw this.#refusal()
+    // A request whose head could not be read is owed an answer too.
+    if (this.#life === 'failed' && this.#response === 'idle' && exchange === this.#exchange + 1) return UNREAD
+    if (exchange !== this.#exchange || exchange === 0) throw unknown(exchange)
+    if (this.#response !== 'awaited') throw misuse('state', 'RFC 9112 §9.2', 'this exchange has its response')
+    return { method: this.#method, minor: this.#minor, upgrade: this.#upgrade, keepAlive: this.#keepAlive }
+  }
+  #maySend(exchange: ExchangeId): void {
+    if (this.#life === 'closed' || this.#life === 'switched') throw this.#refusal()
+    if (exchange !== this.#exchange || exchange === 0) throw unknown(exchange)
+    const state = this.role === 'client' ? this.#request : this.#response
+    if (state !== 'content') throw misuse('state', 'RFC 9112 §6', 'this message has not begun, or has ended')
+  }
+  #known(exchange: ExchangeId): boolean {
+    return Number.isInteger(exchange) && exchange > 0 && exchange <= this.#exchange
+  }
+  /** Why nothing can begin, or go on. */
+  #refusal(): Error {
+    if (this.#life === 'open' && this.#running) {
+      return misuse('capacity', 'RFC 9112 §9.3.2', 'an exchange is running: there is one at a time')
+    }
+    return misuse('closed', 'RFC 9112 §9.6', `the connection will not carry it: ${this.#closeReason ?? 'bytes wait'}`)
+  }
+
+  takeOutput(maxBytes?: number): Bytes[] {
+    return this.#output.take(maxBytes)
+  }
+  get outputBytes(): number {
+    return this.#output.bytes
+  }
+  get wantsClose(): 'no' | 'after-output' | 'now' {
+    if (this.#life !== 'closed') return 'no'
+    return this.#output.bytes > 0 ? 'after-output' : 'now'
+  }
+  nextTimeout(): undefined {
+    return undefined
+  }
+  handleTimeout(_now: Millis): void {
+    // HTTP/1.1 has no timers of its own.
+  }
+
+  get capacity(): number {
+    const free = this.#life === 'open' && this.#request === 'idle' && this.#pos === this.#end && !this.#eof
+    return free && this.role === 'client' ? 1 : 0
+  }
+  get active(): number {
+    return this.#running ? 1 : 0
+  }
+  get draining(): boolean {
+    return this.#life !== 'open'
+  }
+  get closed(): boolean {
+    return this.#life === 'closed'
+  }
+  /** The first reason for which it will not be used again; a fault's code before any other. */
+  get closeReason(): string | undefined {
+    return this.#closeReason
+  }
+  sendWindow(_exchange: ExchangeId): number {
+    return Infinity
+  }
+
+  snapshot(): unknown {
+    return {
+      protocol: 'HTTP/1.1',
+      role: this.role,
+      life: this.#life,
+      closeReason: this.#closeReason,
+      exchange: this.#exchange,
+      running: this.#running,
+      request: this.#request,
+      response: this.#response,
+      method: this.#method,
+      requestHeaders: redacted(this.#requestHeaders),
+      responseHeaders: redacted(this.#responseHeaders),
+      reading: {
+        phase: this.#phase,
+        left: this.#left,
+        unread: this.#unread,
+        offset: this.#base + this.#pos,
+        eof: this.#eof,
+      },
+      sending: { framing: this.#sending, left: this.#sendLeft, blocked: this.#blocked },
+      held: { input: this.#end - this.#pos, section: this.#reader.held, output: this.#output.bytes },
+    }
+  }
+}
+
+/** What is assumed of a request whose head could not be read. */
+const UNREAD: Asked = { method: 'GET', minor: 1, upgrade: false, keepAlive: false }
+
+/** A plain view: views of a Buffer cost more. */
+function plain(data: Bytes): Bytes {
+  if (!(data instanceof Uint8Array)) throw new TypeError('bytes must be a Uint8Array')
+  if (data.constructor === Uint8Array) return data
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+}
+
+function requireString(what: string, value: unknown): void {
+  if (typeof value !== 'string') throw new TypeError(`the ${what} must be a string, not ${typeof value}`)
+}
+
+function hasSome(decision: Decision): boolean {
+  return decision.framing === 'chunked' || decision.length > 0
+}
+
+/** `end` with the head says that no content follows. */
+function refuseUnsent(plan: ContentPlan): void {
+  if (typeof plan === 'object' && plan.length > 0) {
+    throw misuse('content-length', 'RFC 9110 §8.6', 'the message is said to have content, and to end with its head')
+  }
+}
+
+/** What unchecked framing fields say. */
+function givenPlan(fields: Fields): ContentPlan | undefined {
+  if (fields.has('transfer-encoding')) return 'unknown'
+  const length = parseDecimal(fields.get('content-length') ?? '')
+  return length < 0 ? undefined : { length }
+}
+
+function unknown(exchange: ExchangeId): Error {
+  return misuse('exchange', 'DESIGN §4', `there is no exchange ${exchange} to act on`)
+}
+
+function redacted(fields: Fields | undefined): (readonly [string, string])[] | undefined {
+  return fields?.toJSON().map(([name, value]) => [name, SECRET_FIELDS.has(name) ? '(redacted)' : value])
+}

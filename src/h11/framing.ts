@@ -1,0 +1,175 @@
+// The one framing decision of each received message (RFC 9112 §6.3), and whether the connection persists after it
+// (§9.3). Made once, by exact grammar, from what the reader noted of the head.
+//
+// It does not touch bytes, and does not know what becomes of the connection: it says why it may not be used again.
+import type { Framing } from '../http/index.ts'
+import { asciiLower, Fields, listMembers, parseDecimal } from '../http/index.ts'
+import type { FaultCode } from './faults.ts'
+import { ROLE } from './grammar.ts'
+import type { Lenient } from './lenient.ts'
+import type { FieldNotes } from './reader.ts'
+
+/** What matters of a head, in one pass over its fields; repeated fields joined by a comma. */
+export class Notes implements FieldNotes {
+  folded = false
+  contentLength: string | undefined
+  transferEncoding: string | undefined
+  connection: string | undefined
+  host: string | undefined
+  hosts = 0
+  upgrade: string | undefined
+  expect: string | undefined
+
+  reset(): void {
+    this.folded = false
+    this.hosts = 0
+    this.contentLength = this.transferEncoding = this.connection = this.host = this.upgrade = this.expect = undefined
+  }
+  add(role: number, value: string): void {
+    switch (role) {
+      case ROLE.contentLength:
+        this.contentLength = joined(this.contentLength, value)
+        break
+      case ROLE.transferEncoding:
+        this.transferEncoding = joined(this.transferEncoding, value)
+        break
+      case ROLE.connection:
+        this.connection = joined(this.connection, value)
+        break
+      case ROLE.host:
+        this.host = value
+        this.hosts++
+        break
+      case ROLE.upgrade:
+        this.upgrade = joined(this.upgrade, value)
+        break
+      default:
+        this.expect = joined(this.expect, value)
+    }
+  }
+}
+
+function joined(before: string | undefined, value: string): string {
+  return before === undefined ? value : `${before}, ${value}`
+}
+
+/** How a received message is framed. */
+export interface Decision {
+  readonly framing: Framing
+  /** Of the content, where framing is 'length'. */
+  readonly length: number
+  /** Why the connection must not be used again, whatever the peer says of it. */
+  readonly closes: 'faulty-framing' | 'close-delimited' | undefined
+  /** Content-Length has no say, and must not be seen (beside Transfer-Encoding), or is seen once (repeated). */
+  readonly rewrite: 'drop-length' | 'one-length' | undefined
+}
+
+const NO_CONTENT: Decision = { framing: 'none', length: 0, closes: undefined, rewrite: undefined }
+const CHUNKED: Decision = { framing: 'chunked', length: 0, closes: undefined, rewrite: undefined }
+const CLOSE_DELIMITED: Decision = {
+  framing: 'close-delimited',
+  length: 0,
+  closes: 'close-delimited',
+  rewrite: undefined,
+}
+
+/** RFC 9112 §6.3 for a request: what is doubtful is refused. */
+export function requestFraming(notes: Notes, minor: number, lenient: Lenient): Decision | FaultCode {
+  if (notes.transferEncoding !== undefined) {
+    if (minor === 0) return 'faulty-framing'
+    if (notes.contentLength !== undefined) return 'conflicting-framing'
+    switch (codingsOf(notes.transferEncoding, lenient)) {
+      case 'chunked':
+        return CHUNKED
+      case 'coded':
+        return 'transfer-coding'
+      default:
+        return 'transfer-encoding'
+    }
+  }
+  return notes.contentLength === undefined ? NO_CONTENT : byLength(notes.contentLength)
+}
+
+/** RFC 9112 §6.3 for a response to `method`: where the RFC gives precedence it is followed, and reuse ends. */
+export function responseFraming(
+  notes: Notes,
+  method: string,
+  status: number,
+  minor: number,
+  lenient: Lenient,
+): Decision | FaultCode {
+  if (!hasContent(method, status)) return NO_CONTENT
+  if (notes.transferEncoding !== undefined) {
+    const codings = codingsOf(notes.transferEncoding, lenient)
+    if (codings === 'repeated') return 'transfer-encoding'
+    const rewrite = notes.contentLength === undefined ? undefined : 'drop-length'
+    if (codings === 'unframed') return { framing: 'close-delimited', length: 0, closes: 'faulty-framing', rewrite }
+    if (minor === 1 && rewrite === undefined) return CHUNKED
+    return { framing: 'chunked', length: 0, closes: 'faulty-framing', rewrite }
+  }
+  return notes.contentLength === undefined ? CLOSE_DELIMITED : byLength(notes.contentLength)
+}
+
+/** Whether a response to `method` can have content. RFC 9110 §6.4.1; a 2xx to CONNECT is followed by a tunnel. */
+export function hasContent(method: string, status: number): boolean {
+  if (method === 'HEAD' || status < 200 || status === 204 || status === 304) return false
+  return !(method === 'CONNECT' && status < 300)
+}
+
+function byLength(value: string): Decision | FaultCode {
+  let length = parseDecimal(value)
+  if (length >= 0) return { framing: 'length', length, closes: undefined, rewrite: undefined }
+  // A list of equal numbers is that number. RFC 9110 §8.6.
+  const members = listMembers(value)
+  const commas = value.split(',').length - 1
+  if (members.length < 2 || members.length !== commas + 1) return 'content-length'
+  length = parseDecimal(members[0] as string)
+  if (length < 0 || members.some((member) => parseDecimal(member) !== length)) return 'content-length'
+  return { framing: 'length', length, closes: undefined, rewrite: 'one-length' }
+}
+
+/**
+ * chunked: exactly that. coded: something else, then one final chunked. repeated: chunked more than once. unframed:
+ * chunked is not final, or what is there is no list of codings.
+ */
+function codingsOf(value: string, lenient: Lenient): 'chunked' | 'coded' | 'repeated' | 'unframed' {
+  if (value === 'chunked') return 'chunked'
+  const codings = listMembers(value).map(asciiLower)
+  const chunked = codings.filter((coding) => coding === 'chunked').length
+  if (chunked > 1 && !(lenient.repeatedChunked && chunked === codings.length)) return 'repeated'
+  if (codings.at(-1) !== 'chunked') return 'unframed'
+  return chunked === codings.length ? 'chunked' : 'coded'
+}
+
+/** The fields as the application is to see them. */
+export function rewritten(fields: Fields, decision: Decision): Fields {
+  if (decision.rewrite === undefined) return fields
+  const pairs: (readonly [string, string])[] = []
+  let seen = decision.rewrite === 'drop-length'
+  for (let i = 0; i < fields.length; i++) {
+    if (fields.name(i) !== 'content-length') pairs.push([fields.rawName(i), fields.value(i)])
+    else if (!seen) {
+      pairs.push([fields.rawName(i), `${decision.length}`])
+      seen = true
+    }
+  }
+  return Fields.from(pairs)
+}
+
+/** Why the connection will not persist after a received message; undefined: it will. RFC 9112 §9.3. */
+export function closeReasonOf(
+  connection: string | undefined,
+  minor: number,
+  lenient: Lenient,
+): 'connection-close' | 'http-1.0' | undefined {
+  if (connection === undefined) return minor === 1 ? undefined : 'http-1.0'
+  if (hasOption(connection, 'close')) return 'connection-close'
+  if (minor === 1) return undefined
+  return lenient.http10KeepAlive && hasOption(connection, 'keep-alive') ? undefined : 'http-1.0'
+}
+
+/** Whether a Connection value lists an option. RFC 9110 §7.6.1. */
+export function hasOption(connection: string, option: string): boolean {
+  if (connection.length < option.length) return false
+  return asciiLower(connection) === option || listMembers(connection).some((member) => asciiLower(member) === option)
+}

@@ -1,0 +1,142 @@
+// What RFC 9112 adds to the shared grammar: field names as they stand on the wire, request-targets and Host values.
+//
+// A field name that was seen before is recognised by comparing bytes; only a new one is decoded and lower-cased. What
+// matters to framing or to persistence carries a role, so that one pass over a head can collect it.
+import { asciiLower, decodeLatin1, encodeLatin1, isIPv6, isRegName } from '../http/index.ts'
+
+export const HTAB = 0x09
+export const LF = 0x0a
+export const CR = 0x0d
+export const SP = 0x20
+export const COLON = 0x3a
+export const DEL = 0x7f
+
+/** What a field is to the machine; 0: nothing but a field. */
+export const ROLE = {
+  none: 0,
+  contentLength: 1,
+  transferEncoding: 2,
+  connection: 3,
+  host: 4,
+  upgrade: 5,
+  expect: 6,
+} as const
+export type FieldRole = (typeof ROLE)[keyof typeof ROLE]
+
+const ROLES: ReadonlyMap<string, FieldRole> = new Map([
+  ['content-length', ROLE.contentLength],
+  ['transfer-encoding', ROLE.transferEncoding],
+  ['connection', ROLE.connection],
+  ['host', ROLE.host],
+  ['upgrade', ROLE.upgrade],
+  ['expect', ROLE.expect],
+])
+
+/** One spelling of a field name. */
+export interface FieldName {
+  readonly bytes: Uint8Array
+  readonly raw: string
+  readonly lower: string
+  readonly role: FieldRole
+}
+
+function fieldName(raw: string): FieldName {
+  const lower = asciiLower(raw)
+  return { bytes: encodeLatin1(raw), raw, lower, role: ROLES.get(lower) ?? ROLE.none }
+}
+
+/** Names that most heads consist of, in the spelling of RFC 9110; each is known in lower case too. */
+const COMMON = `Accept Accept-Charset Accept-Encoding Accept-Language Accept-Ranges Access-Control-Allow-Credentials
+ Access-Control-Allow-Headers Access-Control-Allow-Methods Access-Control-Allow-Origin Access-Control-Expose-Headers
+ Access-Control-Max-Age Access-Control-Request-Headers Access-Control-Request-Method Age Allow Alt-Svc Authorization
+ Cache-Control Connection Content-Disposition Content-Encoding Content-Language Content-Length Content-Location
+ Content-Range Content-Security-Policy Content-Type Cookie DNT Date ETag Expect Expires Forwarded From Host If-Match
+ If-Modified-Since If-None-Match If-Range If-Unmodified-Since Keep-Alive Last-Modified Link Location Max-Forwards NEL
+ Origin P3P Permissions-Policy Pragma Priority Proxy-Authenticate Proxy-Authorization Range Referer Referrer-Policy
+ Report-To Retry-After Sec-Fetch-Dest Sec-Fetch-Mode Sec-Fetch-Site Sec-Fetch-User Sec-WebSocket-Accept
+ Sec-WebSocket-Extensions Sec-WebSocket-Key Sec-WebSocket-Protocol Sec-WebSocket-Version Server Server-Timing Set-Cookie
+ Strict-Transport-Security TE Timing-Allow-Origin Trailer Transfer-Encoding Upgrade Upgrade-Insecure-Requests
+ User-Agent Vary Via WWW-Authenticate Warning X-Cache X-Cache-Hits X-Content-Type-Options X-DNS-Prefetch-Control
+ X-Forwarded-For X-Forwarded-Host X-Forwarded-Proto X-Frame-Options X-Powered-By X-RateLimit-Limit X-RateLimit-Remaining
+ X-RateLimit-Reset X-Request-Id X-Requested-With X-Served-By X-Timer X-UA-Compatible X-XSS-Protection`
+
+const KNOWN: Map<number, FieldName[]> = new Map()
+for (const raw of COMMON.split(/\s+/)) {
+  for (const spelling of new Set([raw, asciiLower(raw)])) {
+    const name = fieldName(spelling)
+    const key = keyOf(name.bytes, 0, name.bytes.length)
+    const alike = KNOWN.get(key)
+    if (alike === undefined) KNOWN.set(key, [name])
+    else alike.push(name)
+  }
+}
+
+/** Length and three of the bytes: enough to tell almost all known names apart. */
+function keyOf(bytes: Uint8Array, from: number, to: number): number {
+  const middle = (from + to) >> 1
+  return (
+    ((to - from) << 24) | ((bytes[from] as number) << 16) | ((bytes[middle] as number) << 8) | (bytes[to - 1] as number)
+  )
+}
+
+/** The name in bytes from … to, which are tchar. */
+export function nameOf(bytes: Uint8Array, from: number, to: number): FieldName {
+  const alike = KNOWN.get(keyOf(bytes, from, to))
+  if (alike !== undefined) {
+    for (const name of alike) if (startsWith(bytes, from, name.bytes) && name.bytes.length === to - from) return name
+  }
+  return fieldName(decodeLatin1(bytes, from, to))
+}
+
+export function startsWith(bytes: Uint8Array, from: number, prefix: Uint8Array): boolean {
+  for (let i = 0; i < prefix.length; i++) if (bytes[from + i] !== prefix[i]) return false
+  return true
+}
+
+/** `Host = uri-host [ ":" port ]`, or empty. RFC 9110 §7.2, RFC 3986 §3.2.2 (a zone is not of it: RFC 6874 §4). */
+export function isHost(value: string): boolean {
+  if (value === '') return true
+  const match = /^(?:\[([^\]%]*)\]|([^:[\]]+))(?::[0-9]*)?$/.exec(value)
+  if (match === null) return false
+  const literal = match[1]
+  if (literal === undefined) return isRegName(match[2] as string)
+  return isIPv6(literal) || /^[vV][0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+,;=:]+$/.test(literal)
+}
+
+/** What a request-target says, by its form. RFC 9112 §3.2. */
+export interface Target {
+  readonly scheme: string | undefined
+  /** Of absolute-form and authority-form; undefined: the Host field decides. */
+  readonly authority: string | undefined
+}
+const ORIGIN_FORM: Target = { scheme: undefined, authority: undefined }
+
+/** The form of a request-target of visible ASCII; undefined: none of the four, or not for this method. */
+export function targetForm(method: string, target: string): Target | undefined {
+  if (method === 'CONNECT') return isAuthorityForm(target) ? { scheme: undefined, authority: target } : undefined
+  if (target.charCodeAt(0) === 0x2f) return target.includes('#') ? undefined : ORIGIN_FORM
+  if (target === '*') return method === 'OPTIONS' ? ORIGIN_FORM : undefined
+  return absoluteForm(target)
+}
+
+/** `uri-host ":" port`; the port is neither empty nor outside 1 to 65535. RFC 9110 §9.3.6. */
+function isAuthorityForm(target: string): boolean {
+  const colon = target.lastIndexOf(':')
+  const digits = target.slice(colon + 1)
+  if (colon < 1 || !/^[0-9]{1,5}$/.test(digits) || !isHost(target.slice(0, colon))) return false
+  // Five digits: text of equal length compares as its number does.
+  const padded = digits.padStart(5, '0')
+  return padded > '00000' && padded <= '65535'
+}
+
+/** `absolute-URI`. An http or https URI has a host and no userinfo. RFC 3986 §4.3, RFC 9110 §4.2.1, §4.2.4. */
+function absoluteForm(target: string): Target | undefined {
+  const match = /^([A-Za-z][A-Za-z0-9+.-]*):(?:\/\/([^/?#]*))?([^#]*)$/.exec(target)
+  if (match === null) return undefined
+  const [, given = '', authority, rest] = match
+  const scheme = asciiLower(given)
+  if (scheme === 'http' || scheme === 'https') {
+    if (authority === undefined || authority === '' || authority.startsWith(':') || !isHost(authority)) return undefined
+  } else if (authority === undefined && rest === '') return undefined
+  return { scheme, authority: authority ?? '' }
+}

@@ -1,0 +1,358 @@
+// The heads that we send: what is checked, and what is added to the caller's fields. A caller describes a message
+// without a version; here it gets Host, the framing field that its content asks for, and the Connection options that
+// other fields require. The caller's own fields keep their order, case and spelling; Host alone moves to the front.
+//
+// Everything that could be refused is refused before a byte counts. Without validation (harnesses) the fields are
+// written as they are, and framing is added only where the caller gave none.
+import type { ContentPlan, Fields, Framing } from '../http/index.ts'
+import { excerpt, isFieldValue, isToken, isVisible, misuse } from '../http/index.ts'
+import { hasContent, hasOption } from './framing.ts'
+import { isHost, targetForm } from './grammar.ts'
+import type { Output } from './writer.ts'
+import { beginSection, writeField, writeOwn, writeUnchecked } from './writer.ts'
+
+/** What the caller's fields say, where it matters to the head. */
+class Said {
+  host = -1
+  hosts = 0
+  connection: string | undefined
+  upgrade: string | undefined
+  te = false
+  expect = false
+  framed = false
+  chars = 0
+
+  constructor(fields: Fields) {
+    const { flat } = fields
+    for (let i = 0; i < flat.length; i += 2) {
+      const name = flat[i] as string
+      const value = flat[i + 1] as string
+      this.chars += name.length + value.length + 4
+      switch (name) {
+        case 'host':
+          this.host = i / 2
+          this.hosts++
+          break
+        case 'connection':
+          this.connection = this.connection === undefined ? value : `${this.connection}, ${value}`
+          break
+        case 'upgrade':
+          this.upgrade = value
+          break
+        case 'te':
+          this.te = true
+          break
+        case 'expect':
+          this.expect = true
+          break
+        case 'content-length':
+        case 'transfer-encoding':
+          this.framed = true
+          break
+      }
+    }
+  }
+  option(name: string): boolean {
+    return this.connection !== undefined && hasOption(this.connection, name)
+  }
+}
+
+/** What of a sent head the connection has to know. */
+export interface SentHead {
+  readonly framing: Framing
+  /** Of the content, where framing is 'length'. */
+  readonly length: number
+  /** It says that the connection closes after it. */
+  readonly closes: boolean
+  /** It offers, or makes, a change of protocol. */
+  readonly upgrade: boolean
+}
+
+/** Chars of what is added to the caller's fields, start-line aside. */
+const ADDED = 128
+/** Methods that define a meaning for enclosed content: they say so when there is none. RFC 9110 §8.6. */
+const EXPECTS_CONTENT: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH'])
+
+export function writeRequestHead(
+  output: Output,
+  method: string,
+  target: string,
+  authority: string | undefined,
+  fields: Fields,
+  plan: ContentPlan,
+  validate: boolean,
+): SentHead {
+  const said = new Said(fields)
+  const size = method.length + target.length + (authority === undefined ? 0 : authority.length)
+  beginSection(said.chars + size + ADDED)
+  if (!validate) return writeAsGiven(output, `${method} ${target} HTTP/1.1\r\n`, fields, said, plan)
+  if (!isToken(method)) throw misuse('method', 'RFC 9110 §9.1', `${excerpt(method)} is not a method`)
+  const form = isVisible(target) ? targetForm(method, target) : undefined
+  if (form === undefined) {
+    throw misuse('target', 'RFC 9112 §3.2', `${excerpt(target)} is not a request-target for ${method}`)
+  }
+  if (method === 'CONNECT' && plan !== 'none') {
+    throw misuse('content', 'RFC 9110 §9.3.6', 'a CONNECT request has no content')
+  }
+  if (said.expect && !hasSome(plan)) checkExpect(fields)
+  const host = hostOf(fields, said, authority ?? form.authority)
+  writeOwn(method)
+  writeOwn(' ')
+  writeOwn(target)
+  writeOwn(' HTTP/1.1\r\n')
+  writeField(said.host < 0 ? 'Host' : fields.rawName(said.host), host)
+  writeFields(fields, said.host)
+  writeFraming(said, plan === 'none' && EXPECTS_CONTENT.has(method) ? { length: 0 } : plan)
+  writeOptions(said, false)
+  writeOwn('\r\n')
+  output.commit()
+  return sent(plan, 'chunked', said, said.option('close'))
+}
+
+function hasSome(plan: ContentPlan): boolean {
+  return plan === 'unknown' || (plan !== 'none' && plan.length > 0)
+}
+
+function checkExpect(fields: Fields): void {
+  if (fields.getAll('expect').some((value) => /100-continue/i.test(value))) {
+    throw misuse('expect', 'RFC 9110 §10.1.1', 'a request without content must not expect 100-continue')
+  }
+}
+
+/** The value of the one Host field. RFC 9112 §3.2. */
+function hostOf(fields: Fields, said: Said, authority: string | undefined): string {
+  if (said.hosts > 1) throw misuse('host', 'RFC 9112 §3.2', 'a request has one Host field, not several')
+  const host = said.host < 0 ? authority : fields.value(said.host)
+  if (host === undefined) throw misuse('host', 'RFC 9112 §3.2', 'a request needs a Host field or an authority')
+  if (!isHost(host)) throw misuse('host', 'RFC 9110 §7.2', `${excerpt(host)} is not a host with an optional port`)
+  return host
+}
+
+export function writeInformationalHead(output: Output, status: number, fields: Fields, validate: boolean): void {
+  const said = new Said(fields)
+  beginSection(said.chars + ADDED)
+  const line = `HTTP/1.1 ${status} ${REASONS[status] ?? ''}\r\n`
+  if (!validate) {
+    writeAsGiven(output, line, fields, said, 'none')
+    return
+  }
+  refuseFraming(said, status)
+  writeOwn(line)
+  writeFields(fields, -1)
+  writeOptions(said, false)
+  writeOwn('\r\n')
+  output.commit()
+}
+
+/** What the request says that a response to it depends on. */
+export interface Asked {
+  readonly method: string
+  /** Minor version. */
+  readonly minor: number
+  readonly upgrade: boolean
+  /** Whether HTTP/1.0 keep-alive was asked for and is honoured. */
+  readonly keepAlive: boolean
+}
+
+export function writeResponseHead(
+  output: Output,
+  status: number,
+  reasonPhrase: string | undefined,
+  fields: Fields,
+  plan: ContentPlan,
+  asked: Asked,
+  closing: boolean,
+  validate: boolean,
+): SentHead {
+  const said = new Said(fields)
+  const reason = reasonPhrase ?? REASONS[status] ?? ''
+  beginSection(said.chars + reason.length + ADDED)
+  const line = `HTTP/1.1 ${status} `
+  const switches = status === 101 || (asked.method === 'CONNECT' && status < 300)
+  if (!validate) return { ...writeAsGiven(output, `${line}${reason}\r\n`, fields, said, plan), upgrade: switches }
+  if (reason !== '' && !isFieldValue(reason)) {
+    throw misuse('reason-phrase', 'RFC 9112 §4', 'the reason-phrase has a char that may not be sent')
+  }
+  if (status === 101 && !(asked.upgrade && said.upgrade !== undefined)) {
+    throw misuse('upgrade', 'RFC 9110 §7.8', 'a 101 names in Upgrade what the request offered in Upgrade')
+  }
+  const framing = plan === 'unknown' && asked.minor === 0 ? 'close-delimited' : 'chunked'
+  if (said.framed && framing === 'close-delimited') {
+    throw misuse('transfer-encoding', 'RFC 9112 §6.1', 'HTTP/1.0 does not know Transfer-Encoding')
+  }
+  const closes = closing || said.option('close') || framing === 'close-delimited'
+  writeOwn(line)
+  writeOwn(reason)
+  writeOwn('\r\n')
+  writeFields(fields, -1)
+  if (switches || status === 204) {
+    refuseFraming(said, status)
+    if (hasSome(plan)) throw misuse('content', 'RFC 9110 §6.4.1', `a ${status} response here has no content`)
+  } else if (hasContent(asked.method, status)) {
+    if (framing === 'chunked') writeFraming(said, plan === 'none' ? { length: 0 } : plan)
+  } else if (plan !== 'none') {
+    // To HEAD and in 304 the framing fields say what a GET would have got. RFC 9110 §8.6.
+    writeFraming(said, plan)
+  }
+  if (!switches) writeOptions(said, closes && !said.option('close'), asked.keepAlive && !closes)
+  else writeOptions(said, false)
+  writeOwn('\r\n')
+  output.commit()
+  if (!hasContent(asked.method, status))
+    return { framing: 'none', length: 0, closes: closes && !switches, upgrade: switches }
+  return { ...sent(plan, framing, said, closes), upgrade: false }
+}
+
+/** RFC 9112 §6.1, RFC 9110 §8.6: none in 1xx, 204 and a 2xx to CONNECT. */
+function refuseFraming(said: Said, status: number): void {
+  if (said.framed) {
+    throw misuse(
+      'framing',
+      'RFC 9110 §8.6',
+      `a ${status} response here has neither Content-Length nor Transfer-Encoding`,
+    )
+  }
+}
+
+function sent(plan: ContentPlan, unknown: 'chunked' | 'close-delimited', said: Said, closes: boolean): SentHead {
+  const upgrade = said.upgrade !== undefined
+  if (plan === 'none') return { framing: 'none', length: 0, closes, upgrade }
+  if (plan === 'unknown') return { framing: unknown, length: 0, closes, upgrade }
+  return { framing: 'length', length: plan.length, closes, upgrade }
+}
+
+function writeFields(fields: Fields, except: number): void {
+  const { flat } = fields
+  for (let i = 0; 2 * i < flat.length; i++) {
+    if (i !== except) writeField(fields.rawName(i), flat[2 * i + 1] as string)
+  }
+}
+
+/** The framing field that the plan asks for, where the caller gave none. */
+function writeFraming(said: Said, plan: ContentPlan): void {
+  if (said.framed || plan === 'none') return
+  if (plan === 'unknown') writeOwn('Transfer-Encoding: chunked\r\n')
+  else writeOwn(`Content-Length: ${plan.length}\r\n`)
+}
+
+/** The Connection options that the message needs and its Connection field lacks. RFC 9110 §7.6.1, §7.8, §10.1.4. */
+function writeOptions(said: Said, close: boolean, keepAlive = false): void {
+  let options = close ? 'close' : keepAlive && !said.option('keep-alive') ? 'keep-alive' : ''
+  if (said.upgrade !== undefined && !said.option('upgrade')) options += options === '' ? 'Upgrade' : ', Upgrade'
+  if (said.te && !said.option('te')) options += options === '' ? 'TE' : ', TE'
+  if (options !== '') writeOwn(`Connection: ${options}\r\n`)
+}
+
+/** Trailer fields. RFC 9110 §6.5.1. */
+export function writeTrailers(output: Output, trailers: Fields, validate: boolean): void {
+  beginSection(new Said(trailers).chars + ADDED)
+  writeOwn('0\r\n')
+  for (let i = 0; i < trailers.length; i++) {
+    if (validate && NOT_IN_TRAILERS.has(trailers.name(i))) {
+      throw misuse('trailer-field', 'RFC 9110 §6.5.1', `${trailers.name(i)} may not be sent as a trailer field`)
+    }
+    if (validate) writeField(trailers.rawName(i), trailers.value(i))
+    else writeUnchecked(`${trailers.rawName(i)}: ${trailers.value(i)}\r\n`)
+  }
+  writeOwn('\r\n')
+  output.commit()
+}
+
+/** A harness's head: nothing is checked, and framing is added only where there is none. */
+function writeAsGiven(output: Output, line: string, fields: Fields, said: Said, plan: ContentPlan): SentHead {
+  writeUnchecked(line)
+  for (let i = 0; i < fields.length; i++) writeUnchecked(`${fields.rawName(i)}: ${fields.value(i)}\r\n`)
+  writeFraming(said, plan)
+  writeOwn('\r\n')
+  output.commit()
+  return sent(plan, 'chunked', said, said.option('close'))
+}
+
+/** Framing, routing, authentication, and what describes the connection or the content. RFC 9110 §6.5.1. */
+const NOT_IN_TRAILERS: ReadonlySet<string> = new Set([
+  'authorization',
+  'cache-control',
+  'connection',
+  'content-encoding',
+  'content-length',
+  'content-range',
+  'content-type',
+  'cookie',
+  'expect',
+  'host',
+  'keep-alive',
+  'max-forwards',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'range',
+  'set-cookie',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'www-authenticate',
+])
+
+/** RFC 9110 §15, and what the registry has beyond it. */
+const REASONS: Readonly<Record<number, string>> = {
+  100: 'Continue',
+  101: 'Switching Protocols',
+  102: 'Processing',
+  103: 'Early Hints',
+  200: 'OK',
+  201: 'Created',
+  202: 'Accepted',
+  203: 'Non-Authoritative Information',
+  204: 'No Content',
+  205: 'Reset Content',
+  206: 'Partial Content',
+  207: 'Multi-Status',
+  208: 'Already Reported',
+  226: 'IM Used',
+  300: 'Multiple Choices',
+  301: 'Moved Permanently',
+  302: 'Found',
+  303: 'See Other',
+  304: 'Not Modified',
+  305: 'Use Proxy',
+  307: 'Temporary Redirect',
+  308: 'Permanent Redirect',
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  402: 'Payment Required',
+  403: 'Forbidden',
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+  406: 'Not Acceptable',
+  407: 'Proxy Authentication Required',
+  408: 'Request Timeout',
+  409: 'Conflict',
+  410: 'Gone',
+  411: 'Length Required',
+  412: 'Precondition Failed',
+  413: 'Content Too Large',
+  414: 'URI Too Long',
+  415: 'Unsupported Media Type',
+  416: 'Range Not Satisfiable',
+  417: 'Expectation Failed',
+  421: 'Misdirected Request',
+  422: 'Unprocessable Content',
+  423: 'Locked',
+  424: 'Failed Dependency',
+  425: 'Too Early',
+  426: 'Upgrade Required',
+  428: 'Precondition Required',
+  429: 'Too Many Requests',
+  431: 'Request Header Fields Too Large',
+  451: 'Unavailable For Legal Reasons',
+  500: 'Internal Server Error',
+  501: 'Not Implemented',
+  502: 'Bad Gateway',
+  503: 'Service Unavailable',
+  504: 'Gateway Timeout',
+  505: 'HTTP Version Not Supported',
+  506: 'Variant Also Negotiates',
+  507: 'Insufficient Storage',
+  508: 'Loop Detected',
+  511: 'Network Authentication Required',
+}

@@ -1,0 +1,175 @@
+// Heads, chunk framing and trailer sections to bytes, and the queue of what waits to be taken.
+//
+// One loop per piece of text validates and writes: what is on the wire is what was validated, and a refused head leaves
+// nothing behind, since bytes count only once they are committed. Small pieces are copied one behind the other into a
+// slab that is never written twice; content above about a kilobyte goes by reference.
+import type { Bytes } from '../http/index.ts'
+import { checkField, misuse, TCHAR } from '../http/index.ts'
+import { COLON, CR, DEL, HTAB, LF, SP } from './grammar.ts'
+
+const SLAB = 64 * 1024
+/** Content up to here is copied behind what precedes it: a write of its own costs more than the copy. */
+const COPIED = 1024
+
+// The slab of all connections, and how much of it is committed. `at` is the cursor of the head being written.
+let slab = new Uint8Array(0)
+let committed = 0
+let at = 0
+
+/** Room for so many bytes; what was not committed is forgotten. */
+function begin(room: number): void {
+  if (slab.length - committed < room) {
+    slab = new Uint8Array(Math.max(SLAB, room))
+    committed = 0
+  }
+  at = committed
+}
+
+/** Chunks in order. */
+export class Output {
+  /** How many bytes wait. */
+  bytes = 0
+  #chunks: Bytes[] = []
+  // What was written last, still open for what follows it in the same slab.
+  #slab = slab
+  #from = 0
+  #to = 0
+
+  /** Appends what was written since `begin`. */
+  commit(): void {
+    if (this.#slab !== slab || this.#to !== committed) {
+      this.seal()
+      this.#slab = slab
+      this.#from = committed
+    }
+    this.bytes += at - committed
+    this.#to = committed = at
+  }
+  /** Nothing that follows joins what is there. */
+  seal(): void {
+    if (this.#to > this.#from) this.#chunks.push(this.#slab.subarray(this.#from, this.#to))
+    this.#from = this.#to
+  }
+  /** Content: large by reference, small copied. */
+  append(data: Bytes): void {
+    const length = data.length
+    if (length > COPIED) {
+      this.seal()
+      this.#chunks.push(data)
+      this.bytes += length
+    } else {
+      begin(length)
+      slab.set(data, at)
+      at += length
+      this.commit()
+    }
+  }
+  /** Everything, or the first chunks up to about max bytes (at least one, cut where it must be). */
+  take(max: number | undefined): Bytes[] {
+    this.seal()
+    const chunks = this.#chunks
+    if (max === undefined || max >= this.bytes) {
+      this.#chunks = []
+      this.bytes = 0
+      return chunks
+    }
+    const taken: Bytes[] = []
+    let room = max
+    while (room > 0) {
+      const chunk = chunks[0] as Bytes
+      if (chunk.length > room) {
+        taken.push(chunk.subarray(0, room))
+        chunks[0] = chunk.subarray(room)
+        room = 0
+      } else {
+        taken.push(chunk)
+        chunks.shift()
+        room -= chunk.length
+      }
+    }
+    this.bytes -= max
+    return taken
+  }
+  /** Drops the last so many bytes; they were sealed off from what precedes them. */
+  drop(bytes: number): void {
+    this.seal()
+    this.bytes -= bytes
+    for (let left = bytes; left > 0; ) left -= (this.#chunks.pop() as Bytes).length
+  }
+  clear(): void {
+    this.drop(this.bytes)
+  }
+}
+
+/** Begins a head or trailer section of at most so many chars. */
+export function beginSection(chars: number): void {
+  begin(chars)
+}
+
+/** ASCII that needs no check: our own. */
+export function writeOwn(text: string): void {
+  const bytes = slab
+  let p = at
+  for (let i = 0; i < text.length; i++) bytes[p++] = text.charCodeAt(i)
+  at = p
+}
+
+/** latin1 unchecked but for what cannot be a byte: for harnesses. */
+export function writeUnchecked(text: string): void {
+  const bytes = slab
+  let p = at
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i)
+    if (c > 0xff) throw misuse('field-value', 'RFC 9110 §5.5', 'a char above U+00FF cannot be written as one byte')
+    bytes[p++] = c
+  }
+  at = p
+}
+
+/** `field-name ":" SP field-value CRLF`, checked as it is written. RFC 9112 §5. */
+export function writeField(name: string, value: string): void {
+  const bytes = slab
+  let p = at
+  const named = name.length
+  for (let i = 0; i < named; i++) {
+    const c = name.charCodeAt(i)
+    if (TCHAR[c] !== 1) checkField(name, value)
+    bytes[p++] = c
+  }
+  bytes[p++] = COLON
+  bytes[p++] = SP
+  const length = value.length
+  for (let i = 0; i < length; i++) {
+    const c = value.charCodeAt(i)
+    if (c < SP ? c !== HTAB : c === DEL || c > 0xff) checkField(name, value)
+    bytes[p++] = c
+  }
+  // An empty name, or whitespace at an end of the value: checkField says what is wrong.
+  if (named === 0 || (length > 0 && (isBlank(value.charCodeAt(0)) || isBlank(value.charCodeAt(length - 1))))) {
+    checkField(name, value)
+  }
+  bytes[p++] = CR
+  bytes[p++] = LF
+  at = p
+}
+
+function isBlank(c: number): boolean {
+  return c === SP || c === HTAB
+}
+
+/** `chunk-size CRLF chunk-data CRLF`. RFC 9112 §7.1. */
+export function writeChunk(output: Output, data: Bytes): void {
+  begin(data.length > COPIED ? 32 : data.length + 32)
+  writeOwn(data.length.toString(16))
+  writeOwn('\r\n')
+  if (data.length > COPIED) {
+    output.commit()
+    output.append(data)
+    begin(2)
+  } else {
+    slab.set(data, at)
+    at += data.length
+  }
+  writeOwn('\r\n')
+  output.commit()
+}
