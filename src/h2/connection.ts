@@ -856,6 +856,9 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
       this.#sender.output.copied(FRAME.PING, 0, 0, SHUTDOWN_PING)
       this.#pings.push('shutdown')
       this.#shutdownAt = now + this.#limits.closeTimeout
+    } else if (this.#shutdownAt !== undefined) {
+      // Asked twice: it does not wait for what is under way.
+      return this.#lastGoaway()
     }
     this.#finishIfDone()
   }
