@@ -7,7 +7,7 @@
 // It validates nothing but that each char is an octet: what may stand in a field is checked by who sends it.
 import { Fields, LIMITS, misuse } from '../../http/index.ts'
 import type { FieldsInit, OwnedBytes } from '../../http/index.ts'
-import { huffmanEncode, huffmanLength } from './huffman.ts'
+import { huffmanEncode, MAX_EXPANSION } from './huffman.ts'
 import { writeInteger } from './integer.ts'
 import { checkTableSize, EncoderTable, ENTRY_OVERHEAD, INITIAL_TABLE_SIZE } from './tables.ts'
 import type { Indexing } from './tables.ts'
@@ -62,11 +62,8 @@ export class HpackEncoder {
    * @throws {LocalProtocolError} a char above 0xFF; nothing is changed then
    */
   encode(fields: FieldsInit, sensitive?: ReadonlySet<string>): OwnedBytes {
-    const list = Fields.from(fields)
-    for (const text of list.flat) {
-      if (!isLatin1(text)) throw misuse('field-value', 'RFC 9110 §5.5', 'a field has a char above 0xFF')
-    }
-    return this.encodeBlock([], list, sensitive).slice()
+    this.#encode([], Fields.from(fields), sensitive)
+    return scratch.slice(0, this.#out)
   }
 
   /** SETTINGS_HEADER_TABLE_SIZE of the peer, to be announced by the next block. RFC 9113 §4.3.1. */
@@ -85,23 +82,36 @@ export class HpackEncoder {
   }
 
   /**
-   * Encodes `control` (names and values in turn: the pseudo-header fields, which come first) and then `fields`. All
-   * must be latin1.
+   * Encodes `control` (names and values in turn: the pseudo-header fields, which come first) and then `fields`.
    * @returns a view that is overwritten by the next block of any encoder
+   * @throws as `encode`
    * @internal
    */
   encodeBlock(control: readonly string[], fields: Fields, sensitive?: ReadonlySet<string>): OwnedBytes {
-    this.#out = 0
-    this.#writeSizeUpdates()
-    for (let i = 0; i < control.length; i += 2) {
-      this.#writeField(control[i] as string, control[i + 1] as string, false)
-    }
-    const flat = fields.flat
-    for (let i = 0; i < flat.length; i += 2) {
-      const name = flat[i] as string
-      this.#writeField(name, flat[i + 1] as string, fields.isSensitive(i / 2) || sensitive?.has(name) === true)
-    }
+    this.#encode(control, fields, sensitive)
     return scratch.subarray(0, this.#out)
+  }
+
+  #encode(control: readonly string[], fields: Fields, sensitive: ReadonlySet<string> | undefined): void {
+    if (scratch.length > SCRATCH_KEPT) scratch = new Uint8Array(SCRATCH_KEPT)
+    this.#out = 0
+    this.#table.begin()
+    try {
+      this.#writeSizeUpdates()
+      for (let i = 0; i < control.length; i += 2) {
+        this.#writeField(control[i] as string, control[i + 1] as string, false)
+      }
+      const flat = fields.flat
+      for (let i = 0; i < flat.length; i += 2) {
+        const name = flat[i] as string
+        this.#writeField(name, flat[i + 1] as string, fields.isSensitive(i / 2) || sensitive?.has(name) === true)
+      }
+    } catch (error) {
+      this.#table.rollback()
+      throw error
+    }
+    this.#table.commit()
+    this.#announced = this.#smallest = this.#table.maxSize
   }
 
   #writeSizeUpdates(): void {
@@ -111,7 +121,6 @@ export class HpackEncoder {
       if (this.#smallest < size && this.#smallest < this.#announced) this.#writeSizeUpdate(this.#smallest)
       this.#writeSizeUpdate(size)
     }
-    this.#announced = this.#smallest = size
   }
 
   #writeSizeUpdate(size: number): void {
@@ -143,20 +152,27 @@ export class HpackEncoder {
     this.#writeString(value)
   }
 
+  /** With Huffman code where that is shorter; found out by writing it, since nearly always it is. */
   #writeString(text: string): void {
-    const coded = huffmanLength(text)
-    if (coded < text.length) {
-      const at = writeInteger(scratch, this.#out, coded, STRING_MASK, HUFFMAN)
-      this.#out = huffmanEncode(text, scratch, at)
-      return
+    const out = scratch
+    const length = text.length
+    const start = writeInteger(out, this.#out, length, STRING_MASK, 0)
+    const end = huffmanEncode(text, out, start)
+    if (end < 0) throw misuse('field-value', 'RFC 9110 §5.5', 'a field has a char above 0xFF')
+    const coded = end - start
+    if (coded < length) {
+      const from = writeInteger(out, this.#out, coded, STRING_MASK, HUFFMAN)
+      // A shorter string may need fewer octets for its length.
+      if (from < start) out.copyWithin(from, start, end)
+      this.#out = from + coded
+    } else {
+      for (let i = 0; i < length; i++) out[start + i] = text.charCodeAt(i)
+      this.#out = start + length
     }
-    let at = writeInteger(scratch, this.#out, text.length, STRING_MASK, 0)
-    for (let i = 0; i < text.length; i++) scratch[at++] = text.charCodeAt(i)
-    this.#out = at
   }
 
   #reserve(chars: number): void {
-    const needed = this.#out + chars + ROOM
+    const needed = this.#out + MAX_EXPANSION * chars + ROOM
     if (needed <= scratch.length) return
     const larger = new Uint8Array(2 * needed)
     larger.set(scratch.subarray(0, this.#out))
@@ -165,17 +181,11 @@ export class HpackEncoder {
 }
 
 /** Blocks are put together in it: one for all encoders, since no block is begun before another is taken. */
-let scratch = new Uint8Array(4 * 1024)
+const SCRATCH_KEPT = 64 * 1024
+let scratch = new Uint8Array(SCRATCH_KEPT)
 
 /** What the name's own rule says of a value. */
 function indexingOf(indexing: Indexing, value: string): Indexing {
   if (indexing !== 'never-if-short') return indexing
   return value.length < SHORT_SECRET ? 'never' : 'index'
-}
-
-function isLatin1(text: string): boolean {
-  for (let i = 0; i < text.length; i++) {
-    if (text.charCodeAt(i) > 0xff) return false
-  }
-  return true
 }

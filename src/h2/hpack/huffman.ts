@@ -34,44 +34,40 @@ function assignCodes(): Uint32Array {
   return codes
 }
 
-/** How many octets the code of a latin1 string takes, padding included. */
-export function huffmanLength(text: string): number {
-  let bits = 0
-  for (let i = 0; i < text.length; i++) bits += LENGTHS[text.charCodeAt(i)] as number
-  return Math.ceil(bits / 8)
-}
+/** The longest code, EOS aside, is 30 bits: what an encoded string takes at most, for each octet of it. */
+export const MAX_EXPANSION = 4
 
-/** Writes the code of a latin1 string, padded with the first bits of EOS (RFC 7541 §5.2); returns where it ends. */
+/**
+ * Writes the code of a latin1 string, padded with the first bits of EOS. RFC 7541 §5.2.
+ * @returns where it ends; −1: a char above 0xFF, and what was written is void
+ */
 export function huffmanEncode(text: string, out: Uint8Array, at: number): number {
-  // `bits` is left-aligned, and below eight bits of it wait between two symbols.
+  // The low `used` bits of `bits` wait to be written. Below 16 before each symbol, so that one of 16 bits fits in.
   let bits = 0
   let used = 0
+  let seen = 0
   for (let i = 0; i < text.length; i++) {
     const symbol = text.charCodeAt(i)
-    let code = CODES[symbol] as number
+    const code = CODES[symbol] as number
     let length = LENGTHS[symbol] as number
-    if (length > 24) {
-      // Together with what waits it could pass 32 bits: its upper half goes first.
-      bits |= (code >>> 16) << (32 - used - (length - 16))
-      used += length - 16
-      code &= 0xffff
+    seen |= symbol
+    if (length > 16) {
+      bits = (bits << (length - 16)) | (code >>> 16)
+      for (used += length - 16; used >= 8; ) out[at++] = bits >>> (used -= 8)
       length = 16
-      while (used >= 8) {
-        out[at++] = bits >>> 24
-        bits <<= 8
-        used -= 8
-      }
     }
-    bits |= code << (32 - used - length)
+    bits = (bits << length) | (code & 0xffff)
     used += length
-    while (used >= 8) {
-      out[at++] = bits >>> 24
-      bits <<= 8
-      used -= 8
+    if (used >= 16) {
+      used -= 16
+      out[at] = bits >>> (used + 8)
+      out[at + 1] = bits >>> used
+      at += 2
     }
   }
-  if (used > 0) out[at++] = (bits >>> 24) | (0xff >>> used)
-  return at
+  if (used >= 8) out[at++] = bits >>> (used -= 8)
+  if (used > 0) out[at++] = (bits << (8 - used)) | (0xff >>> used)
+  return seen > 0xff ? -1 : at
 }
 
 // A step of the decoder is one word: bits 0–7 and 8–15 the symbols completed, 16–17 how many, 18–25 the next state,

@@ -177,6 +177,9 @@ export class EncoderTable {
   #inserted = 0
   #size = 0
   #maxSize: number
+  /** The oldest entry when the block was begun. From there the chain by age leads through all that were evicted since. */
+  #oldestBefore: Entry | undefined
+  #insertedBefore = 0
 
   constructor(maxSize: number) {
     this.#maxSize = maxSize
@@ -241,6 +244,24 @@ export class EncoderTable {
       this.#names.set(name, record)
     }
     return record
+  }
+
+  /** A block is begun: what follows can be taken back until `commit`. */
+  begin(): void {
+    this.#oldestBefore = this.#oldest
+    this.#insertedBefore = this.#inserted
+  }
+  commit(): void {
+    this.#oldestBefore = undefined
+  }
+  /** The entries are those of `begin` again. It costs as much as the table is large, and only misuse gets here. */
+  rollback(): void {
+    const entries: Entry[] = []
+    let entry = this.#oldestBefore
+    for (; entry !== undefined && entry.serial < this.#insertedBefore; entry = entry.next) entries.push(entry)
+    this.#evictTo(0)
+    for (const { record, value } of entries) this.insert(undefined, record.name, value)
+    this.commit()
   }
 
   resize(maxSize: number): void {
