@@ -1,0 +1,281 @@
+// The laws of a connection (C1 to C13, src/http/connection.ts), stated once and applied to every machine.
+//
+// A sibling says how to make a machine and what to play on it. A scene is a list of steps: bytes from the peer, its end,
+// or something that we do. The player cuts the peer's bytes as it is told, drains the machine after each piece, lets the
+// sibling react to each event, and writes down everything that came out.
+import { fc, test } from '@fast-check/vitest'
+import { describe, expect, vi } from 'vitest'
+import { type Connection, type H11Event, type H2Event, LocalProtocolError, type Role } from '../../src/http/index.ts'
+
+export type Machine = Connection<H11Event | H2Event>
+
+export type Step =
+  | { readonly peer: Uint8Array }
+  /** The peer ends; `clean` as in receiveEof. */
+  | { readonly eof: boolean }
+  /** Something that we do; it may be refused. */
+  | { readonly says: string; readonly act: (machine: Machine) => void }
+
+export interface Scene {
+  readonly role: Role
+  readonly options: object
+  readonly steps: readonly Step[]
+}
+
+export interface Sibling {
+  readonly name: string
+  make(role: Role, options: object): Machine
+  /** Valid conversations, broken ones and garbage, in both roles. */
+  readonly scenes: fc.Arbitrary<Scene>
+  /** Bytes that are nobody's protocol. */
+  readonly garbage: fc.Arbitrary<Uint8Array>
+  /** What whoever holds the machine does on an event (a server answers). Must depend on nothing else. */
+  react(machine: Machine, event: H11Event | H2Event): void
+  /** A request that a free machine accepts. */
+  request(machine: Machine): void
+  /** Verbs that are refused in some state or in all: each throws LocalProtocolError or does its work. */
+  readonly verbs: readonly ((machine: Machine) => void)[]
+  /** Output with what may depend on cutting summed up (HTTP/2: WINDOW_UPDATEs). */
+  readableOutput(bytes: Uint8Array): unknown
+  /** What the machine holds for its peer, and the most that it may. */
+  held(machine: Machine): { readonly bytes: number; readonly atMost: number }
+  /** One whole exchange between mirrors: what was sent, and what arrived. */
+  readonly mirror: fc.Arbitrary<() => { readonly sent: unknown; readonly arrived: unknown }>
+}
+
+/** What is done to the peer's bytes on their way. */
+export interface Delivery {
+  /** Where to cut a piece of n bytes: ascending positions. */
+  readonly cuts: (n: number) => number[]
+  /** Overwrite each lent buffer once the machine was drained. C13. */
+  readonly scribble?: boolean
+  /** Called after each drain. */
+  readonly watch?: (machine: Machine, transcript: Transcript) => void
+}
+
+export interface Transcript {
+  readonly events: Readonly<Record<string, unknown>>[]
+  readonly output: Uint8Array
+  readonly machine: Machine
+}
+
+export const WHOLE: Delivery = { cuts: () => [] }
+export const BYTE_BY_BYTE: Delivery = { cuts: (n) => Array.from({ length: Math.max(0, n - 1) }, (_, i) => i + 1) }
+/** Cuts at pseudo-random places, the same for the same seed. */
+export function cutBy(seed: number): Delivery {
+  let state = seed >>> 0
+  const next = (): number => (state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0) / 2 ** 32
+  return { cuts: (n) => Array.from({ length: n }, (_, i) => i).filter((i) => i > 0 && next() < 0.15) }
+}
+
+export function play(sibling: Sibling, scene: Scene, delivery: Delivery = WHOLE): Transcript {
+  const machine = sibling.make(scene.role, scene.options)
+  const events: Readonly<Record<string, unknown>>[] = []
+  const output: number[] = []
+  let switched = false
+  const drain = (): void => {
+    for (let event = machine.nextEvent(); event !== undefined; event = machine.nextEvent()) {
+      record(events, event)
+      switched ||= event.type === 'switched'
+      attempt(() => sibling.react(machine, event))
+    }
+    for (const chunk of machine.takeOutput()) output.push(...chunk)
+    delivery.watch?.(machine, { events, output: Uint8Array.from(output), machine })
+  }
+  for (const step of scene.steps) {
+    if ('act' in step) attempt(() => step.act(machine))
+    else if ('eof' in step) machine.receiveEof(0, step.eof)
+    else {
+      let from = 0
+      for (const to of [...delivery.cuts(step.peer.length), step.peer.length]) {
+        const lent = step.peer.slice(from, to)
+        // What follows a switch belongs to nobody's protocol, and goes on where `leading` ended.
+        if (switched) {
+          const last = events.findLastIndex(({ type }) => type === 'switched')
+          events[last] = { ...events[last], leading: (events[last]?.['leading'] as string) + latin1(lent) }
+        }
+        machine.receiveData(lent, 0)
+        drain()
+        if (delivery.scribble === true) lent.fill(0xa5)
+        from = to
+      }
+    }
+    drain()
+  }
+  return { events, output: Uint8Array.from(output), machine }
+}
+
+/** Runs a verb that may be refused; anything but a refusal is an error of the machine. */
+export function attempt(verb: () => void): boolean {
+  try {
+    verb()
+    return true
+  } catch (error) {
+    if (!(error instanceof LocalProtocolError)) throw error
+    return false
+  }
+}
+
+/** Events as plain values; adjacent data of one exchange joined. */
+function record(events: Readonly<Record<string, unknown>>[], event: H11Event | H2Event): void {
+  const last = events.at(-1)
+  if (event.type !== 'data') {
+    events.push(JSON.parse(JSON.stringify(event, plainly)) as Record<string, unknown>)
+  } else if (last?.['type'] === 'data' && last['exchange'] === event.exchange) {
+    events[events.length - 1] = { ...last, data: (last['data'] as string) + latin1(event.data) }
+  } else if (event.data.length > 0) events.push({ ...event, data: latin1(event.data) })
+}
+function plainly(_key: string, value: unknown): unknown {
+  return value instanceof Uint8Array ? latin1(value) : value
+}
+export function latin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
+}
+
+/** informational*, then (response data* end, or response switched); or at any point failed. C3. */
+const CLIENT_ORDER = /^(informational )*(response ((data |chunk )*(end )?|(end )?switched ))?(failed )?$/
+const SERVER_ORDER = /^(request (data |chunk )*(end (switched )?)?)?(failed )?$/
+
+const RUNS = { numRuns: 1_000 }
+
+export function describeConnectionLaws(sibling: Sibling): void {
+  const same = (transcript: Transcript): unknown => [transcript.events, sibling.readableOutput(transcript.output)]
+
+  describe(`the laws of a connection hold for ${sibling.name}`, () => {
+    test.prop([sibling.scenes, fc.nat()], RUNS)('C1: cutting the bytes changes nothing', (scene, seed) => {
+      const whole = same(play(sibling, scene))
+      expect(same(play(sibling, scene, cutBy(seed)))).toEqual(whole)
+      expect(same(play(sibling, scene, BYTE_BY_BYTE))).toEqual(whole)
+    })
+
+    test.prop([fc.constantFrom<Role>('client', 'server'), sibling.garbage, fc.nat()], RUNS)(
+      'C2: no bytes make it throw',
+      (role, garbage, seed) => {
+        const begin: Step = { says: 'request', act: (machine) => sibling.request(machine) }
+        const scene: Scene = { role, options: {}, steps: [begin, { peer: garbage }, { eof: true }] }
+        const { machine } = play(sibling, scene, cutBy(seed))
+        expect(['need-data', 'paused', 'done']).toContain(machine.readState)
+      },
+    )
+
+    test.prop([sibling.scenes], RUNS)('C3: an exchange is told in order, and then nothing', (scene) => {
+      const told = new Map<unknown, string>()
+      for (const { type, exchange } of play(sibling, scene).events) {
+        if (exchange !== undefined && type !== 'writable')
+          told.set(exchange, (told.get(exchange) ?? '') + `${String(type)} `)
+      }
+      for (const order of told.values()) expect(order).toMatch(scene.role === 'client' ? CLIENT_ORDER : SERVER_ORDER)
+    })
+
+    test.prop([sibling.scenes, fc.nat()], RUNS)(
+      'C4: capacity > 0 exactly when a request is accepted',
+      (scene, seed) => {
+        const steps = scene.steps.slice(0, seed % (scene.steps.length + 1))
+        const { machine } = play(sibling, { ...scene, steps }, cutBy(seed))
+        const free = machine.capacity > 0
+        expect(attempt(() => sibling.request(machine))).toBe(free)
+      },
+    )
+
+    test.prop([sibling.scenes, fc.nat()], RUNS)('C5: active counts what was begun and has not ended', (scene, seed) => {
+      const watch = (machine: Machine, { events }: Transcript): void => {
+        expect(machine.active).toBeGreaterThanOrEqual(0)
+        if (machine.closed || machine.capacity > 0) expect(machine.active).toBe(0)
+        const failed = events.some(({ type }) => type === 'error' || type === 'closed')
+        if (failed) expect(machine.active).toBe(0)
+      }
+      const { machine } = play(sibling, scene, { ...cutBy(seed), watch })
+      machine.abort()
+      expect(machine.active).toBe(0)
+    })
+
+    test.prop([sibling.scenes, fc.nat()], RUNS)('C6: a refused verb changes nothing', (scene, seed) => {
+      const steps = scene.steps.slice(0, seed % (scene.steps.length + 1))
+      const { machine } = play(sibling, { ...scene, steps }, cutBy(seed))
+      for (const verb of sibling.verbs) {
+        const before = JSON.stringify([machine.snapshot(), machine.capacity, machine.active, machine.outputBytes])
+        if (attempt(() => verb(machine))) return
+        expect(JSON.stringify([machine.snapshot(), machine.capacity, machine.active, machine.outputBytes])).toBe(before)
+      }
+    })
+
+    test.prop([sibling.scenes, fc.integer({ min: 1, max: 64 })], RUNS)(
+      'C7: output taken is gone, and comes whole however much is taken at a time',
+      (scene, most) => {
+        const pieces: number[] = []
+        const greedy = sibling.make(scene.role, scene.options)
+        const modest = sibling.make(scene.role, scene.options)
+        const whole: number[] = []
+        for (const step of scene.steps) {
+          if (!('act' in step)) break
+          for (const machine of [greedy, modest]) attempt(() => step.act(machine))
+        }
+        for (const chunk of greedy.takeOutput()) whole.push(...chunk)
+        expect([greedy.outputBytes, greedy.takeOutput()]).toEqual([0, []])
+        while (modest.outputBytes > 0) for (const chunk of modest.takeOutput(most)) pieces.push(...chunk)
+        expect(pieces).toEqual(whole)
+      },
+    )
+
+    test.prop([sibling.scenes, fc.nat()], RUNS)('C8: closed is for ever', (scene, seed) => {
+      const { machine } = play(sibling, scene, cutBy(seed))
+      machine.abort()
+      const reason = machine.closeReason
+      for (const step of scene.steps) {
+        if ('peer' in step) machine.receiveData(step.peer.slice(), 0)
+        else if ('act' in step) attempt(() => step.act(machine))
+        else machine.receiveEof(0)
+        expect(machine.nextEvent()).toBeUndefined()
+      }
+      expect([machine.closed, machine.capacity, machine.outputBytes]).toEqual([true, 0, 0])
+      expect([machine.readState, machine.wantsClose, machine.closeReason]).toEqual(['done', 'now', reason])
+    })
+
+    test.prop([sibling.mirror], RUNS)('C9: what one sends its mirror receives', (converse) => {
+      const { sent, arrived } = converse()
+      expect(arrived).toEqual(sent)
+    })
+
+    test.prop([sibling.scenes, fc.nat()], RUNS)('C10: what it holds stays within its limits', (scene, seed) => {
+      const watch = (machine: Machine): void => {
+        const { bytes, atMost } = sibling.held(machine)
+        expect(bytes).toBeLessThanOrEqual(atMost)
+      }
+      play(sibling, scene, { ...cutBy(seed), watch })
+      const { machine } = play(sibling, scene, { ...BYTE_BY_BYTE, watch })
+      expect(machine.role).toBe(scene.role)
+    })
+
+    test.prop([sibling.scenes, fc.nat()], RUNS)('C11: same inputs, same outputs', (scene, seed) => {
+      const once = play(sibling, scene, cutBy(seed))
+      const again = play(sibling, scene, cutBy(seed))
+      expect(same(again)).toEqual(same(once))
+      expect(again.machine.snapshot()).toEqual(once.machine.snapshot())
+    })
+
+    test.prop([sibling.scenes], { numRuns: 200 })(
+      'C12: bytes that come singly are not copied over and over',
+      (scene) => {
+        const bytes = scene.steps.reduce((sum, step) => sum + ('peer' in step ? step.peer.length : 0), 0)
+        const set = vi.spyOn(Uint8Array.prototype, 'set')
+        try {
+          play(sibling, scene, BYTE_BY_BYTE)
+          // Each byte once into a buffer, and again at each doubling of it; some for messages of our own.
+          const copied = set.mock.calls.reduce((sum, [source]) => sum + source.length, 0)
+          expect(copied).toBeLessThanOrEqual(6 * bytes + 1_024)
+        } finally {
+          set.mockRestore()
+        }
+      },
+    )
+
+    test.prop([sibling.scenes, fc.nat()], RUNS)(
+      'C13: overwriting what was lent changes nothing delivered',
+      (scene, seed) => {
+        const undisturbed = same(play(sibling, scene, cutBy(seed)))
+        expect(same(play(sibling, scene, { ...cutBy(seed), scribble: true }))).toEqual(undisturbed)
+        expect(same(play(sibling, scene, { ...WHOLE, scribble: true }))).toEqual(same(play(sibling, scene)))
+      },
+    )
+  })
+}
