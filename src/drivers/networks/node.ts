@@ -1,0 +1,426 @@
+// The network of Node (and of Bun and Deno, which carry node:net and node:tls): TCP, Unix sockets, TLS.
+//
+// Reading goes through `onread` into one buffer per thread, the 'data' path remains where TLS lies over a socket that
+// exists already (node:tls ignores `onread` there). Writing: what waits leaves as one corked batch, one batch at a time,
+// so that what the system has accepted is known. An error listener is there from birth to close.
+//
+// Node destroys a socket when a write fails, and with it whatever the peer had said before it stopped listening. Here
+// the writing half dies alone, so that an early response is still read.
+//
+// It knows no HTTP and no deadline. What it cannot do: tell a TLS end with close_notify from one without; let the
+// process end while a connect or a look-up is under way (libuv counts the request, unref'd or not).
+import { lookup } from 'node:dns'
+import type { LookupAddress } from 'node:dns'
+import { connect } from 'node:net'
+import type { Socket, SocketConnectOpts } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+import type { Bytes, Millis } from '../../http/index.ts'
+import type { ConnectTarget, LinkInfo, LinkSide, TlsTarget } from '../../pool/index.ts'
+import type { Link, Network, NetworkCapabilities, Sink } from '../network.ts'
+import { ReadBuffer } from './buffers.ts'
+import { refusedAlpn, TlsClient, tlsInfo } from './tls.ts'
+import type { Carrier } from './tls.ts'
+
+/** What setTimeout takes at most; a longer wait is a chain of them. */
+const MAX_DELAY = 2 ** 31 - 1
+/** How often a write that does not get through is looked at. */
+const PROGRESS_INTERVAL = 500
+
+let network: Network | undefined
+
+/** The network of this thread; always the same one. */
+export function nodeNetwork(): Network {
+  return (network ??= new NodeNetwork())
+}
+
+class NodeNetwork implements Network {
+  readonly can: NetworkCapabilities = {
+    alpn: true,
+    sni: true,
+    startTls: true,
+    halfClose: true,
+    unix: true,
+    closeNotify: false,
+  }
+  readonly #tls = new TlsClient()
+
+  now(): Millis {
+    return performance.now()
+  }
+
+  timer(at: Millis, fire: () => void, keepAlive: boolean): () => void {
+    let handle: NodeJS.Timeout
+    const arm = (): void => {
+      const delay = Math.ceil(at - performance.now())
+      handle = setTimeout(due, Math.min(Math.max(delay, 0), MAX_DELAY))
+      if (!keepAlive) handle.unref()
+    }
+    // Node counts from the beginning of the turn: after a long one the timer is early.
+    const due = (): void => (at - performance.now() >= 1 ? arm() : fire())
+    arm()
+    return () => clearTimeout(handle)
+  }
+
+  resolve(host: string, done: (error: unknown, addresses: readonly string[]) => void): void {
+    lookup(host, { all: true, verbatim: true }, (error, addresses) => {
+      if (error !== null) done(error, [])
+      else done(undefined, interleave(addresses))
+    })
+  }
+
+  connect(target: ConnectTarget, sink: Sink): Link {
+    return new NodeLink(target, sink, this.#tls)
+  }
+}
+
+/** By turns of the families, the resolver's order within each. RFC 8305 §4. */
+function interleave(addresses: readonly LookupAddress[]): string[] {
+  const preferred = addresses.filter((a) => a.family === addresses[0]?.family)
+  const others = addresses.filter((a) => a.family !== addresses[0]?.family)
+  const mixed: string[] = []
+  for (let i = 0; i < Math.max(preferred.length, others.length); i++) {
+    for (const next of [preferred[i], others[i]]) if (next !== undefined) mixed.push(next.address)
+  }
+  return mixed
+}
+
+/** What waits to be done, in order: bytes to write, a handshake, half-close, close. */
+type Step = Bytes | { readonly tls: TlsTarget } | 'end' | 'close'
+
+class NodeLink implements Link {
+  readonly #target: ConnectTarget
+  readonly #sink: Sink
+  readonly #client: TlsClient
+  readonly #buffer = new ReadBuffer()
+  #socket: Socket | undefined
+  #phase: 'connecting' | 'securing' | 'open' | 'closed' = 'connecting'
+  /** Destroyed by the owner, or failed: only closed() is left to say. */
+  #over = false
+  #writeFailed = false
+  #eof = false
+  #paused = false
+  /** The owner has said that it will write no more. */
+  #ended = false
+  #steps: Step[] = []
+  /** Bytes of the batch that the system has not accepted as a whole, and how many of them it was reported to have. */
+  #batch = 0
+  #reported = 0
+
+  constructor(target: ConnectTarget, sink: Sink, client: TlsClient) {
+    this.#target = target
+    this.#sink = sink
+    this.#client = client
+    try {
+      this.#dial()
+    } catch (error) {
+      queueMicrotask(() => this.#failedToStart(error))
+    }
+  }
+
+  write(chunks: readonly Bytes[]): void {
+    if (this.#over || this.#ended || this.#writeFailed) return
+    for (const chunk of chunks) if (chunk.length > 0) this.#steps.push(chunk)
+    this.#advance()
+  }
+
+  end(): void {
+    if (this.#over || this.#ended) return
+    this.#ended = true
+    this.#steps.push('end')
+    this.#advance()
+  }
+
+  close(): void {
+    if (this.#over) return
+    if (this.#writeFailed || (this.#phase !== 'open' && this.#steps.length === 0)) return this.destroy()
+    this.#ended = true
+    this.#steps.push('close')
+    this.#advance()
+  }
+
+  destroy(): void {
+    this.#over = true
+    this.#steps = []
+    this.#socket?.destroy()
+  }
+
+  startTls(tls: TlsTarget): void {
+    if (this.#over || this.#ended) return
+    this.#steps.push({ tls })
+    this.#advance()
+  }
+
+  // A handshake must go on reading: what is paused before it is over is paused after it.
+  pause(): void {
+    this.#paused = true
+    if (this.#phase === 'open') this.#socket?.pause()
+  }
+  resume(): void {
+    this.#paused = false
+    if (this.#phase === 'open') this.#socket?.resume()
+  }
+  ref(): void {
+    this.#socket?.ref()
+  }
+  unref(): void {
+    this.#socket?.unref()
+  }
+
+  // ── dialling ──
+
+  #dial(): void {
+    const { address, port, path, localAddress, tls } = this.#target
+    const place = path === undefined ? { host: address, port, localAddress } : { path }
+    const buffer = this.#buffer
+    const receive = (data: Bytes): boolean => this.#sink.received(data)
+    const onread = {
+      buffer: buffer.next,
+      callback: (length: number): boolean => {
+        if (!this.#over) buffer.deliver(length, receive)
+        return true
+      },
+    }
+    const carrier: Carrier = { ...place, onread }
+    const socket =
+      tls === undefined
+        ? connect({ ...carrier, allowHalfOpen: true, autoSelectFamily: false } as SocketConnectOpts)
+        : this.#client.connect(tls, carrier, this.#peer())
+    this.#watch(socket)
+    socket.once('connect', () => this.#connected(socket))
+    if (tls !== undefined) this.#whenSecured(socket as TLSSocket, tls)
+  }
+
+  #peer(): string {
+    return JSON.stringify([this.#target.address, this.#target.port, this.#target.path])
+  }
+
+  #failedToStart(error: unknown): void {
+    if (!this.#over) this.#fail(error, this.#target.tls === undefined ? 'connect' : 'tls')
+    this.#closed()
+  }
+
+  #connected(socket: Socket): void {
+    if (this.#over) return
+    const options = this.#target.socketOptions as { noDelay?: unknown; keepAlive?: unknown } | undefined
+    // Not as an option of connect: before Node 24 tls.connect ignores it there.
+    if (options?.noDelay !== false) socket.setNoDelay(true)
+    const keepAlive = options?.keepAlive
+    if (keepAlive === true || typeof keepAlive === 'number') {
+      socket.setKeepAlive(true, typeof keepAlive === 'number' ? keepAlive : 0)
+    }
+    if (this.#target.tls !== undefined) {
+      this.#phase = 'securing'
+      this.#sink.connected(addresses(socket))
+    } else this.#opened(() => this.#sink.connected(addresses(socket)))
+  }
+
+  // ── TLS ──
+
+  #secure(tls: TlsTarget): void {
+    const carrier = this.#socket as Socket
+    this.#phase = 'securing'
+    try {
+      const socket = this.#client.connect(tls, { socket: carrier, host: this.#target.address }, this.#peer())
+      this.#watch(socket)
+      this.#whenSecured(socket, tls)
+      socket.on('data', (chunk: Buffer) => {
+        if (!this.#over) this.#sink.received(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength))
+      })
+    } catch (error) {
+      queueMicrotask(() => {
+        if (this.#over) return
+        this.#fail(error, 'tls')
+        carrier.destroy()
+      })
+    }
+  }
+
+  #whenSecured(socket: TLSSocket, tls: TlsTarget): void {
+    socket.once('secureConnect', () => {
+      if (this.#over) return
+      const refused = refusedAlpn(socket, tls)
+      if (refused === undefined) {
+        this.#opened(() => this.#sink.secured({ ...addresses(socket), ...tlsInfo(socket) }))
+      } else {
+        this.#fail(refused, 'tls')
+        socket.destroy()
+      }
+    })
+  }
+
+  /** What came first is said first; then what waited can go on. */
+  #opened(tell: () => void): void {
+    this.#phase = 'open'
+    if (this.#paused) this.#socket?.pause()
+    tell()
+    this.#advance()
+  }
+
+  // ── what the socket says ──
+
+  /** From here on this is the link's socket; what an outer one says after that is of no interest, errors included. */
+  #watch(socket: Socket): void {
+    this.#socket = socket
+    separateWriteErrors(socket, (error) => this.#cannotWrite(error))
+    socket.on('error', (error: Error & { syscall?: string }) => {
+      if (socket === this.#socket) this.#fail(error, this.#sideOf(error))
+    })
+    socket.on('end', () => {
+      if (socket === this.#socket) this.#sawEnd()
+    })
+    socket.on('close', () => {
+      if (socket === this.#socket) this.#closed()
+    })
+  }
+
+  #sideOf(error: { syscall?: string }): LinkSide {
+    if (this.#phase === 'connecting') return 'connect'
+    if (this.#phase === 'securing') return 'tls'
+    return error.syscall === 'write' || error.syscall === 'shutdown' ? 'write' : 'read'
+  }
+
+  #fail(error: unknown, side: LinkSide): void {
+    if (this.#over) return
+    this.#over = true
+    // After a failed write the end of reading is expected, however it comes.
+    if (!this.#writeFailed) this.#sink.failed(error, side)
+  }
+
+  #cannotWrite(error: Error): void {
+    if (this.#over || this.#writeFailed) return
+    if (this.#phase !== 'open') {
+      this.#fail(error, 'tls')
+      this.#socket?.destroy()
+      return
+    }
+    this.#writeFailed = true
+    this.#steps = []
+    slow.delete(this)
+    this.#sink.failed(error, 'write')
+    if (this.#eof) this.destroy()
+  }
+
+  #sawEnd(): void {
+    if (this.#over || this.#phase !== 'open') return
+    this.#eof = true
+    this.#sink.eof()
+    if (this.#writeFailed) this.destroy()
+  }
+
+  #closed(): void {
+    if (this.#phase === 'closed') return
+    this.#phase = 'closed'
+    this.#over = true
+    this.#steps = []
+    slow.delete(this)
+    this.#buffer.release()
+    this.#sink.closed()
+  }
+
+  // ── writing ──
+
+  /** Does what can be done of what waits: the next batch, or the step after it. */
+  #advance(): void {
+    if (this.#phase !== 'open' || this.#batch > 0) return
+    let count = 0
+    let bytes = 0
+    for (const step of this.#steps) {
+      if (!ArrayBuffer.isView(step)) break
+      bytes += step.byteLength
+      count++
+    }
+    if (count > 0) this.#writeBatch(this.#steps.splice(0, count) as Bytes[], bytes)
+    else this.#perform(this.#steps.shift())
+  }
+
+  #perform(step: Step | undefined): void {
+    if (step === undefined) return
+    if (step === 'close') this.#socket?.destroySoon()
+    else if (step === 'end') {
+      this.#socket?.end()
+      this.#advance()
+    } else if ('tls' in step) this.#secure(step.tls)
+  }
+
+  #writeBatch(chunks: readonly Bytes[], bytes: number): void {
+    const socket = this.#socket as Socket
+    const last = chunks.length - 1
+    this.#batch = bytes
+    this.#reported = 0
+    if (last > 0) socket.cork()
+    for (let i = 0; i < last; i++) socket.write(chunks[i] as Bytes)
+    socket.write(chunks[last] as Bytes, this.#written)
+    if (last > 0) socket.uncork()
+    if (socket.writableLength > 0) watchProgress(this)
+  }
+
+  // One function for all batches. Node never calls it from inside write.
+  readonly #written = (error?: Error | null): void => {
+    if ((error !== undefined && error !== null) || this.#over) return
+    const rest = this.#batch - this.#reported
+    this.#batch = 0
+    slow.delete(this)
+    if (rest > 0) this.#sink.drained(rest)
+    this.#advance()
+  }
+
+  /** Node says when a whole batch was accepted; how much of it already was, only the handle's queue tells. @internal */
+  reportProgress(): void {
+    const accepted = Math.max(0, this.#batch - queuedBytes(this.#socket as Socket, this.#batch))
+    const news = accepted - this.#reported
+    if (news <= 0) return
+    this.#reported = accepted
+    this.#sink.drained(news)
+  }
+}
+
+function addresses(socket: Socket): LinkInfo {
+  return { localAddress: socket.localAddress, remoteAddress: socket.remoteAddress }
+}
+
+interface Handle {
+  readonly writeQueueSize?: number
+  /** What carries this one: TCP below TLS. */
+  readonly _parent?: Handle | undefined
+}
+
+/**
+ * What the system has not accepted. `bytesWritten` and `writableLength` move only when a whole batch is through; the
+ * queue of the lowest handle moves with each packet (under TLS it counts the ciphertext: a little too much).
+ */
+function queuedBytes(socket: Socket, otherwise: number): number {
+  let handle = (socket as unknown as { _handle?: Handle | null })._handle
+  while (handle?._parent) handle = handle._parent
+  return handle?.writeQueueSize ?? otherwise
+}
+
+/** Links whose batch did not leave at once, looked at together. */
+const slow = new Set<NodeLink>()
+let looking: NodeJS.Timeout | undefined
+
+function watchProgress(link: NodeLink): void {
+  slow.add(link)
+  looking ??= setInterval(() => {
+    for (const each of [...slow]) each.reportProgress()
+    if (slow.size > 0) return
+    clearInterval(looking)
+    looking = undefined
+  }, PROGRESS_INTERVAL).unref()
+}
+
+/**
+ * The stream never learns that a write failed: it would destroy the socket, and what the peer said before would be
+ * lost. `_write` and `_writev` are the documented seam of a stream.
+ */
+function separateWriteErrors(socket: Socket, report: (error: Error) => void): void {
+  const write = socket._write
+  const writev = socket._writev
+  const guard =
+    (done: (error?: Error | null) => void) =>
+    (error?: Error | null): void => {
+      if (error === undefined || error === null || socket.destroyed) done(error)
+      else report(error)
+    }
+  socket._write = (chunk, encoding, done) => write.call(socket, chunk, encoding, guard(done))
+  if (writev) socket._writev = (chunks, done) => writev.call(socket, chunks, guard(done))
+}

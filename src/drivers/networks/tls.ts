@@ -1,0 +1,179 @@
+// TLS as a client of `node:tls`: from a TlsTarget to options, and from a socket to what is known of it.
+//
+// The user's options pass through, in a copy. What decides whom we talk to (name, ALPN, host, socket) cannot be
+// overridden by them, and only `rejectUnauthorized: false` itself turns verification off: undefined, null, 0 and the
+// environment do not. Who may have which name is the platform's check; there is none of our own.
+//
+// A resumed session is not verified again. So sessions are kept under everything that decided about the first
+// handshake: the address, the name, ALPN and each option.
+import { isIP } from 'node:net'
+import type { Socket, SocketConnectOpts } from 'node:net'
+import { checkServerIdentity, connect, createSecureContext } from 'node:tls'
+import type { ConnectionOptions, SecureContext, TLSSocket } from 'node:tls'
+import type { OwnedBytes } from '../../http/index.ts'
+import type { LinkInfo, TlsTarget } from '../../pool/index.ts'
+
+/** Sessions and contexts that are kept; the one used longest ago goes first. */
+const MAX_KEPT = 100
+
+/** What is between us and the peer: an address to dial, or a socket that is connected. */
+export interface Carrier {
+  readonly host?: string | undefined
+  readonly port?: number | undefined
+  readonly path?: string | undefined
+  readonly localAddress?: string | undefined
+  readonly socket?: Socket | undefined
+  readonly onread?: SocketConnectOpts['onread']
+}
+
+/** Opens TLS sockets, and remembers sessions and contexts for the next one. One per network. */
+export class TlsClient {
+  readonly #sessions = new RecentMap<Buffer>()
+  readonly #contexts = new RecentMap<SecureContext>()
+
+  /** Throws what node:tls throws for options that it cannot use. `peer` is the address that is or was dialled. */
+  connect(target: TlsTarget, carrier: Carrier, peer: string): TLSSocket {
+    const options = copyOf(target.options)
+    const wanted = signature(options)
+    // For a tunnel to an IP literal there is no name that tells which peer it leads to: its session is not kept.
+    const key =
+      carrier.socket !== undefined && target.serverName === undefined
+        ? undefined
+        : JSON.stringify([peer, carrier.localAddress, target.serverName, target.alpn, wanted])
+    const kept = key === undefined ? undefined : this.#sessions.get(key)
+    const socket = connect({
+      secureContext: this.#context(options, wanted),
+      ...(kept === undefined ? undefined : { session: kept }),
+      ...options,
+      ...NOT_THE_USERS,
+      ...carrier,
+      ...nameOf(target, options),
+      ...(target.alpn.length === 0 ? undefined : { ALPNProtocols: [...target.alpn] }),
+      rejectUnauthorized: options.rejectUnauthorized !== false,
+    } as ConnectionOptions)
+    if (key !== undefined) this.#keepSession(socket, key)
+    return socket
+  }
+
+  #context(options: ConnectionOptions, wanted: string): SecureContext {
+    if (options.secureContext !== undefined) return options.secureContext
+    const kept = this.#contexts.get(wanted)
+    if (kept !== undefined) return kept
+    const context = createSecureContext(options)
+    this.#contexts.set(wanted, context)
+    return context
+  }
+
+  /** A session is worth nothing until its peer was verified, and less than nothing when it was refused. */
+  #keepSession(socket: TLSSocket, key: string): void {
+    let secured = false
+    let early: Buffer | undefined
+    socket.on('session', (session: Buffer) => {
+      if (secured) this.#sessions.set(key, session)
+      else early = session
+    })
+    socket.once('secureConnect', () => {
+      secured = true
+      if (early !== undefined) this.#sessions.set(key, early)
+    })
+    socket.once('error', () => {
+      if (!secured) this.#sessions.delete(key)
+    })
+  }
+}
+
+/** An IP literal is never sent as a name (RFC 6066 §3), but the certificate is checked for it. */
+function nameOf(target: TlsTarget, options: ConnectionOptions): ConnectionOptions {
+  const name = target.serverName ?? ''
+  if (isIP(name) === 0) return { servername: name }
+  const check = options.checkServerIdentity ?? checkServerIdentity
+  return { servername: '', checkServerIdentity: (_, certificate) => check(name, certificate) }
+}
+
+/** An answer that was not offered is somebody else's protocol (RFC 7301 §3.2). */
+export function refusedAlpn(socket: TLSSocket, target: TlsTarget): Error | undefined {
+  const answer = socket.alpnProtocol
+  if (typeof answer !== 'string' || answer === '' || target.alpn.includes(answer)) return undefined
+  const error = new Error(`the peer chose the protocol ${JSON.stringify(answer)}, which was not offered`)
+  return Object.assign(error, { code: 'ERR_TLS_ALPN_NOT_OFFERED' })
+}
+
+/** A snapshot: it stays true after the socket is gone. */
+export function tlsInfo(socket: TLSSocket): LinkInfo {
+  const cipher = socket.getCipher() as { standardName?: string; name?: string } | undefined
+  return {
+    tlsVersion: socket.getProtocol() ?? undefined,
+    cipher: cipher?.standardName ?? cipher?.name,
+    alpn: typeof socket.alpnProtocol === 'string' && socket.alpnProtocol !== '' ? socket.alpnProtocol : undefined,
+    peerCertificate: peerCertificate(socket),
+  }
+}
+
+function peerCertificate(socket: TLSSocket): OwnedBytes | undefined {
+  const der = (socket.getPeerCertificate() as { raw?: Uint8Array } | undefined)?.raw
+  return der === undefined ? undefined : new Uint8Array(der)
+}
+
+/** Set aside by undefined: each of them would lead elsewhere, or is the link's to decide. */
+const NOT_THE_USERS = {
+  host: undefined,
+  port: undefined,
+  path: undefined,
+  socket: undefined,
+  localAddress: undefined,
+  lookup: undefined,
+  family: undefined,
+  onread: undefined,
+  ALPNProtocols: undefined,
+  isServer: undefined,
+  signal: undefined,
+  timeout: undefined,
+  allowHalfOpen: true,
+  autoSelectFamily: false,
+}
+
+/** Without what is undefined: node:tls takes an explicit undefined for a value here and there. */
+function copyOf(options: unknown): ConnectionOptions {
+  if (options === undefined || options === null) return {}
+  if (typeof options !== 'object') throw new TypeError(`TLS options must be an object, not ${typeof options}`)
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as ConnectionOptions
+}
+
+const identities = new WeakMap<object, number>()
+let lastIdentity = 0
+
+/** Equal only for options that mean the same: text by its value, objects by their identity, lists by their members. */
+function signature(options: ConnectionOptions): string {
+  const entries = Object.entries(options).sort(([a], [b]) => (a < b ? -1 : 1))
+  return JSON.stringify(entries.map(([name, value]) => [name, mark(value)]))
+}
+
+function mark(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(mark)
+  if (typeof value === 'string') return `=${value}`
+  if (value === null || (typeof value !== 'object' && typeof value !== 'function')) return `${typeof value} ${value}`
+  let identity = identities.get(value)
+  if (identity === undefined) identities.set(value, (identity = ++lastIdentity))
+  return identity
+}
+
+/** A map of bounded size that forgets what was used longest ago. */
+class RecentMap<V> {
+  readonly #entries = new Map<string, V>()
+
+  get(key: string): V | undefined {
+    const value = this.#entries.get(key)
+    if (value !== undefined) this.set(key, value)
+    return value
+  }
+  set(key: string, value: V): void {
+    this.#entries.delete(key)
+    this.#entries.set(key, value)
+    if (this.#entries.size <= MAX_KEPT) return
+    const oldest = this.#entries.keys().next()
+    if (oldest.done !== true) this.#entries.delete(oldest.value)
+  }
+  delete(key: string): void {
+    this.#entries.delete(key)
+  }
+}
