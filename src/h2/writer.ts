@@ -51,8 +51,10 @@ export class Output {
 
   /** Content after a frame header that was written for it. */
   content(bytes: Bytes): void {
-    if (bytes.length >= BY_REFERENCE) this.raw(bytes)
-    else this.#slab.set(bytes, this.#reserve(bytes.length))
+    if (bytes.length >= BY_REFERENCE) return this.raw(bytes)
+    // First the room: it may be in another slab.
+    const at = this.#reserve(bytes.length)
+    this.#slab.set(bytes, at)
   }
 
   /** These bytes, by reference. */
