@@ -493,6 +493,12 @@ describe('errors', () => {
       fault: { scope: 'connection', code: 'hpack-index', offset: 2 },
     })
   })
+  it("the caller's mistakes are exceptions of their own, and the decoder goes on", () => {
+    const decoder = new HpackDecoder()
+    expect(() => decoder.decode('82' as unknown as Uint8Array)).toThrow(TypeError)
+    expect(() => decoder.decodeBlock(undefined as unknown as Uint8Array, 0, 1)).toThrow(TypeError)
+    expect(decodeHex(decoder, '82')).toHaveLength(1)
+  })
   it('law C8: a decoder that has failed stays failed, with the first error', () => {
     const decoder = new HpackDecoder()
     const first = faultOf(decoder, '80')

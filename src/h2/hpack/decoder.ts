@@ -110,6 +110,7 @@ export class HpackDecoder {
    * @throws {HpackError} with `code`, `rule`, `offset` and `fault.scope`
    */
   decode(block: Bytes): Fields {
+    if (!(block instanceof Uint8Array)) throw new TypeError('a block must be a Uint8Array')
     const { flat, sensitive, fault } = this.decodeBlock(block, 0, block.length)
     if (fault !== undefined) throw new HpackError(fault)
     if (!this.#upperCase) return new Fields(flat, undefined, sensitive)
@@ -135,8 +136,10 @@ export class HpackDecoder {
     return this.#table.maxSize
   }
 
-  /** As `decode`, with the fault as a value, names in the case they came in, and nothing made that a machine lacks use
-   * for. @internal */
+  /**
+   * As `decode`, of the octets from `start` to `end`, with the fault as a value and names in the case they came in.
+   * @internal
+   */
   decodeBlock(bytes: Bytes, start: number, end: number): DecodedBlock {
     if (this.#failure !== undefined) return { flat: [], sensitive: undefined, fault: this.#failure }
     this.#bytes = bytes

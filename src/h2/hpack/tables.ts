@@ -213,8 +213,8 @@ export class EncoderTable {
 
   /** The index of a field of that name. */
   nameIndexOf(record: NameRecord): number {
-    if (record.staticIndex > 0) return record.staticIndex
-    return record.newest === undefined ? 0 : this.#index(record.newest)
+    // A name that is in neither table has no record.
+    return record.staticIndex > 0 ? record.staticIndex : this.#index(record.newest as Entry)
   }
 
   #index(entry: Entry): number {
