@@ -1,0 +1,329 @@
+// The laws of src/http/connection.ts on arbitrary bytes and arbitrary verbs.
+import { fc, test } from '@fast-check/vitest'
+import { describe, expect } from 'vitest'
+import { LocalProtocolError, type Bytes } from '../../src/http/index.ts'
+import { FLAG, FRAME, H2Connection, type H2Options } from '../../src/h2/index.ts'
+import {
+  block,
+  concat,
+  data,
+  drain,
+  frame,
+  GET,
+  GET_HEAD,
+  goaway,
+  headers,
+  OK,
+  parseFrames,
+  ping,
+  plainEvent,
+  POST,
+  POST_HEAD,
+  PREFACE,
+  reset,
+  settings,
+  SETTINGS_ACK,
+  toHex,
+  uint32,
+  windowUpdate,
+} from './support.ts'
+
+const role = fc.constantFrom('client' as const, 'server' as const)
+type Role = 'client' | 'server'
+
+// ── bytes of a peer: mostly frames that are right, in orders that may be wrong ──
+
+const anyStream = fc.constantFrom(0, 1, 1, 1, 3, 3, 5, 2, 7, 2 ** 31 - 1)
+const liveStream = fc.constantFrom(1, 3, 5)
+const number31 = fc.oneof(fc.constantFrom(0, 1, 100, 65_535, 2 ** 31 - 1), fc.nat(2 ** 31 - 1))
+const field = fc.constantFrom(
+  ['x-a', 'b'] as const,
+  ['content-length', '5'] as const,
+  ['X-Upper', 'a'] as const,
+  ['connection', 'close'] as const,
+  [':status', '100'] as const,
+  ['cookie', 'a=b'] as const,
+  ['te', 'trailers'] as const,
+)
+const section = fc.tuple(fc.constantFrom(GET, POST, OK, []), fc.array(field, { maxLength: 3 }))
+/** Frames that seldom break the connection, so that a run gets somewhere. */
+const polite: fc.Arbitrary<Uint8Array> = fc.oneof(
+  fc
+    .tuple(liveStream, fc.array(field, { maxLength: 2 }), fc.boolean())
+    .map(([id, extra, end]) => concat([headers(id, POST, false, extra), data(id, 5, end)])),
+  fc
+    .tuple(liveStream, fc.array(field, { maxLength: 2 }), fc.boolean())
+    .map(([id, extra, end]) => concat([headers(id, OK, false, extra), data(id, 5, end)])),
+  fc.tuple(liveStream, fc.oneof(fc.nat(20), fc.nat(16_384))).map(([id, n]) => data(id, n)),
+  fc.tuple(liveStream, fc.nat(100_000)).map(([id, increment]) => windowUpdate(id, increment + 1)),
+  fc.tuple(liveStream, fc.nat(20)).map(([id, code]) => reset(id, code)),
+  liveStream.map((id) => headers(id, [['x-sum', '1']], true)),
+  fc.constantFrom(ping(), settings([4, 70_000]), settings([3, 1]), frame(0x42, 0, 0, new Uint8Array(3))),
+)
+const rude: fc.Arbitrary<Uint8Array> = fc.oneof(
+  fc.tuple(anyStream, section, fc.boolean()).map(([id, [pseudo, extra], end]) => headers(id, pseudo, end, extra)),
+  fc.tuple(anyStream, section, fc.nat(60)).map(([id, [pseudo, extra], cut]) => {
+    const whole = block([...pseudo, ...extra])
+    const rest = frame(FRAME.CONTINUATION, FLAG.END_HEADERS, id, whole.subarray(cut))
+    return concat([frame(FRAME.HEADERS, 0, id, whole.subarray(0, cut)), rest])
+  }),
+  fc.tuple(anyStream, fc.oneof(fc.nat(20), fc.nat(16_384)), fc.boolean()).map(([id, n, end]) => data(id, n, end)),
+  fc
+    .tuple(anyStream, fc.nat(20), fc.nat(30))
+    .map(([id, n, pad]) => frame(FRAME.DATA, FLAG.PADDED, id, concat([new Uint8Array([pad]), new Uint8Array(n + 10)]))),
+  fc.tuple(anyStream, number31).map(([id, increment]) => windowUpdate(id, increment)),
+  fc.tuple(anyStream, fc.nat(20)).map(([id, code]) => reset(id, code)),
+  fc.tuple(fc.constantFrom(1, 2, 3, 4, 5, 6, 8, 9, 99), number31).map((entry) => settings(entry)),
+  fc.constant(SETTINGS_ACK),
+  fc.boolean().map((ack) => ping('abcdefgh', ack)),
+  fc.tuple(fc.constantFrom(0, 1, 3, 2 ** 31 - 1), fc.nat(20)).map(([last, code]) => goaway(last, code, 'why')),
+  anyStream.map((id) => frame(FRAME.PRIORITY, 0, id, new Uint8Array(5))),
+  fc
+    .tuple(anyStream, fc.nat(9))
+    .map(([id, n]) => frame(FRAME.PRIORITY_UPDATE, 0, 0, concat([uint32(id), new Uint8Array(n)]))),
+  fc.tuple(fc.nat(255), fc.nat(255), anyStream, fc.uint8Array({ maxLength: 40 })).map((parts) => frame(...parts)),
+  fc.uint8Array({ maxLength: 12 }),
+)
+const oneFrame = fc.oneof({ weight: 12, arbitrary: polite }, { weight: 1, arbitrary: rude })
+const peerBytes = fc.array(oneFrame, { maxLength: 25 }).map((frames) => concat(frames))
+const cuts = fc.array(fc.oneof(fc.nat(12), fc.nat(400)), { minLength: 1, maxLength: 20 })
+
+function start(which: Role, options: Partial<H2Options> = {}): H2Connection {
+  const machine = new H2Connection(which, { now: 0, frameEvents: true, ...options })
+  machine.receiveData(concat([which === 'server' ? PREFACE : new Uint8Array(0), settings(), SETTINGS_ACK]), 0)
+  drain(machine)
+  if (which === 'client') {
+    machine.sendRequest(GET_HEAD, { end: true })
+    machine.sendRequest(POST_HEAD)
+    machine.sendRequest({ ...GET_HEAD, method: 'HEAD' }, { end: true })
+  }
+  machine.takeOutput()
+  return machine
+}
+
+interface Seen {
+  readonly events: Record<string, unknown>[]
+  readonly output: string[]
+}
+
+/** Feeds the bytes in pieces; each piece is overwritten once its events are taken. */
+function play(machine: H2Connection, bytes: Bytes, sizes: readonly number[], eof = true): Seen {
+  const events: Record<string, unknown>[] = []
+  let at = 0
+  for (let i = 0; at < bytes.length; i++) {
+    const piece = bytes.slice(at, at + Math.max(1, sizes[i % sizes.length] ?? 1))
+    at += piece.length
+    machine.receiveData(piece, 0)
+    for (const event of drain(machine)) events.push(plainEvent(event))
+    piece.fill(0xee)
+  }
+  if (eof) machine.receiveEof(0)
+  for (const event of drain(machine)) events.push(plainEvent(event))
+  return { events: joined(events), output: summed(concat(machine.takeOutput())) }
+}
+
+/** Adjacent data of one exchange as one event. */
+function joined(events: readonly Record<string, unknown>[]): Record<string, unknown>[] {
+  const all: Record<string, unknown>[] = []
+  for (const event of events) {
+    const last = all.at(-1)
+    if (event['type'] === 'data' && last?.['type'] === 'data' && last['exchange'] === event['exchange']) {
+      all[all.length - 1] = { ...last, data: `${String(last['data'])}${String(event['data'])}` }
+    } else all.push(event)
+  }
+  return all
+}
+
+/** Frames in order, WINDOW_UPDATEs of each stream as one sum at the end. */
+function summed(bytes: Uint8Array): string[] {
+  const sums = new Map<number, number>()
+  const lines: string[] = []
+  for (const { type, flags, stream: id, payload } of parseFrames(bytes)) {
+    if (type === FRAME.WINDOW_UPDATE) sums.set(id, (sums.get(id) ?? 0) + new DataView(payload.buffer).getUint32(0))
+    else lines.push(`${type} ${flags} ${id} ${toHex(payload)}`)
+  }
+  return [...lines, ...[...sums].map(([id, sum]) => `credit ${id} ${sum}`)]
+}
+
+describe('laws, on bytes', () => {
+  test.prop([role, peerBytes, cuts], { numRuns: 300 })(
+    'C1, C13: cuts change nothing, overwriting neither',
+    (which, bytes, sizes) => {
+      const whole = play(start(which), bytes, [bytes.length + 1])
+      const cut = play(start(which), bytes, sizes)
+      expect(cut).toEqual(whole)
+    },
+  )
+
+  test.prop([role, peerBytes], { numRuns: 60 })('C1: byte by byte', (which, bytes) => {
+    expect(play(start(which), bytes, [1])).toEqual(play(start(which), bytes, [bytes.length + 1]))
+  })
+
+  test.prop([role, peerBytes, cuts], { numRuns: 100 })('C11: same inputs, same outputs', (which, bytes, sizes) => {
+    expect(play(start(which), bytes, sizes)).toEqual(play(start(which), bytes, sizes))
+  })
+
+  test.prop([role, fc.uint8Array({ maxLength: 400 }), fc.boolean()], { numRuns: 300 })(
+    'C2: no bytes make it throw',
+    (which, bytes, raw) => {
+      const machine = raw ? new H2Connection(which, { now: 0 }) : start(which)
+      play(machine, bytes, [7])
+      expect(machine.closed).toBe(true)
+      expect(machine.readState).toBe('done')
+    },
+  )
+
+  test.prop([role, peerBytes], { numRuns: 300 })(
+    'C3: each exchange keeps its order, and errors come once and last',
+    (which, bytes) => {
+      const { events } = play(start(which), bytes, [50])
+      const states = new Map<unknown, string>()
+      for (const event of events) {
+        const before = states.get(event['exchange']) ?? 'begin'
+        if ('exchange' in event) states.set(event['exchange'], step(which, before, String(event['type'])))
+      }
+      const errors = events.findIndex((event) => event['type'] === 'error' || event['type'] === 'closed')
+      expect(errors).toBe(events.length - 1)
+    },
+  )
+
+  test.prop([role, peerBytes, peerBytes], { numRuns: 100 })('C8: closed is for ever', (which, bytes, more) => {
+    const machine = start(which)
+    play(machine, bytes, [100])
+    expect(machine.closed).toBe(true)
+    expect(play(machine, more, [100])).toEqual({ events: [], output: [] })
+    expect(machine.closed).toBe(true)
+    expect(machine.capacity).toBe(0)
+    expect(machine.wantsClose).not.toBe('no')
+  })
+
+  test.prop([role, peerBytes], { numRuns: 200 })(
+    'C4, C5, C10: seats are counted and what is held is bounded',
+    (which, bytes) => {
+      const machine = start(which, { limits: { maxHeldHeaderBytes: 2_000, smallDataBudget: 256 } })
+      const running = new Set<number>()
+      machine.receiveData(bytes, 0)
+      for (const event of drain(machine)) {
+        if (event.type === 'request') running.add(event.exchange)
+        else if (event.type === 'failed') running.delete(event.exchange)
+      }
+      const { held } = machine.snapshot() as { held: Record<string, number> }
+      expect(held['headers']).toBeLessThanOrEqual(2_000)
+      if (which === 'server') expect(machine.active).toBe(machine.closed ? 0 : running.size)
+      if (machine.capacity > 0) expect(() => machine.sendRequest(GET_HEAD, { end: true })).not.toThrow()
+      else expect(() => machine.sendRequest(GET_HEAD, { end: true })).toThrow(LocalProtocolError)
+    },
+  )
+})
+
+function step(which: Role, before: string, type: string): string {
+  const table: Record<string, Record<string, string>> = {
+    begin: { informational: 'begin', response: 'content', request: 'content', failed: 'over' },
+    content: { data: 'content', end: which === 'client' ? 'over' : 'answering', failed: 'over', writable: 'content' },
+    answering: { failed: 'over', writable: 'answering' },
+    over: {},
+  }
+  const after = table[before]?.[type]
+  if (after === undefined) throw new Error(`${type} in state ${before}`)
+  return after
+}
+
+// ── verbs ──
+
+type Verb = readonly [name: string, exchange: number, size: number]
+const verb: fc.Arbitrary<Verb> = fc.tuple(
+  fc.constantFrom(
+    'request',
+    'respond',
+    'informational',
+    'data',
+    'end',
+    'trailers',
+    'consume',
+    'cancel',
+    'close',
+    'abort',
+    'ping',
+    'settings',
+    'take',
+  ),
+  fc.constantFrom(0, 1, 2, 3, 5, 99),
+  fc.oneof(fc.nat(10), fc.nat(300_000)),
+)
+
+function perform(machine: H2Connection, [name, exchange, size]: Verb): void {
+  switch (name) {
+    case 'request':
+      return void machine.sendRequest(size % 2 === 0 ? POST_HEAD : { ...POST_HEAD, headers: { 'bad name': 'x' } })
+    case 'respond':
+      return machine.sendResponse(exchange, {
+        status: size % 3 === 0 ? 99 : 200,
+        headers: [],
+        content: { length: size },
+      })
+    case 'informational':
+      return machine.sendInformational(exchange, size % 2 === 0 ? 103 : 101)
+    case 'data':
+      return void machine.sendData(exchange, new Uint8Array(size))
+    case 'end':
+      return machine.end(exchange)
+    case 'trailers':
+      return machine.end(exchange, size % 2 === 0 ? { 'x-a': '1' } : { connection: 'x', upgrade: 'y' })
+    case 'consume':
+      return machine.consume(exchange, size - 3)
+    case 'cancel':
+      return machine.cancel(exchange)
+    case 'close':
+      return machine.close(0)
+    case 'abort':
+      return machine.abort()
+    case 'ping':
+      return machine.ping(new Uint8Array(size % 9), 0)
+    case 'settings':
+      return machine.updateSettings(size % 2 === 0 ? { initialWindowSize: size } : { nonsense: size }, 0)
+    default:
+      return void machine.takeOutput()
+  }
+}
+
+describe('laws, on verbs', () => {
+  test.prop([role, peerBytes, fc.array(verb, { maxLength: 30 })], { numRuns: 300 })(
+    'C6: a refused verb changes nothing, and every refusal is a LocalProtocolError',
+    (which, bytes, verbs) => {
+      const machine = start(which)
+      machine.receiveData(bytes, 0)
+      for (const one of verbs) {
+        drain(machine)
+        const before = JSON.stringify([machine.snapshot(), machine.outputBytes])
+        try {
+          perform(machine, one)
+        } catch (error) {
+          expect(error).toBeInstanceOf(LocalProtocolError)
+          expect(JSON.stringify([machine.snapshot(), machine.outputBytes])).toBe(before)
+        }
+      }
+    },
+  )
+
+  test.prop([role, peerBytes, fc.array(verb, { maxLength: 30 })], { numRuns: 100 })(
+    'C4: a request is accepted exactly while there is capacity',
+    (which, bytes, verbs) => {
+      const machine = start(which)
+      machine.receiveData(bytes, 0)
+      for (const one of verbs) {
+        drain(machine)
+        const { capacity, active } = machine
+        if (one[0] !== 'request' || one[2] % 2 === 1) {
+          try {
+            perform(machine, one)
+          } catch {
+            // Law C6 has its own test.
+          }
+        } else if (capacity > 0) {
+          machine.sendRequest(POST_HEAD)
+          expect(machine.active).toBe(active + 1)
+        } else expect(() => machine.sendRequest(POST_HEAD)).toThrow(LocalProtocolError)
+      }
+    },
+  )
+})
