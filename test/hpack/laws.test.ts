@@ -11,7 +11,7 @@ const latin1 = (maxLength: number): fc.Arbitrary<string> =>
   fc.string({ unit: fc.integer({ min: 0, max: 255 }).map((c) => String.fromCharCode(c)), maxLength })
 const name = fc.oneof(
   fc.constantFrom(':method', ':path', 'cookie', 'authorization', 'set-cookie', 'etag', 'accept-encoding', 'x-a', 'x-b'),
-  fc.string({ unit: fc.constantFrom(...'abcdefghijklmnopqrstuvwxyz-0123456789'), maxLength: 20 }),
+  fc.string({ unit: fc.constantFrom('a', 'b', 'c', 'q', 'z', '-', '0', '9'), maxLength: 20 }),
 )
 const value = fc.oneof(
   fc.constantFrom('GET', '/', '', 'a', 'b', 'c', 'gzip, deflate'),

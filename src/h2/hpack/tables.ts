@@ -37,7 +37,7 @@ export function checkTableSize(name: string, size: number): number {
 /** The decoder's dynamic table: a ring of names and values, the newest at index FIRST_DYNAMIC. */
 export class DecoderTable {
   /** Name and value of slot s at 2s and 2s + 1; the number of slots is a power of two. */
-  #slots: string[] = new Array<string>(2 * 16).fill('')
+  #slots: string[] = emptySlots(2 * 16)
   #mask = 15
   /** Where the next entry goes. */
   #head = 0
@@ -101,10 +101,14 @@ export class DecoderTable {
   #grow(): void {
     const old = this.#slots
     const from = 2 * this.#head
-    this.#slots = [...old.slice(from), ...old.slice(0, from), ...new Array<string>(old.length).fill('')]
+    this.#slots = [...old.slice(from), ...old.slice(0, from), ...emptySlots(old.length)]
     this.#head = old.length / 2
     this.#mask = 2 * this.#mask + 1
   }
+}
+
+function emptySlots(length: number): string[] {
+  return Array.from({ length }, () => '')
 }
 
 /** How a name's fields are written. */
