@@ -1,7 +1,12 @@
 // Every file of the package that something outside of it may name: one row per subpath export, and the worker, which
 // only the blocking interface starts. The build, the package check and test/project/exports.test.ts read this table.
 
-export const ENTRIES = [{ subpath: './hpack', source: 'src/h2/hpack/index.ts', name: 'hpack' }]
+export const ENTRIES = [
+  { subpath: './h11', source: 'src/h11/index.ts', name: 'h11' },
+  { subpath: './h2', source: 'src/h2/index.ts', name: 'h2' },
+  { subpath: './hpack', source: 'src/h2/hpack/index.ts', name: 'hpack' },
+  { subpath: './sim', source: 'src/sim.ts', name: 'sim' },
+]
 
 /** What `exports` in package.json must say for an entry: `module-sync` first gives require() and import() one identity. */
 export function exportOf(entry) {
