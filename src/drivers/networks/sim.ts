@@ -231,6 +231,11 @@ export class SimNetwork implements Network {
     this.#now = end
   }
 
+  /** For a peer: its end of the connection goes away with a reset, where `destroy` would say goodbye. */
+  reset(link: Link): void {
+    if (link instanceof SimLink) link.reset()
+  }
+
   /**
    * Lets time pass until the promise settles (how, the caller asks it), or until nothing is left to happen but timers
    * that nobody waits for. Rejects where the promise cannot settle any more because nothing is left to happen.
@@ -345,8 +350,10 @@ class Pipe {
   arrivedBytes = 0
   /** Nothing arrives before what left earlier. */
   lastArrival: Millis = 0
-  fin: 'none' | 'asked' | 'sent' | 'arrived' | 'received' = 'none'
-  finClean = true
+  /** What the sender, and what the receiver knows of its end. */
+  ending: 'no' | 'asked' | 'sent' = 'no'
+  ended: 'no' | 'arrived' | 'received' = 'no'
+  endedClean = true
   stalled = false
   fault: PipeFault | undefined
   left = Infinity
@@ -374,7 +381,9 @@ class SimLink implements Link {
   /** The peer is gone and has said so; the next write, or the end of what arrived, shows it. */
   #broken = false
   #info: LinkInfo = {}
+  /** A handshake that waits until so many bytes, written before it, were accepted. */
   #tls: TlsTarget | undefined
+  #plainBytes = Infinity
 
   constructor(net: SimNetwork, conditions: SimConditions, sink: Sink | undefined, side: 'client' | 'server') {
     this.#net = net
@@ -387,7 +396,7 @@ class SimLink implements Link {
 
   write(chunks: readonly Bytes[]): void {
     const out = this.outgoing
-    if (this.over || this.#writeFailed || out.fin !== 'none') return
+    if (this.over || this.#writeFailed || out.ending !== 'no') return
     for (const chunk of chunks) {
       if (chunk.length === 0) continue
       out.waiting.push(chunk)
@@ -396,20 +405,23 @@ class SimLink implements Link {
     this.#accept()
   }
   end(): void {
-    if (this.over || this.outgoing.fin !== 'none') return
-    this.outgoing.fin = 'asked'
+    if (this.over || this.outgoing.ending !== 'no') return
+    this.outgoing.ending = 'asked'
     this.#accept()
   }
   close(): void {
     if (this.over) return
     if (this.#writeFailed || (this.#phase !== 'open' && this.outgoing.waitingBytes === 0)) return this.destroy()
     this.#closing = true
-    if (this.outgoing.fin === 'none') this.outgoing.fin = 'asked'
+    if (this.outgoing.ending === 'no') this.outgoing.ending = 'asked'
     this.#accept()
   }
   destroy(): void {
     if (this.over) return
     this.#leave(this.incoming.arrivedBytes > 0)
+  }
+  reset(): void {
+    this.#leave(true)
   }
   pause(): void {
     this.#paused = true
@@ -422,6 +434,7 @@ class SimLink implements Link {
   startTls(tls: TlsTarget): void {
     if (this.over || this.#side === 'server') return
     this.#tls = tls
+    this.#plainBytes = this.outgoing.waitingBytes
     this.#accept()
   }
   // There is no process that could end.
@@ -489,36 +502,40 @@ class SimLink implements Link {
     this.#net.later(0, () => {
       out.accepting = false
       if (this.#phase !== 'open' || this.over) return
-      if (out.waitingBytes > 0) this.#acceptBytes(out)
-      else if (this.#tls !== undefined) {
-        const tls = this.#tls
+      const tls = this.#tls
+      if (tls !== undefined && this.#plainBytes === 0) {
         this.#tls = undefined
+        this.#plainBytes = Infinity
         this.secure(tls, this.#info)
-      } else if (out.fin === 'asked') this.#sendFin(out)
+      } else if (out.waitingBytes > 0) this.#acceptBytes(out)
+      else if (out.ending === 'asked') this.#sendFin(out)
       else if (out.left === 0) this.#strike(out)
-      else if (out.fin === 'sent' && this.#closing) this.#leave(false)
+      else if (out.ending === 'sent' && this.#closing) this.#leave(false)
     })
   }
 
   #acceptBytes(out: Pipe): void {
     if (this.#broken) return this.#cannotWrite()
     if (out.left === 0 && !out.stalled) return this.#strike(out)
-    const room = (this.#conditions.sendBuffer ?? 65_536) - out.outstanding
-    const most = Math.min(room, out.waitingBytes, out.stalled ? Infinity : out.left, MAX_READ)
-    // Received bytes make room, and come back here.
-    if (most <= 0) return
+    const capacity = this.#conditions.sendBuffer ?? 65_536
+    const room = capacity - out.outstanding
+    const wanted = Math.min(out.waitingBytes, this.#plainBytes, out.stalled ? Infinity : out.left, MAX_READ)
+    // Not for crumbs of room (RFC 9293 §3.8.6.2). Received bytes make more of it, and come back here.
+    if (room < Math.min(wanted, capacity / 2)) return
+    const most = Math.min(room, wanted)
     const size = this.#conditions.partialWrites === true ? 1 + this.#net.draw(most) : most
     const bytes = take(out.waiting, size)
     out.waitingBytes -= size
     out.outstanding += size
     out.left -= size
+    this.#plainBytes -= size
     if (!out.stalled) this.#send(size, (to) => to.#arrive(bytes))
     this.sink?.drained(size)
     this.#accept()
   }
 
   #sendFin(out: Pipe): void {
-    out.fin = 'sent'
+    out.ending = 'sent'
     if (!out.stalled) this.#send(0, (to) => to.#arriveFin(true))
     if (this.#closing) this.#leave(false)
     else this.#closeIfBothEnded()
@@ -555,10 +572,10 @@ class SimLink implements Link {
     this.outgoing.waitingBytes = 0
     this.sink?.failed(systemError('EPIPE', 'write', {}), 'write')
     if (this.over) return
-    if (this.incoming.fin === 'received') return this.#leave(false)
+    if (this.incoming.ended === 'received') return this.#leave(false)
     // The peer is gone: what it said before is all there will be.
-    this.incoming.fin = 'arrived'
-    this.incoming.finClean = false
+    this.incoming.ended = 'arrived'
+    this.incoming.endedClean = false
     this.#broken = false
     this.#deliver()
   }
@@ -580,9 +597,9 @@ class SimLink implements Link {
   }
 
   #arriveFin(clean: boolean): void {
-    if (this.over || this.incoming.fin === 'received') return
-    this.incoming.fin = 'arrived'
-    this.incoming.finClean = clean
+    if (this.over || this.incoming.ended === 'received') return
+    this.incoming.ended = 'arrived'
+    this.incoming.endedClean = clean
     this.#deliver()
   }
 
@@ -603,13 +620,13 @@ class SimLink implements Link {
       pipe.delivering = false
       if (this.over || this.#paused || this.#phase !== 'open') return
       if (pipe.arrivedBytes > 0) this.#read(pipe)
-      else if (pipe.fin === 'arrived') {
-        pipe.fin = 'received'
-        if (this.#overTls) this.sink?.eof(pipe.finClean)
+      else if (pipe.ended === 'arrived') {
+        pipe.ended = 'received'
+        if (this.#overTls) this.sink?.eof(pipe.endedClean)
         else this.sink?.eof()
         if (this.#writeFailed) this.#leave(false)
         else this.#closeIfBothEnded()
-      } else if (this.#broken && pipe.fin !== 'received' && this.outgoing.waitingBytes === 0) {
+      } else if (this.#broken && pipe.ended !== 'received' && this.outgoing.waitingBytes === 0) {
         this.fail(systemError('ECONNRESET', 'read', {}), 'read')
       }
     })
@@ -640,7 +657,7 @@ class SimLink implements Link {
   }
 
   #closeIfBothEnded(): void {
-    if (this.outgoing.fin === 'sent' && this.incoming.fin === 'received') this.#leave(false)
+    if (this.outgoing.ending === 'sent' && this.incoming.ended === 'received') this.#leave(false)
   }
 
   /** Off the network. What was accepted still arrives; then an end, or a reset where something was left unread. */
@@ -649,7 +666,7 @@ class SimLink implements Link {
     this.over = true
     this.outgoing.waiting.length = 0
     this.outgoing.waitingBytes = 0
-    const sent = this.outgoing.fin === 'sent'
+    const sent = this.outgoing.ending === 'sent'
     if (reset) this.#send(0, (to) => to.#arriveReset())
     else if (!sent && !this.outgoing.stalled) this.#send(0, (to) => to.#arriveFin(false))
     this.#net.later(0, () => {
