@@ -1,2 +1,8 @@
 // The pool: connections scheduled by a pure state machine. Reading order:
 export * from './commands.ts' // what goes in and out: the whole outer contract
+export type { PoolSettings, ProxyTarget } from './settings.ts' // what it is made with
+export { PoolMachine } from './pool.ts' // inputs to facts, decisions to commands; the laws
+export { BySlot, Slots } from './slots.ts' // numbers for requests and links
+// scheduler.ts: facts in, decisions out · establish.ts: from a name to a machine · socks5.ts: RFC 1928
+// exchange.ts, connection.ts: one request, one connection · retry.ts: what may be sent again
+// timers.ts, list.ts: deadlines and queues · failures.ts: errors from facts

@@ -33,7 +33,7 @@ export class Response implements AsyncIterable<OwnedBytes>, AsyncDisposable {
   }
   /** 'HTTP/1.1', 'HTTP/1.0' or 'HTTP/2'. */
   get httpVersion(): string {
-    return `HTTP/${this.#head.httpVersion}`
+    return this.#head.httpVersion
   }
   /** '' in HTTP/2. */
   get reasonPhrase(): string {

@@ -1,0 +1,185 @@
+// The async interface: requests in, promises out, over one pool machine and one network.
+//
+// Everything that is decided is decided in the machine. Here a call becomes an input, and a command the settling of a
+// promise: one promise for each thing that settles, none inside.
+import { misuse, type Millis, type Origin, type RequestHead } from '../../http/index.ts'
+import { PoolMachine, type TraceEvent } from '../../pool/index.ts'
+import { nodeNetwork } from '../networks/node.ts'
+import type { Network } from '../network.ts'
+import { Driver } from '../shared/driver.ts'
+import type { Exchange } from '../shared/exchange.ts'
+import {
+  checkInteger,
+  checkMillis,
+  prepareHead,
+  prepareRequest,
+  type CommonRequestOptions,
+  type PreparedRequest,
+} from '../shared/options.ts'
+import { preparePool, type CommonPoolOptions, type PreparedPool } from '../shared/pool-options.ts'
+import { isTraced, tell, type TraceCallback } from '../shared/trace.ts'
+import { AsyncExchange } from './exchange.ts'
+import { Response } from './response.ts'
+
+/** Content, whole or to be pulled; strings are sent as UTF-8. */
+export type ContentSource =
+  | string
+  | Uint8Array
+  | Iterable<Uint8Array>
+  | AsyncIterable<Uint8Array>
+  | ReadableStream<Uint8Array>
+export type RequestOptions = CommonRequestOptions<ContentSource>
+
+export interface PoolOptions extends CommonPoolOptions {
+  /** Addresses for a host, in the order in which they are to be tried. Default: the network's own. */
+  readonly resolve?: ((host: string) => readonly string[] | Promise<readonly string[]>) | undefined
+  /** What carries the bytes. Default: TCP, Unix sockets and TLS of Node. */
+  readonly networkBackend?: Network | undefined
+}
+
+const GiB = 1024 ** 3
+const DEFAULT_GRACE: Millis = 30_000
+
+/** Connections, shared by the requests of a program. Limits, timeouts and reuse are the options'. */
+export class ConnectionPool implements AsyncDisposable {
+  readonly #prepared: PreparedPool
+  readonly #driver: Driver
+  #closing: { readonly done: Promise<void>; readonly resolve: () => void } | undefined
+
+  constructor(options: PoolOptions = {}) {
+    const { resolve, networkBackend, ...common } = options
+    if (resolve !== undefined && typeof resolve !== 'function') throw new TypeError('resolve must be a function')
+    this.#prepared = preparePool(common)
+    const network = networkBackend ?? nodeNetwork()
+    const machine = new PoolMachine(this.#prepared.settings, {
+      now: network.now(),
+      seed: Math.floor(Math.random() * 2 ** 32),
+    })
+    this.#driver = new Driver(machine, network, {
+      defer: queueMicrotask,
+      resolve: resolve === undefined ? (host, done) => network.resolve(host, done) : resolveWith(resolve),
+      trace: (event, exchange) => this.#trace(event, exchange),
+      closed: () => this.#closing?.resolve(),
+    })
+  }
+
+  /** Sends a request and reads the whole response. Rejects with an HttpCoreError, or with the signal's own reason. */
+  async request(method: string, url: string | URL, options?: RequestOptions): Promise<Response> {
+    return this.#send(prepareRequest(method, url, options, this.#prepared.timeouts), 'collect', options)
+  }
+
+  /** Resolves with the head; the response must then be read, drained or closed, which `await using` sees to. */
+  async stream(method: string, url: string | URL, options?: RequestOptions): Promise<Response> {
+    return this.#send(prepareRequest(method, url, options, this.#prepared.timeouts), 'queue', options)
+  }
+
+  /** As `stream`, with a head that is sent as it is: nothing is added but what frames it. */
+  async handleRequest(origin: Origin, head: RequestHead, options?: RequestOptions): Promise<Response> {
+    return this.#send(prepareHead(origin, head, options, this.#prepared.timeouts), 'queue', options)
+  }
+
+  async #send(
+    request: PreparedRequest,
+    mode: 'collect' | 'queue',
+    options: RequestOptions | undefined,
+  ): Promise<Response> {
+    const signal = options?.signal
+    if (signal !== undefined) checkSignal(signal)
+    signal?.throwIfAborted()
+    const trace = options?.trace
+    const exchange = new AsyncExchange(this.#driver, request, mode, {
+      trailers: options?.trailers,
+      signal,
+      maxContentBytes: checkInteger('maxContentBytes', options?.maxContentBytes, GiB, 0, Number.MAX_SAFE_INTEGER),
+      onInformational: options?.onInformational,
+      trace,
+    })
+    await exchange.begin(options?.expectContinue ?? false, options?.sniHostname, isTraced(trace, this.#prepared.trace))
+    return new Response(exchange)
+  }
+
+  #trace(event: TraceEvent, exchange: Exchange | undefined): void {
+    const own: TraceCallback | undefined = exchange instanceof AsyncExchange ? exchange.trace : undefined
+    try {
+      tell(event, own, this.#prepared.trace)
+    } catch (error) {
+      if (exchange !== undefined) exchange.giveUp(error)
+      // An event of no request: there is no promise that could reject with it.
+      else
+        queueMicrotask(() => {
+          throw error
+        })
+    }
+  }
+
+  /** The connections there are, connecting and draining ones included. */
+  get connections(): readonly { info(): string }[] {
+    return this.#driver.machine.connections()
+  }
+  /** Counters of now, per origin too. */
+  get stats(): Readonly<Record<string, unknown>> {
+    return this.#driver.machine.stats()
+  }
+
+  /** Closes connections that carry nothing. */
+  closeIdle(): void {
+    this.#driver.ask({ type: 'closeIdle' })
+  }
+  /** No new requests; queued ones fail with PoolClosed, running ones finish within `grace` (30 s), then are destroyed. */
+  close(options?: { readonly grace?: Millis | undefined }): Promise<void> {
+    const grace = options?.grace === undefined ? DEFAULT_GRACE : checkMillis('grace', options.grace)
+    return this.#close({ type: 'close', grace })
+  }
+  /** Everything ends now; requests fail with PoolClosed, or with `reason`. */
+  destroy(reason?: unknown): Promise<void> {
+    return this.#close({ type: 'destroy', reason })
+  }
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+  #close(input: { type: 'close'; grace: Millis } | { type: 'destroy'; reason: unknown }): Promise<void> {
+    if (this.#closing === undefined) {
+      let resolve = (): void => undefined
+      const done = new Promise<void>((settle) => {
+        resolve = settle
+      })
+      this.#closing = { done, resolve }
+    }
+    this.#driver.ask(input)
+    return this.#closing.done
+  }
+}
+
+function checkSignal(signal: unknown): void {
+  if (typeof signal === 'object' && signal !== null && 'aborted' in signal && 'addEventListener' in signal) return
+  throw new TypeError('signal must be an AbortSignal')
+}
+
+function resolveWith(hook: NonNullable<PoolOptions['resolve']>): Network['resolve'] {
+  return (host, done) => {
+    // A hook may answer at once; the pool must not hear of it from inside its own command.
+    Promise.resolve(host)
+      .then(hook)
+      .then(checkAddresses)
+      .then(
+        (addresses) => done(undefined, addresses),
+        (error: unknown) => done(error, []),
+      )
+  }
+}
+function checkAddresses(addresses: unknown): readonly string[] {
+  if (Array.isArray(addresses) && addresses.every((address) => typeof address === 'string'))
+    return addresses as string[]
+  throw misuse('resolve', 'RFC 9110 §4.3', 'resolve must give an array of addresses')
+}
+
+let shared: ConnectionPool | undefined
+
+/** `ConnectionPool#request` on one pool with default options that the whole program shares. */
+export function request(method: string, url: string | URL, options?: RequestOptions): Promise<Response> {
+  return (shared ??= new ConnectionPool()).request(method, url, options)
+}
+/** `ConnectionPool#stream` on one pool with default options that the whole program shares. */
+export function stream(method: string, url: string | URL, options?: RequestOptions): Promise<Response> {
+  return (shared ??= new ConnectionPool()).stream(method, url, options)
+}

@@ -1,0 +1,251 @@
+// The options of a pool, checked, copied and put into the machine's terms. What was given may be changed afterwards by
+// the caller without any effect; the user's `tls` object is copied, never written to.
+//
+// A proxy is plain data here: its URL split, its credentials already in the form in which they are sent.
+import {
+  checkField,
+  Fields,
+  misuse,
+  splitAuthority,
+  splitHostPort,
+  UnsupportedProtocol,
+  type FieldsInit,
+  type Limits,
+  type Millis,
+} from '../../http/index.ts'
+import type { PoolSettings, ProxyTarget, Timeouts } from '../../pool/index.ts'
+import { checkInteger, checkMillis, prepareTimeouts, type TimeoutInit } from './options.ts'
+import type { TraceCallback } from './trace.ts'
+
+export interface ProxyOptions {
+  /** http, https, socks5 or socks5h; userinfo in it is the proxy's. socks5 resolves here, socks5h at the proxy. */
+  readonly url: string | URL
+  readonly auth?: readonly [username: string, password: string] | undefined
+  /** For the proxy only: they never reach an origin. */
+  readonly headers?: FieldsInit | undefined
+  /** For the hop to the proxy. */
+  readonly tls?: unknown
+  /** 'https' (default): `http` and `ws` are forwarded; 'always': they are tunnelled too. */
+  readonly tunnel?: 'https' | 'always' | undefined
+}
+
+/** What every interface takes for a pool. Left out: the default in brackets. */
+export interface CommonPoolOptions {
+  /** Of all origins, connecting and draining ones included. [100] */
+  readonly maxConnections?: number | undefined
+  /** [maxConnections] */
+  readonly maxConnectionsPerOrigin?: number | undefined
+  /** [maxConnections] */
+  readonly maxIdleConnections?: number | undefined
+  /** [10,000] */
+  readonly maxQueuedRequests?: number | undefined
+  /** An upper bound for how long a connection stays idle; null: none. [4 s, or the server's hint − 2 s; 60 s in HTTP/2] */
+  readonly keepAliveExpiry?: number | null | undefined
+  /** [off] */
+  readonly maxConnectionAge?: number | null | undefined
+  /** [off] */
+  readonly maxRequestsPerConnection?: number | null | undefined
+  /** [true] */
+  readonly http1?: boolean | undefined
+  /** With `http1` ALPN decides; alone it is prior knowledge. [false] */
+  readonly http2?: boolean | undefined
+  /** Further attempts to connect, after 0, 0.5, 1, 2, 4 … s. [0] */
+  readonly retries?: number | undefined
+  /** A list is a chain: the first is dialled. */
+  readonly proxy?: string | URL | ProxyOptions | readonly ProxyOptions[] | undefined
+  /** The platform's own TLS options, passed through. Verification is on unless `rejectUnauthorized: false`. */
+  readonly tls?: unknown
+  readonly localAddress?: string | undefined
+  /** Every connection goes to this path; an initial NUL: an abstract socket. */
+  readonly unixSocket?: string | undefined
+  readonly socketOptions?: {
+    readonly noDelay?: boolean | undefined
+    /** Milliseconds of silence before the first probe. */
+    readonly keepAlive?: boolean | number | undefined
+  }
+  readonly timeout?: TimeoutInit
+  readonly limits?: Limits | undefined
+  readonly http2Options?: {
+    readonly streamWindow?: number | undefined
+    readonly connectionWindow?: number | undefined
+    readonly keepAlivePing?:
+      | { readonly after: Millis; readonly within: Millis; readonly whileIdle?: boolean | undefined }
+      | null
+      | undefined
+  }
+  readonly trace?: TraceCallback | undefined
+}
+
+export interface PreparedPool {
+  readonly settings: PoolSettings
+  readonly timeouts: Timeouts
+  readonly trace: TraceCallback | undefined
+}
+
+const MAX_CONNECTIONS = 65_535
+const MAX_QUEUED = 1_000_000
+const MAX_RETRIES = 100
+
+export function preparePool(options: CommonPoolOptions): PreparedPool {
+  if (typeof options !== 'object' || options === null) throw new TypeError('the options of a pool must be an object')
+  for (const name of Object.keys(options)) {
+    if (!OPTION_NAMES.has(name)) throw new TypeError(`there is no pool option '${name}'`)
+  }
+  const { trace } = options
+  if (trace !== undefined && typeof trace !== 'function') throw new TypeError('trace must be a function')
+  return { settings: settingsOf(options), timeouts: prepareTimeouts(options.timeout), trace }
+}
+
+const OPTION_NAMES: ReadonlySet<string> = new Set<keyof CommonPoolOptions>([
+  'maxConnections',
+  'maxConnectionsPerOrigin',
+  'maxIdleConnections',
+  'maxQueuedRequests',
+  'keepAliveExpiry',
+  'maxConnectionAge',
+  'maxRequestsPerConnection',
+  'http1',
+  'http2',
+  'retries',
+  'proxy',
+  'tls',
+  'localAddress',
+  'unixSocket',
+  'socketOptions',
+  'timeout',
+  'limits',
+  'http2Options',
+  'trace',
+])
+
+function settingsOf(options: CommonPoolOptions): PoolSettings {
+  const maxConnections = checkInteger('maxConnections', options.maxConnections, 100, 1, MAX_CONNECTIONS)
+  const { maxRequestsPerConnection: maxRequests, unixSocket, localAddress } = options
+  checkText('unixSocket', unixSocket)
+  checkText('localAddress', localAddress)
+  return {
+    maxConnections,
+    maxConnectionsPerOrigin: checkInteger(
+      'maxConnectionsPerOrigin',
+      options.maxConnectionsPerOrigin,
+      maxConnections,
+      1,
+      MAX_CONNECTIONS,
+    ),
+    maxIdleConnections: checkInteger(
+      'maxIdleConnections',
+      options.maxIdleConnections,
+      maxConnections,
+      0,
+      MAX_CONNECTIONS,
+    ),
+    maxQueuedRequests: checkInteger('maxQueuedRequests', options.maxQueuedRequests, 10_000, 0, MAX_QUEUED),
+    keepAliveExpiry: optionalMillis('keepAliveExpiry', options.keepAliveExpiry),
+    maxConnectionAge: optionalMillis('maxConnectionAge', options.maxConnectionAge),
+    maxRequestsPerConnection:
+      maxRequests === null
+        ? Infinity
+        : checkInteger('maxRequestsPerConnection', maxRequests, Infinity, 1, Number.MAX_SAFE_INTEGER),
+    http1: checkBoolean('http1', options.http1, true),
+    http2: checkBoolean('http2', options.http2, false),
+    retries: checkInteger('retries', options.retries, 0, 0, MAX_RETRIES),
+    proxies: proxiesOf(options.proxy),
+    tls: copied(options.tls),
+    localAddress,
+    unixSocket,
+    socketOptions: copied(options.socketOptions),
+    limits: options.limits,
+    http2Options: options.http2Options,
+  }
+}
+
+function optionalMillis(name: string, value: number | null | undefined): Millis | undefined {
+  return value === undefined ? undefined : checkMillis(name, value)
+}
+function checkBoolean(name: string, value: unknown, byDefault: boolean): boolean {
+  if (value === undefined) return byDefault
+  if (typeof value !== 'boolean') throw new TypeError(`${name} must be a boolean, not ${typeof value}`)
+  return value
+}
+function checkText(name: string, value: unknown): void {
+  if (value !== undefined && typeof value !== 'string') throw new TypeError(`${name} must be a string`)
+}
+
+/** One level deep, lists within it too: what the caller does to its object later is its own affair. */
+function copied(options: unknown): unknown {
+  if (options === undefined) return undefined
+  if (typeof options !== 'object' || options === null) throw new TypeError('tls and socketOptions must be objects')
+  return Object.freeze(
+    Object.fromEntries(
+      Object.entries(options).map(([name, value]) => [name, Array.isArray(value) ? ([...value] as unknown) : value]),
+    ),
+  )
+}
+
+// ── proxies ──
+
+const PROXY_PORTS: ReadonlyMap<string, number> = new Map([
+  ['http', 80],
+  ['https', 443],
+  ['socks5', 1080],
+  ['socks5h', 1080],
+])
+
+function proxiesOf(proxy: CommonPoolOptions['proxy']): readonly ProxyTarget[] {
+  if (proxy === undefined) return []
+  if (Array.isArray(proxy)) return (proxy as readonly ProxyOptions[]).map(proxyOf)
+  return [typeof proxy === 'string' || 'href' in proxy ? proxyOf({ url: proxy }) : proxyOf(proxy as ProxyOptions)]
+}
+
+function proxyOf(options: ProxyOptions): ProxyTarget {
+  const text = typeof options.url === 'string' ? options.url : options.url.href
+  const { scheme, authority } = splitAuthority(text)
+  const byDefault = PROXY_PORTS.get(scheme)
+  if (byDefault === undefined) {
+    throw new UnsupportedProtocol(`a proxy's scheme is http, https, socks5 or socks5h, not '${scheme}'`, {
+      code: 'unsupported-scheme',
+    })
+  }
+  const at = authority.lastIndexOf('@')
+  const { host, port } = splitHostPort(authority.slice(at + 1))
+  const auth = options.auth ?? (at < 0 ? undefined : userinfo(authority.slice(0, at)))
+  const headers = Fields.from(options.headers)
+  for (let i = 0; i < headers.length; i++) checkField(headers.rawName(i), headers.value(i))
+  const place = { host, port: port ?? byDefault, tls: copied(options.tls), tunnel: options.tunnel ?? 'https' } as const
+  return scheme === 'socks5' || scheme === 'socks5h'
+    ? { kind: scheme, ...place, credentials: auth === undefined ? undefined : socksCredentials(auth) }
+    : {
+        kind: scheme as 'http' | 'https',
+        ...place,
+        headers,
+        authorization: auth === undefined ? undefined : basic(auth),
+      }
+}
+
+function userinfo(text: string): readonly [string, string] {
+  const colon = text.indexOf(':')
+  const [user, password] = colon < 0 ? [text, ''] : [text.slice(0, colon), text.slice(colon + 1)]
+  try {
+    return [decodeURIComponent(user), decodeURIComponent(password)]
+  } catch (cause) {
+    throw misuse('proxy-auth', 'RFC 3986 §3.2.1', "the userinfo of the proxy's URL is not percent-encoded UTF-8")
+  }
+}
+
+const encoder = new TextEncoder()
+
+/** RFC 7617 §2, with UTF-8. */
+function basic([user, password]: readonly [string, string]): string {
+  if (user.includes(':')) throw misuse('proxy-auth', 'RFC 7617 §2', 'a user name for Basic must not hold a colon')
+  return `Basic ${btoa(String.fromCharCode(...encoder.encode(`${user}:${password}`)))}`
+}
+
+/** RFC 1929 §2: one to 255 octets each. */
+function socksCredentials([user, password]: readonly [string, string]): { username: Uint8Array; password: Uint8Array } {
+  const credentials = { username: encoder.encode(user), password: encoder.encode(password) }
+  for (const { length } of Object.values(credentials)) {
+    if (length < 1 || length > 255)
+      throw misuse('proxy-auth', 'RFC 1929 §2', 'user name and password have 1 to 255 bytes')
+  }
+  return credentials
+}

@@ -1,0 +1,147 @@
+// A connection as the pool holds it: the scheduler's Carrier with a link, a machine and the exchanges that run on it.
+//
+// It is data with a few questions; what happens to it is decided in pool.ts. It does not know which version it speaks.
+import type { Connection, ExchangeId, Millis } from '../http/index.ts'
+import { formatOrigin, type Origin } from '../http/index.ts'
+import type { LinkId, LinkInfo } from './commands.ts'
+import type { Establishing } from './establish.ts'
+import type { Exchange } from './exchange.ts'
+import { Carrier, OriginQueue, SERVES } from './scheduler.ts'
+import { Deadline } from './timers.ts'
+
+/** An origin with everything that has to be the same for two requests to share a connection. */
+export class Site extends OriginQueue {
+  readonly key: string
+  readonly origin: Origin
+  /** In place of the host, for TLS. */
+  readonly sniHostname: string | undefined
+  /** How many replays in a row found no end: what the backoff of its dials grows with. */
+  failures = 0
+  /** How long requests wait for its first dial to tell what it speaks. */
+  readonly shareDeadline: Deadline<Site, 'share'> = new Deadline<Site, 'share'>(this, 'share')
+  gone = false
+
+  constructor(key: string, origin: Origin, sniHostname: string | undefined) {
+    super()
+    this.key = key
+    this.origin = origin
+    this.sniHostname = sniHostname
+  }
+}
+
+/** A socket, or an attempt at one. */
+export class Link {
+  id: LinkId = 0
+  /** Of the attempt; '' where there was none to choose. */
+  readonly address: string
+  /** Whose it is while it is made, and afterwards. */
+  owner: Establishing | PoolConnection
+  destroyed = false
+
+  constructor(address: string, owner: Establishing) {
+    this.address = address
+    this.owner = owner
+  }
+}
+
+export type ConnectionTimer = 'idle' | 'age' | 'closing' | 'machine' | 'grace' | 'ping'
+
+export class PoolConnection extends Carrier {
+  readonly site: Site
+  establishing: Establishing | undefined
+  link: Link | undefined
+  machine: Connection | undefined
+  info: LinkInfo = {}
+  httpVersion = ''
+  readonly exchanges = new ExchangeTable()
+  /** After a switch: the exchange whose bytes these are. */
+  tunnel: Exchange | undefined
+  /** Exchanges whose last byte was handed over, in order, until the network has accepted it. */
+  readonly sent: Exchange[] = []
+  /** How many requests it was given. */
+  requests = 0
+  idleSince: Millis = 0
+  lastDrained: Millis = 0
+  /** Bytes given to the network since the beginning, and accepted by it. */
+  written = 0
+  accepted = 0
+  dirty = false
+  paused = false
+  /** A PING of ours is not answered. */
+  pinged = false
+  /** What the server's Keep-Alive asked for; undefined: nothing. */
+  hint: Millis | undefined
+  writeFailure: { readonly error: unknown } | undefined
+  /** A close was asked for: nothing more is written. */
+  closing = false
+  readonly deadlines: { [timer in ConnectionTimer]?: Deadline<PoolConnection, ConnectionTimer> } = {}
+
+  constructor(site: Site, group: number) {
+    super(site, group)
+    this.site = site
+  }
+
+  deadline(timer: ConnectionTimer): Deadline<PoolConnection, ConnectionTimer> {
+    return (this.deadlines[timer] ??= new Deadline<PoolConnection, ConnectionTimer>(this, timer))
+  }
+  get multiplexed(): boolean {
+    return (this.serves & SERVES.h1) === 0
+  }
+  /** As httpcore prints it. */
+  describe(): string {
+    const origin = `'${formatOrigin(this.site.origin)}'`
+    if (this.phase === 'connecting') return `${origin}, CONNECTING`
+    const state =
+      this.phase === 'leaving' ? (this.active > 0 ? 'DRAINING' : 'CLOSING') : this.active > 0 ? 'ACTIVE' : 'IDLE'
+    return `${origin}, ${this.httpVersion}, ${state}, Request Count: ${this.requests}`
+  }
+}
+
+/**
+ * Running exchanges by id. Ids only grow, so a ring of slots serves them: two that meet in one slot are too far apart,
+ * and the elder one, which has been running for long, moves aside. (A Map of all of them costs half again at
+ * concurrency 500.)
+ */
+export class ExchangeTable {
+  readonly #slots: (Exchange | undefined)[] = Array.from({ length: 8 })
+  readonly #elder = new Map<ExchangeId, Exchange>()
+  size = 0
+
+  get(id: ExchangeId): Exchange | undefined {
+    const exchange = this.#slots[this.#slot(id)]
+    if (exchange !== undefined && exchange.onConnection === id) return exchange
+    return this.#elder.size === 0 ? undefined : this.#elder.get(id)
+  }
+  set(exchange: Exchange): void {
+    if (this.size > this.#slots.length / 2) this.#grow()
+    const slot = this.#slot(exchange.onConnection)
+    const there = this.#slots[slot]
+    if (there !== undefined) this.#elder.set(there.onConnection, there)
+    this.#slots[slot] = exchange
+    this.size++
+  }
+  delete(exchange: Exchange): void {
+    const slot = this.#slot(exchange.onConnection)
+    if (this.#slots[slot] === exchange) this.#slots[slot] = undefined
+    else if (!this.#elder.delete(exchange.onConnection)) return
+    this.size--
+  }
+  all(): Exchange[] {
+    const all = [...this.#elder.values()]
+    for (const exchange of this.#slots) if (exchange !== undefined) all.push(exchange)
+    return all.sort((a, b) => a.onConnection - b.onConnection)
+  }
+  // HTTP/2's are odd: half of the slots would stay empty.
+  #slot(id: ExchangeId): number {
+    return (id >> 1) & (this.#slots.length - 1)
+  }
+  #grow(): void {
+    const all = this.all()
+    this.#elder.clear()
+    const length = 2 * this.#slots.length
+    this.#slots.length = 0
+    while (this.#slots.length < length) this.#slots.push(undefined)
+    this.size = 0
+    for (const exchange of all) this.set(exchange)
+  }
+}

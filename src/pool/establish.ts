@@ -1,0 +1,545 @@
+// From a name to a machine: resolve → dial → (proxy handshake → TLS)* → ALPN → machine, under one connect deadline.
+//
+// A route is a list of hops; the first is dialled, each other is asked for through the one before it. Dialling races
+// (RFC 8305 §5): the next address starts while earlier attempts go on; the first that connects wins, the others are
+// destroyed, and if none does the error lists them all. Every step either leads to the next or ends the whole, once.
+//
+// The only file that knows which versions there are. It has no seat and no queue: who waits for it is the pool's affair.
+import {
+  ConnectError,
+  ConnectTimeout,
+  Fields,
+  formatHost,
+  formatOrigin,
+  HttpCoreError,
+  isIPv4,
+  isIPv6,
+  isSecure,
+  ProxyError,
+  UnsupportedProtocol,
+  type Attempt,
+  type Bytes,
+  type Connection,
+  type Limits,
+  type Millis,
+  type PeerFault,
+  type ResolvedLimits,
+} from '../http/index.ts'
+import { H11Connection } from '../h11/index.ts'
+import { H2Connection } from '../h2/index.ts'
+import type { LinkInfo, LinkSide, PoolCommand, TlsTarget } from './commands.ts'
+import { Link, type PoolConnection, type Site } from './connection.ts'
+import { isHttpProxy, type HttpProxy, type PoolSettings, type ProxyTarget, type SocksProxy } from './settings.ts'
+import type { Slots } from './slots.ts'
+import { Socks5Handshake } from './socks5.ts'
+import { Deadline, type Timers } from './timers.ts'
+
+export type Version = 'h1' | 'h2'
+/** What the pool lends to it. */
+export interface Surroundings {
+  readonly settings: PoolSettings
+  readonly limits: ResolvedLimits
+  readonly links: Slots<Link>
+  readonly timers: Timers<Deadline<unknown, unknown>>
+  emit(command: PoolCommand): void
+  /** Asks for addresses; `resolved` or `notResolved` follows. */
+  resolve(host: string, asker: Establishing): void
+  /** Nobody needs the answer any more. */
+  unresolve(host: string, asker: Establishing): void
+  established(connection: PoolConnection, result: Established, now: Millis): void
+  notEstablished(connection: PoolConnection, error: unknown, now: Millis): void
+  trace(connection: PoolConnection, name: string, info?: Readonly<Record<string, unknown>>): void
+}
+export interface Established {
+  readonly link: Link
+  readonly info: LinkInfo
+  readonly version: Version
+  /** What came behind the last handshake: the connection's first bytes. */
+  readonly surplus: Bytes
+}
+
+interface Hop {
+  readonly host: string
+  readonly port: number
+  readonly tls: TlsTarget | undefined
+}
+
+type Step = 'idle' | 'resolving' | 'dialling' | 'securing' | 'proxying' | 'backoff' | 'over'
+const PHASES = {
+  idle: 'connect',
+  resolving: 'dns',
+  dialling: 'connect',
+  securing: 'tls',
+  proxying: 'proxy',
+  backoff: 'connect',
+  over: 'connect',
+} as const satisfies Record<Step, string>
+
+const EMPTY = new Uint8Array(0)
+/** Of further attempts to connect: 0, then this much, doubled each time. */
+const FIRST_BACKOFF: Millis = 500
+/** HTTP/1.1 has no window of its own: reading stops when so much waits for the reader. */
+const H11_WINDOW = 256 * 1024
+
+export type EstablishTimer = 'connect' | 'attempt' | 'retry'
+
+export class Establishing {
+  readonly #pool: Surroundings
+  readonly #connection: PoolConnection
+  readonly #hops: readonly Hop[]
+  readonly #connectTimeout: Millis
+  readonly #connectDeadline: Deadline<Establishing, EstablishTimer> = new Deadline<Establishing, EstablishTimer>(
+    this,
+    'connect',
+  )
+  readonly #attemptDeadline: Deadline<Establishing, EstablishTimer> = new Deadline<Establishing, EstablishTimer>(
+    this,
+    'attempt',
+  )
+  readonly #retryDeadline: Deadline<Establishing, EstablishTimer> = new Deadline<Establishing, EstablishTimer>(
+    this,
+    'retry',
+  )
+  #step: Step = 'idle'
+  /** The hop that is being made. */
+  #hop = 0
+  #host: string | undefined
+  #addresses: readonly string[] = []
+  #next = 0
+  readonly #racing = new Set<Link>()
+  readonly #attempts: Attempt[] = []
+  #link: Link | undefined
+  #info: LinkInfo = {}
+  #surplus: Bytes = EMPTY
+  #proxy: H11Connection | Socks5Handshake | undefined
+  #refusal: { status: number; headers: Fields; content: Uint8Array } | undefined
+  #failures = 0
+  #startedAt: Millis = 0
+
+  constructor(pool: Surroundings, connection: PoolConnection, alpn: readonly string[], connectTimeout: Millis) {
+    this.#pool = pool
+    this.#connection = connection
+    this.#connectTimeout = connectTimeout
+    this.#hops = hopsOf(pool.settings, connection.site, alpn)
+  }
+
+  /** Where an error says that it stood. */
+  get phase(): string {
+    return PHASES[this.#step]
+  }
+
+  start(now: Millis): void {
+    this.#startedAt = now
+    this.#pool.timers.after(this.#connectDeadline, this.#connectTimeout, now)
+    this.#begin(now)
+  }
+
+  /** Ends it without a word; its sockets are destroyed. */
+  abandon(): void {
+    if (this.#step === 'over') return
+    this.#end()
+    if (this.#link !== undefined) this.#destroy(this.#link)
+  }
+
+  #begin(now: Millis): void {
+    const { unixSocket } = this.#pool.settings
+    const hop = this.#hops[0] as Hop
+    this.#hop = 0
+    this.#attempts.length = 0
+    if (unixSocket !== undefined) return this.#dialAll([unixSocket], now)
+    if (isIPv4(hop.host) || isIPv6(hop.host)) return this.#dialAll([hop.host], now)
+    this.#step = 'resolving'
+    this.#resolve(hop.host)
+  }
+
+  #resolve(host: string): void {
+    this.#host = host
+    this.#pool.trace(this.#connection, 'connection.resolve.started', { host })
+    this.#pool.resolve(host, this)
+  }
+  resolved(addresses: readonly string[], now: Millis): void {
+    if (this.#host === undefined) return
+    const host = this.#host
+    this.#host = undefined
+    this.#pool.trace(this.#connection, 'connection.resolve.complete', { addresses })
+    if (addresses.length === 0) return this.notResolved(new Error(`there is no address for '${host}'`), now)
+    if (this.#step === 'proxying') return this.#askSocks(addresses[0] as string)
+    this.#dialAll(addresses, now)
+  }
+  notResolved(cause: unknown, now: Millis): void {
+    this.#host = undefined
+    this.#pool.trace(this.#connection, 'connection.resolve.failed', { exception: cause })
+    this.#fail(this.#error(ConnectError, 'the name could not be resolved', 'resolve', 'dns', cause), now)
+  }
+
+  // ── dialling ──
+
+  #dialAll(addresses: readonly string[], now: Millis): void {
+    this.#step = 'dialling'
+    this.#addresses = addresses
+    this.#next = 0
+    this.#dialNext(now)
+  }
+  #dialNext(now: Millis): void {
+    const address = this.#addresses[this.#next++] as string
+    const { settings, limits, links, timers } = this.#pool
+    const { port, tls } = this.#hops[0] as Hop
+    const link = new Link(address, this)
+    links.add(link)
+    this.#racing.add(link)
+    const place =
+      settings.unixSocket === undefined
+        ? { address, port, localAddress: settings.localAddress }
+        : { path: settings.unixSocket }
+    this.#pool.trace(
+      this.#connection,
+      `connection.${settings.unixSocket === undefined ? 'connect_tcp' : 'connect_unix_socket'}.started`,
+      { ...place },
+    )
+    this.#pool.emit({
+      type: 'connect',
+      link: link.id,
+      target: { ...place, socketOptions: settings.socketOptions, tls },
+    })
+    if (this.#next < this.#addresses.length) timers.after(this.#attemptDeadline, limits.attemptDelay, now)
+  }
+  #destroy(link: Link): void {
+    this.#racing.delete(link)
+    if (link.destroyed) return
+    link.destroyed = true
+    this.#pool.emit({ type: 'destroy', link: link.id })
+  }
+
+  connected(link: Link, info: LinkInfo, now: Millis): void {
+    if (this.#step !== 'dialling') return this.#destroy(link)
+    this.#racing.delete(link)
+    for (const loser of [...this.#racing]) this.#destroy(loser)
+    this.#pool.timers.clear(this.#attemptDeadline)
+    this.#link = link
+    this.#info = info
+    this.#pool.trace(this.#connection, 'connection.connect_tcp.complete', { address: link.address })
+    if (this.#hops[0]?.tls === undefined) return this.#afterHop(now)
+    this.#step = 'securing'
+    this.#pool.trace(this.#connection, 'connection.start_tls.started', {})
+  }
+  secured(link: Link, info: LinkInfo, now: Millis): void {
+    if (this.#step !== 'securing' || link !== this.#link) return
+    this.#info = { ...this.#info, ...info }
+    this.#pool.trace(this.#connection, 'connection.start_tls.complete', { alpn: info.alpn })
+    this.#afterHop(now)
+  }
+
+  /** A hop is there: on to the next, or the whole is done. */
+  #afterHop(now: Millis): void {
+    this.#hop++
+    const next = this.#hops[this.#hop]
+    if (next === undefined) return this.#done(now)
+    const proxy = this.#pool.settings.proxies[this.#hop - 1] as ProxyTarget
+    this.#step = 'proxying'
+    if (isHttpProxy(proxy)) return this.#askTunnel(proxy, next, now)
+    const literal = isIPv4(next.host) || isIPv6(next.host)
+    if (proxy.kind === 'socks5' && !literal) return this.#resolve(next.host)
+    this.#askSocks(next.host)
+  }
+
+  #done(now: Millis): void {
+    const version = this.#version(now)
+    if (version === undefined) return
+    const link = this.#link as Link
+    this.#end()
+    this.#pool.established(this.#connection, { link, info: this.#info, version, surplus: this.#surplus }, now)
+  }
+  #version(now: Millis): Version | undefined {
+    const { http1, http2 } = this.#pool.settings
+    const { alpn } = this.#info
+    if (alpn === 'h2') return 'h2'
+    if (http1 && (alpn === 'http/1.1' || !this.#priorKnowledge)) return 'h1'
+    if (http2 && (alpn === undefined || alpn === '')) return 'h2'
+    const message = 'the peer does not speak HTTP/2, and http1 is off'
+    this.#fail(new UnsupportedProtocol(message, { code: 'alpn', rule: 'RFC 9113 §3.2', ...this.#facts('tls') }), now)
+    return undefined
+  }
+  get #priorKnowledge(): boolean {
+    return !this.#pool.settings.http1
+  }
+
+  // ── proxies ──
+
+  #askSocks(host: string): void {
+    const proxy = this.#pool.settings.proxies[this.#hop - 1] as SocksProxy
+    const { port } = this.#hops[this.#hop] as Hop
+    this.#pool.trace(this.#connection, 'socks.setup_socks5_connection.started', { host, port })
+    const handshake = (this.#proxy = new Socks5Handshake(host, port, proxy.credentials))
+    this.#write(handshake.takeOutput())
+  }
+  #askTunnel(proxy: HttpProxy, hop: Hop, now: Millis): void {
+    const { limits } = this.#pool
+    const machine = new H11Connection('client', { now, limits: { maxHeadBytes: limits.maxProxyHeadBytes } })
+    const target = `${formatHost(hop.host)}:${hop.port}`
+    const headers = proxyFields(proxy)
+    this.#pool.trace(this.#connection, 'proxy.connect.started', { target })
+    machine.sendRequest({ method: 'CONNECT', authority: target, target, headers }, { end: true })
+    this.#proxy = machine
+    this.#refusal = undefined
+    this.#write(machine.takeOutput())
+  }
+  #write(chunks: readonly Bytes[]): void {
+    if (chunks.length > 0) this.#pool.emit({ type: 'write', link: (this.#link as Link).id, chunks })
+  }
+
+  received(link: Link, data: Bytes, now: Millis): void {
+    if (link !== this.#link) return
+    const proxy = this.#proxy
+    if (proxy instanceof Socks5Handshake) return this.#socksAnswer(proxy, data, now)
+    if (proxy !== undefined) {
+      proxy.receiveData(data, now)
+      return this.#tunnelAnswer(proxy, now)
+    }
+    // A plain peer that speaks before it is asked: the machine will say what it thinks of it.
+    this.#surplus = data.slice()
+  }
+
+  #socksAnswer(handshake: Socks5Handshake, data: Bytes, now: Millis): void {
+    const result = handshake.receive(data)
+    if (result === 'more') return this.#write(handshake.takeOutput())
+    if ('fault' in result) {
+      const { code, rule, message } = result.fault
+      return this.#fail(new ProxyError(message, { code, rule, ...this.#facts('proxy') }), now)
+    }
+    this.#tunnelled(result.surplus, now)
+  }
+
+  #tunnelAnswer(machine: H11Connection, now: Millis): void {
+    for (let event = machine.nextEvent(); event !== undefined; event = machine.nextEvent()) {
+      switch (event.type) {
+        case 'response':
+          if (event.status >= 300) this.#refusal = { status: event.status, headers: event.headers, content: EMPTY }
+          break
+        case 'data':
+          machine.consume(event.exchange, event.data.length)
+          if (this.#refuse(event.data)) return this.#refused(now)
+          break
+        case 'end':
+          return this.#refused(now)
+        case 'switched':
+          return this.#tunnelled(event.leading.slice(), now)
+        case 'failed':
+        case 'error':
+          return this.#refusal === undefined ? this.#broken(event.fault, now) : this.#refused(now)
+        default:
+          break
+      }
+    }
+  }
+  /** Keeps what the proxy says; true: it has said enough. */
+  #refuse(data: Bytes): boolean {
+    const refusal = this.#refusal
+    if (refusal === undefined) return false
+    const room = this.#pool.limits.maxProxyContentBytes - refusal.content.length
+    const content = new Uint8Array(refusal.content.length + Math.min(room, data.length))
+    content.set(refusal.content)
+    content.set(data.subarray(0, room), refusal.content.length)
+    refusal.content = content
+    return data.length >= room
+  }
+  #refused(now: Millis): void {
+    const answer = this.#refusal
+    const message = `the proxy refused the tunnel with status ${answer?.status}`
+    this.#fail(
+      new ProxyError(message, { code: 'proxy-refused', rule: 'RFC 9110 §9.3.6', ...this.#facts('proxy') }, answer),
+      now,
+    )
+  }
+  #broken(fault: PeerFault, now: Millis): void {
+    this.#fail(new ProxyError(`the proxy: ${fault.message}`, { code: fault.code, fault, ...this.#facts('proxy') }), now)
+  }
+
+  /** There is a way through the proxy. */
+  #tunnelled(surplus: Bytes, now: Millis): void {
+    const hop = this.#hops[this.#hop] as Hop
+    this.#proxy = undefined
+    this.#pool.trace(this.#connection, 'proxy.tunnel.complete', {})
+    if (hop.tls === undefined) {
+      this.#surplus = surplus
+      return this.#afterHop(now)
+    }
+    if (surplus.length > 0) {
+      // Bytes before a handshake could be anybody's.
+      const message = 'bytes came behind the answer of the proxy and before the TLS handshake'
+      const details = { code: 'surplus-before-tls', rule: 'RFC 9110 §9.3.6', ...this.#facts('proxy') }
+      return this.#fail(new ProxyError(message, details), now)
+    }
+    this.#step = 'securing'
+    this.#pool.trace(this.#connection, 'proxy.start_tls.started', {})
+    this.#pool.emit({ type: 'startTls', link: (this.#link as Link).id, tls: hop.tls })
+  }
+
+  // ── the ways in which it ends ──
+
+  eof(link: Link, now: Millis): void {
+    if (link !== this.#link) return
+    if (this.#proxy instanceof H11Connection) {
+      this.#proxy.receiveEof(now)
+      this.#tunnelAnswer(this.#proxy, now)
+      if (this.#step === 'over') return
+    }
+    this.#lost(undefined, now)
+  }
+  failed(link: Link, error: unknown, side: LinkSide, now: Millis): void {
+    if (link === this.#link) {
+      if (side !== 'tls') return this.#lost(error, now)
+      return this.#fail(this.#tlsError(error), now)
+    }
+    if (!this.#racing.delete(link)) return
+    this.#attempts.push({ address: link.address, error })
+    if (this.#next < this.#addresses.length) return this.#dialNext(now)
+    if (this.#racing.size > 0) return
+    const what = this.#attempts.length === 1 ? link.address : `${this.#attempts.length} addresses`
+    this.#fail(this.#error(ConnectError, `could not connect to ${what}`, 'connect', 'connect', error), now)
+  }
+  closed(link: Link, now: Millis): void {
+    link.destroyed = true
+    if (link === this.#link) this.#lost(undefined, now)
+    else if (this.#racing.has(link)) this.failed(link, new Error('the attempt was closed'), 'connect', now)
+  }
+  #lost(cause: unknown, now: Millis): void {
+    if (this.#step === 'over') return
+    const { phase } = this
+    const error =
+      this.#step === 'proxying'
+        ? new ProxyError('the proxy ended the connection', { code: 'proxy-disconnected', cause, ...this.#facts(phase) })
+        : this.#error(
+            ConnectError,
+            'the peer ended the connection before it was established',
+            'disconnected',
+            phase,
+            cause,
+          )
+    this.#fail(error, now)
+  }
+  #tlsError(cause: unknown): HttpCoreError {
+    const known = typeof cause === 'object' && cause !== null && 'code' in cause ? String(cause.code) : ''
+    const what = /CERT|ISSUER|SIGNATURE|SELF_SIGNED|CRL/.test(known)
+      ? 'certificate'
+      : /ALPN/.test(known)
+        ? 'alpn'
+        : 'handshake'
+    const message = `the TLS handshake failed: ${cause instanceof Error ? cause.message : String(cause)}`
+    if (this.#hop < this.#pool.settings.proxies.length) {
+      return new ProxyError(message, { code: `tls-${what}`, cause, ...this.#facts('tls') })
+    }
+    return this.#error(ConnectError, message, `tls-${what}`, 'tls', cause)
+  }
+
+  timeout(timer: EstablishTimer, now: Millis): void {
+    if (timer === 'attempt') return this.#next < this.#addresses.length ? this.#dialNext(now) : undefined
+    if (timer === 'retry') return this.#begin(now)
+    const { phase } = this
+    const blockedOn = { want: phase, since: this.#startedAt }
+    const message = `no connection within ${this.#connectTimeout} ms (${phase})`
+    const error = new ConnectTimeout(message, { code: 'connect-timeout', blockedOn, ...this.#facts(phase) })
+    this.#give(error, now)
+  }
+
+  /** Once more, if `retries` allows it and it may help; else it is over. */
+  #fail(error: HttpCoreError, now: Millis): void {
+    const retries = error instanceof ConnectError && this.#failures < this.#pool.settings.retries
+    if (!retries) return this.#give(error, now)
+    this.#pool.trace(this.#connection, 'connection.retry.started', { exception: error })
+    this.#discard()
+    const delay = this.#failures === 0 ? 0 : FIRST_BACKOFF * 2 ** (this.#failures - 1)
+    this.#failures++
+    this.#step = 'backoff'
+    this.#pool.timers.after(this.#retryDeadline, delay, now)
+  }
+  #give(error: HttpCoreError, now: Millis): void {
+    this.#discard()
+    this.#end()
+    this.#pool.notEstablished(this.#connection, error, now)
+  }
+  #discard(): void {
+    for (const link of [...this.#racing]) this.#destroy(link)
+    if (this.#link !== undefined) this.#destroy(this.#link)
+    this.#link = this.#proxy = undefined
+    this.#surplus = EMPTY
+    this.#info = {}
+    this.#pool.timers.clear(this.#attemptDeadline)
+  }
+  #end(): void {
+    this.#step = 'over'
+    for (const link of [...this.#racing]) this.#destroy(link)
+    for (const deadline of [this.#connectDeadline, this.#attemptDeadline, this.#retryDeadline]) {
+      this.#pool.timers.clear(deadline)
+    }
+    if (this.#host !== undefined) this.#pool.unresolve(this.#host, this)
+    this.#host = undefined
+  }
+
+  #facts(phase: string): { phase: string; origin: string; attempts: readonly Attempt[] } {
+    return { phase, origin: formatOrigin(this.#connection.site.origin), attempts: [...this.#attempts] }
+  }
+  #error(type: typeof ConnectError, message: string, code: string, phase: string, cause: unknown): ConnectError {
+    return new type(`${message} (${formatOrigin(this.#connection.site.origin)})`, {
+      code,
+      cause,
+      ...this.#facts(phase),
+    })
+  }
+}
+
+/** What is dialled and asked for, in order. A forwarding proxy is itself the end of the route. */
+function hopsOf(settings: PoolSettings, site: Site, alpn: readonly string[]): readonly Hop[] {
+  const { origin, sniHostname } = site
+  const hops: Hop[] = settings.proxies.map((proxy) => ({
+    host: proxy.host,
+    port: proxy.port,
+    tls: proxy.kind === 'https' ? tlsTarget(proxy.host, ['http/1.1'], proxy.tls) : undefined,
+  }))
+  if (forwardingProxy(settings, site) === undefined) {
+    const tls = isSecure(origin) ? tlsTarget(sniHostname ?? origin.host, alpn, settings.tls) : undefined
+    hops.push({ host: origin.host, port: origin.port, tls })
+  }
+  return hops
+}
+function tlsTarget(host: string, alpn: readonly string[], options: unknown): TlsTarget {
+  return { serverName: isIPv4(host) || isIPv6(host) ? undefined : host, alpn, options }
+}
+
+/** The proxy that takes the request itself, in absolute-form; undefined: it goes to the origin. RFC 9112 §3.2.2. */
+export function forwardingProxy(settings: PoolSettings, site: Site): HttpProxy | undefined {
+  const last = settings.proxies.at(-1)
+  if (last === undefined || !isHttpProxy(last)) return undefined
+  // Prior knowledge of HTTP/2 is of the origin, not of the proxy.
+  return isSecure(site.origin) || last.tunnel === 'always' || !settings.http1 ? undefined : last
+}
+
+/** The fields that are for the proxy alone. */
+export function proxyFields(proxy: HttpProxy): Fields {
+  if (proxy.authorization === undefined) return proxy.headers
+  return Fields.from([['Proxy-Authorization', proxy.authorization], ...rawPairs(proxy.headers)])
+}
+/** Field lines in the case in which they were given. */
+export function rawPairs(fields: Fields): [string, string][] {
+  return Array.from({ length: fields.length }, (_, i) => [fields.rawName(i), fields.value(i)])
+}
+
+/** What is offered by ALPN. h2 first: the order is the client's preference. RFC 7301 §3.1. */
+export function alpnOf(settings: PoolSettings, site: Site, h1Only: boolean): readonly string[] {
+  if (!isSecure(site.origin)) return []
+  if (h1Only || !settings.http2) return ['http/1.1']
+  return settings.http1 ? ['h2', 'http/1.1'] : ['h2']
+}
+/** Whether a dial may find that many requests can share it. */
+export function mayShare(settings: PoolSettings, site: Site): boolean {
+  return settings.http2 && (isSecure(site.origin) || !settings.http1)
+}
+
+export function makeMachine(version: Version, settings: PoolSettings, now: Millis): Connection {
+  const { limits, http2Options } = settings
+  if (version === 'h1') return new H11Connection('client', { now, limits: { streamWindow: H11_WINDOW, ...limits } })
+  const windows: Limits = {
+    ...(http2Options?.streamWindow === undefined ? undefined : { streamWindow: http2Options.streamWindow }),
+    ...(http2Options?.connectionWindow === undefined ? undefined : { connectionWindow: http2Options.connectionWindow }),
+  }
+  return new H2Connection('client', { now, limits: { ...limits, ...windows } })
+}

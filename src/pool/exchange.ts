@@ -1,0 +1,135 @@
+// One request on its way through the pool: what was asked, where it stands, and what is known of its fate.
+//
+// The stage says where its time is spent and what an error is called; content has a little state of its own, since it
+// runs beside the response.
+import {
+  IDEMPOTENT_METHODS,
+  type BlockedOn,
+  type ContentPlan,
+  type ExchangeId,
+  type Fields,
+  type Millis,
+  type RequestHead,
+} from '../http/index.ts'
+import type { PoolInput, RequestId, Timeouts } from './commands.ts'
+import type { PoolConnection, Site } from './connection.ts'
+import { Waiter, type Need } from './scheduler.ts'
+import { Deadline } from './timers.ts'
+
+export type RequestInput = Extract<PoolInput, { type: 'request' }>
+
+/** queued: waits for a seat. sending: its request leaves. waiting: for the final head. receiving: content. */
+export type Stage = 'queued' | 'sending' | 'waiting' | 'receiving' | 'tunnel' | 'over'
+/** none: there is none. held: until 100 (Continue). idle: waits for the machine. pulled: the source owes a chunk. */
+export type ContentState = 'none' | 'held' | 'blocked' | 'pulled' | 'ended'
+export type ExchangeTimer = 'pool' | 'total' | 'io' | 'expect' | 'drain' | 'backoff'
+
+export class Exchange extends Waiter {
+  readonly id: RequestId
+  readonly site: Site
+  readonly head: RequestHead & { readonly headers: Fields }
+  readonly plan: ContentPlan
+  readonly replayable: boolean
+  readonly timeouts: Timeouts
+  readonly expectContinue: boolean
+  readonly traced: boolean
+
+  stage: Stage = 'queued'
+  content: ContentState = 'none'
+  connection: PoolConnection | undefined
+  /** Its id there. */
+  onConnection: ExchangeId = 0
+  reused = false
+  /** The source was asked for a chunk, in this attempt or an earlier one. */
+  pulled = false
+  opened = false
+  replays = 0
+  staleRetries = 0
+  /** The content has come to its end. */
+  ended = false
+  /** What was delivered and not consumed. */
+  unconsumed = 0
+  draining: { left: number } | undefined
+  /** The network has to have accepted so much before the request counts as sent. */
+  sentMark = 0
+  bytesSent = 0
+  bytesReceived = 0
+
+  readonly queuedAt: Millis
+  assignedAt: Millis = 0
+  sentAt: Millis = 0
+  headAt: Millis = 0
+  /** Since when nothing has moved, in the direction that matters. */
+  movedAt: Millis = 0
+  #deadlines: Partial<Record<ExchangeTimer, Deadline<Exchange, ExchangeTimer>>> | undefined
+  /** Nearly every request has this one. */
+  readonly io: Deadline<Exchange, ExchangeTimer> = new Deadline<Exchange, ExchangeTimer>(this, 'io')
+
+  constructor(
+    input: RequestInput,
+    head: RequestHead & { readonly headers: Fields },
+    site: Site,
+    need: Need,
+    now: Millis,
+  ) {
+    super(site, need)
+    this.id = input.id
+    this.site = site
+    this.head = head
+    this.plan = input.content
+    this.replayable = input.replayable
+    this.timeouts = input.timeouts
+    this.expectContinue = input.expectContinue
+    this.traced = input.trace
+    this.queuedAt = now
+  }
+
+  deadline(timer: Exclude<ExchangeTimer, 'io'>): Deadline<Exchange, ExchangeTimer> {
+    const deadlines = (this.#deadlines ??= {})
+    return (deadlines[timer] ??= new Deadline<Exchange, ExchangeTimer>(this, timer))
+  }
+  /** All that may be running. */
+  *running(): Generator<Deadline<Exchange, ExchangeTimer>, void, undefined> {
+    yield this.io
+    if (this.#deadlines !== undefined) yield* Object.values(this.#deadlines)
+  }
+
+  get idempotent(): boolean {
+    return IDEMPOTENT_METHODS.has(this.head.method)
+  }
+  /** Where an error says that it stood. */
+  get phase(): string {
+    switch (this.stage) {
+      case 'queued':
+        return this.dial === undefined ? 'pool' : ((this.dial as PoolConnection).establishing?.phase ?? 'connect')
+      case 'sending':
+        return this.content === 'none' || this.content === 'held' ? 'req_head' : 'req_body'
+      case 'waiting':
+        return 'waiting'
+      default:
+        return 'resp_body'
+    }
+  }
+  get blockedOn(): BlockedOn {
+    switch (this.stage) {
+      case 'queued':
+        return { want: this.dial === undefined ? 'slot' : 'dial', since: this.queuedAt }
+      case 'sending': {
+        const credit = this.connection?.machine?.sendWindow(this.onConnection) ?? Infinity
+        return { want: this.content !== 'none' && credit <= 0 ? 'stream-credit' : 'writable', since: this.movedAt }
+      }
+      default:
+        return { want: 'readable', since: this.movedAt }
+    }
+  }
+  /** Milliseconds: queued, sent (from the assignment), waiting (from sent to the head), total. */
+  timings(now: Millis): Readonly<Record<string, Millis>> {
+    const { queuedAt, assignedAt, sentAt, headAt } = this
+    return {
+      queued: (assignedAt === 0 ? now : assignedAt) - queuedAt,
+      sent: sentAt === 0 ? 0 : sentAt - assignedAt,
+      waiting: headAt === 0 ? 0 : headAt - (sentAt === 0 ? assignedAt : sentAt),
+      total: now - queuedAt,
+    }
+  }
+}

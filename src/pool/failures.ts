@@ -1,0 +1,85 @@
+// Errors from facts: which class, and what it says, for everything that can end a request on its way through the pool.
+import {
+  ConnectionNotAvailable,
+  formatOrigin,
+  PoolClosed,
+  PoolTimeout,
+  ReadError,
+  ReadTimeout,
+  RemoteProtocolError,
+  TimeoutException,
+  UnsupportedProtocol,
+  WriteError,
+  WriteTimeout,
+  type Disposition,
+  type ErrorDetails,
+  type HttpCoreError,
+  type PeerFault,
+} from '../http/index.ts'
+import type { Exchange } from './exchange.ts'
+
+type Facts = Omit<ErrorDetails, 'code'>
+
+/** What every error of an exchange says. */
+export function factsOf(exchange: Exchange): Facts {
+  return {
+    phase: exchange.phase,
+    origin: formatOrigin(exchange.site.origin),
+    bytesSent: exchange.bytesSent,
+    bytesReceived: exchange.bytesReceived,
+    disposition: dispositionOf(exchange),
+  }
+}
+export function dispositionOf(exchange: Exchange): Disposition {
+  if (exchange.headAt > 0) return 'response-started'
+  return exchange.bytesSent > 0 ? 'maybe-processed' : 'not-sent'
+}
+
+export function queueFull(exchange: Exchange, limit: number): HttpCoreError {
+  const message = `${limit} requests wait for a connection already`
+  return new ConnectionNotAvailable(message, { code: 'queue-full', ...factsOf(exchange) })
+}
+export function poolClosed(facts: Facts, reason?: unknown): HttpCoreError {
+  return new PoolClosed('the pool is closed', { code: 'pool-closed', ...facts, cause: reason })
+}
+export function unsupported(exchange: Exchange, message: string, rule: string): HttpCoreError {
+  return new UnsupportedProtocol(message, { code: 'unsupported-protocol', rule, ...factsOf(exchange) })
+}
+
+export function poolTimeout(exchange: Exchange): HttpCoreError {
+  const message = `no connection to ${formatOrigin(exchange.site.origin)} became free within ${exchange.timeouts.pool} ms`
+  return new PoolTimeout(message, { code: 'pool-timeout', blockedOn: exchange.blockedOn, ...factsOf(exchange) })
+}
+export function totalTimeout(exchange: Exchange): HttpCoreError {
+  const message = `the request was not over within ${exchange.timeouts.total} ms`
+  return new TimeoutException(message, { code: 'total-timeout', blockedOn: exchange.blockedOn, ...factsOf(exchange) })
+}
+export function writeTimeout(exchange: Exchange): HttpCoreError {
+  const message = `the peer accepted no byte of the request for ${exchange.timeouts.write} ms`
+  return new WriteTimeout(message, { code: 'write-timeout', blockedOn: exchange.blockedOn, ...factsOf(exchange) })
+}
+export function readTimeout(exchange: Exchange): HttpCoreError {
+  const what = exchange.headAt === 0 ? 'no response' : 'no more content'
+  const message = `${what} came for ${exchange.timeouts.read} ms`
+  return new ReadTimeout(message, { code: 'read-timeout', blockedOn: exchange.blockedOn, ...factsOf(exchange) })
+}
+
+/** The connection ended under the exchange. */
+export function connectionLost(exchange: Exchange, cause: unknown, writing: boolean): HttpCoreError {
+  const facts = { ...factsOf(exchange), cause }
+  const begun = exchange.headAt > 0 || exchange.bytesReceived > 0
+  if (begun) return new ReadError('the connection broke within the response', { code: 'connection-lost', ...facts })
+  if (writing) return new WriteError('the request could not be written', { code: 'write-failed', ...facts })
+  const message = 'the server ended the connection without a response'
+  return new RemoteProtocolError(message, { code: 'server-disconnected', rule: 'RFC 9112 §9.5', ...facts })
+}
+/** The peer broke a rule, or refused. */
+export function peerFailed(
+  exchange: Exchange,
+  fault: PeerFault,
+  disposition: Disposition,
+  cause: unknown,
+): HttpCoreError {
+  const facts = { ...factsOf(exchange), disposition, cause }
+  return new RemoteProtocolError(fault.message, { code: fault.code, fault, ...facts })
+}

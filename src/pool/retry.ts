@@ -1,0 +1,36 @@
+// What may be sent again (law P8), as one decision over facts. Nothing else in the pool ever sends a request twice.
+//
+// (a) What is provably unprocessed: no byte of it was written, or the peer said so (REFUSED_STREAM, above GOAWAY's last
+//     id). Any method; back to its old place in the queue; content that was not pulled yet counts as replayable.
+// (b) What is idempotent and replayable, after a *reused* connection died with no byte of response: once, on a
+//     connection that is dialled for it. Timeouts, TLS, proxies, limits and broken protocol are never retried.
+import type { Disposition } from '../http/index.ts'
+
+export interface Failure {
+  readonly disposition: Disposition
+  /** The connection ended, rather than a rule being broken. */
+  readonly connectionLost: boolean
+  readonly reusedConnection: boolean
+  readonly responseBytes: boolean
+  readonly idempotent: boolean
+  /** Its content can be produced again, or none was pulled. */
+  readonly replayable: boolean
+  readonly pulled: boolean
+  readonly replays: number
+  readonly staleRetries: number
+}
+export interface RetryLimits {
+  readonly maxReplays: number
+  readonly maxStaleRetries: number
+}
+
+export function retryOf(failure: Failure, limits: RetryLimits): 'replay' | 'fresh' | 'no' {
+  const { disposition, replayable, pulled } = failure
+  if (disposition === 'response-started') return 'no'
+  if (disposition !== 'maybe-processed') {
+    return (replayable || !pulled) && failure.replays < limits.maxReplays ? 'replay' : 'no'
+  }
+  const stale = failure.connectionLost && failure.reusedConnection && !failure.responseBytes
+  const harmless = failure.idempotent && (replayable || !pulled)
+  return stale && harmless && failure.staleRetries < limits.maxStaleRetries ? 'fresh' : 'no'
+}

@@ -1,0 +1,567 @@
+// Who gets which connection. The scheduler sees facts only (how many seats a connection has, how many are taken, since
+// when it is idle, which origin it belongs to, what a request needs) and answers with decisions: open, assign, close.
+// It knows no bytes, no machines, no clock and no version of HTTP beyond the need of a request.
+//
+// Its rules. A seat is taken in the same step that assigns it (P2). Connecting, leaving and closing connections count
+// until they are gone (P1). No request waits while a seat that it can use is free (P6). Per origin and need, first come
+// first served (P7). Seats of the most recently used connection go first; when room is needed, the connection that was
+// idle longest goes. An origin that has no connection at all comes before one that already has some, in the order of
+// their oldest requests: neither can keep the other waiting for ever.
+//
+// Every step costs the same for ten requests or a hundred thousand, for one origin or ten thousand: whoever waits for
+// room stands in a list, and nobody looks through one.
+import { List, Node, remove, Ticket } from './list.ts'
+
+/** What a request needs of a connection. The index is its lane. */
+export const NEEDS = ['any', 'h1', 'h2-connect'] as const
+export type Need = (typeof NEEDS)[number]
+type Lane = 0 | 1 | 2
+export const LANE = { any: 0, h1: 1, 'h2-connect': 2 } as const satisfies Record<Need, Lane>
+/** Needs as bits, for what a connection serves. */
+export const SERVES = { any: 1, h1: 2, 'h2-connect': 4 } as const satisfies Record<Need, number>
+/** Lanes that the same kind of dial can serve. */
+type Group = 0 | 1
+const GROUP = [0, 1, 0] as const satisfies readonly Group[]
+const GROUP_LANES = [[0, 2], [1]] as const satisfies readonly (readonly Lane[])[]
+const GROUP_NEED = ['any', 'h1'] as const satisfies readonly Need[]
+
+export type CloseReason = 'idle-limit' | 'room' | 'fairness'
+export type Decision =
+  /** Dial. `opener`: the request that fails if it fails. */
+  | { readonly type: 'open'; readonly carrier: Carrier; readonly opener: Waiter }
+  /** The seat is taken already. */
+  | { readonly type: 'assign'; readonly carrier: Carrier; readonly waiter: Waiter }
+  /** `now`: destroy it, its place is given away; else close it, and tell when it is gone. */
+  | { readonly type: 'close'; readonly carrier: Carrier; readonly now: boolean; readonly reason: CloseReason }
+
+export interface Capacity {
+  readonly maxConnections: number
+  readonly maxConnectionsPerOrigin: number
+  readonly maxIdleConnections: number
+}
+
+/** A request, as far as the scheduler cares. */
+export class Waiter extends Node {
+  readonly origin: OriginQueue
+  readonly need: Need
+  /** Its place in the queue, kept for when it has to come back. */
+  place = 0
+  /** The dial that was opened for it. */
+  dial: Carrier | undefined = undefined
+  /** Only a connection that is dialled for it will do. */
+  fresh = false
+  /** Nothing is dialled for it yet: it was sent back and waits out a backoff. */
+  held = false
+  waiting = false
+
+  constructor(origin: OriginQueue, need: Need) {
+    super()
+    this.origin = origin
+    this.need = need
+  }
+}
+
+/** A connection, as far as the scheduler cares. */
+export class Carrier {
+  readonly origin: OriginQueue
+  /** @internal */
+  readonly group: Group
+  phase: 'connecting' | 'open' | 'leaving' | 'gone' = 'connecting'
+  /** Bits of SERVES. */
+  serves = 0
+  /** Free seats. */
+  free = 0
+  active = 0
+  opener: Waiter | undefined = undefined
+  /** Whether it was dialled for its opener and nobody else. @internal */
+  bound = false
+  /** What it serves is not known in full yet. @internal */
+  undecided = false
+  /** A counter, not a time. @internal */
+  usedAt = 0
+  /** @internal */
+  readonly availableTicket: Ticket<Carrier> = new Ticket<Carrier>(this)
+  /** In the idle list, or in that of connections that are only waiting to be gone. @internal */
+  readonly idleTicket: Ticket<Carrier> = new Ticket<Carrier>(this)
+  /** @internal */
+  readonly originIdleTicket: Ticket<Carrier> = new Ticket<Carrier>(this)
+
+  constructor(origin: OriginQueue, group: number) {
+    this.origin = origin
+    this.group = group as Group
+  }
+  get idle(): boolean {
+    return this.phase === 'open' && this.active === 0
+  }
+}
+
+/** The requests and connections of one origin. */
+export class OriginQueue {
+  /** Waiting with a dial of their own, and without; by lane, each in order of place. @internal */
+  readonly dialled: readonly List<Waiter>[] = [new List(), new List(), new List()]
+  /** @internal */
+  readonly undialled: readonly List<Waiter>[] = [new List(), new List(), new List()]
+  /** Waiting for a dial that is theirs alone. @internal */
+  readonly fresh = new List<Waiter>()
+  /** Connections with a free seat, by what they serve; the most recently used first. @internal */
+  readonly available: readonly List<Ticket<Carrier>>[] = Array.from({ length: 8 }, () => new List<Ticket<Carrier>>())
+  /** @internal */
+  readonly idle = new List<Ticket<Carrier>>()
+  /** Dials under way by group, and how many of them have an opener that still waits. @internal */
+  readonly dials: number[] = [0, 0]
+  /** @internal */
+  readonly openers: number[] = [0, 0]
+  /** Waiting requests that a backoff keeps from being dialled for, by group. @internal */
+  readonly held: number[] = [0, 0]
+  /** Connections that may yet turn out to serve more. @internal */
+  undecided = 0
+  /** How many waiting requests one dial of the first group satisfies. Infinity: wait for its answer. @internal */
+  seatsPerDial = 1
+  connections = 0
+  active = 0
+  waiting = 0
+  /** In one of the lists of those that wait for room. @internal */
+  readonly roomTicket: Ticket<OriginQueue> = new Ticket<OriginQueue>(this)
+}
+
+export class Scheduler {
+  readonly #capacity: Capacity
+  readonly #makeCarrier: (origin: OriginQueue, need: Need) => Carrier
+  readonly #decisions: Decision[] = []
+  #taken = 0
+  #places = 0
+  #uses = 0
+  /** Idle connections, longest idle first. */
+  readonly #idle = new List<Ticket<Carrier>>()
+  /** Connections that carry nothing and are only waiting to be gone. */
+  readonly #closing = new List<Ticket<Carrier>>()
+  /** Origins without a connection that wait for room, and those with some. */
+  readonly #starved = new List<Ticket<OriginQueue>>()
+  readonly #crowded = new List<Ticket<OriginQueue>>()
+  connections = 0
+  waiting = 0
+  /** Of these, those that nothing is dialled for. */
+  queued = 0
+  active = 0
+  /** Elementary steps, for the test that they do not grow. @internal */
+  steps = 0
+
+  /** @param makeCarrier makes the caller's own kind of Carrier; it is opened by the decision that follows */
+  constructor(capacity: Capacity, makeCarrier: (origin: OriginQueue, need: Need) => Carrier) {
+    this.#capacity = capacity
+    this.#makeCarrier = makeCarrier
+  }
+
+  get idle(): number {
+    return this.#idle.length
+  }
+  next(): Decision | undefined {
+    if (this.#taken === this.#decisions.length) {
+      if (this.#taken > 0) {
+        this.#decisions.length = 0
+        this.#taken = 0
+      }
+      return undefined
+    }
+    return this.#decisions[this.#taken++]
+  }
+
+  // ── facts about requests ──
+
+  enqueue(waiter: Waiter): void {
+    waiter.place = ++this.#places
+    this.#join(waiter)
+    waiter.origin.undialled[LANE[waiter.need]]?.push(waiter)
+    this.#serve(waiter.origin)
+  }
+  /** Back to its old place. `held`: nothing is dialled for it until `release`. */
+  requeue(waiter: Waiter, held: boolean): void {
+    this.#join(waiter)
+    this.#returnToLane(waiter)
+    if (held) this.#hold(waiter)
+    this.#serve(waiter.origin)
+  }
+  /** It may be served only by a connection that is dialled for it. */
+  requeueFresh(waiter: Waiter): void {
+    this.#join(waiter)
+    waiter.fresh = true
+    waiter.origin.fresh.push(waiter)
+    this.#serve(waiter.origin)
+  }
+  /** The backoff is over. */
+  release(waiter: Waiter): void {
+    if (!waiter.held) return
+    this.#unhold(waiter)
+    this.#serve(waiter.origin)
+  }
+  /** It waits no longer; true: the dial that was opened for it is of no use to anybody else. */
+  leave(waiter: Waiter): boolean {
+    if (!waiter.waiting) return false
+    const dial = waiter.dial
+    this.#unjoin(waiter)
+    const origin = waiter.origin
+    if (dial === undefined) {
+      this.#park(origin)
+      return false
+    }
+    const useless = this.#demand(origin, dial.group) + origin.openers[dial.group]! < origin.dials[dial.group]!
+    if (!useless) this.#park(origin)
+    return useless
+  }
+
+  // ── facts about connections ──
+
+  /** The dial succeeded. `undecided`: it may serve more, `decide` will tell. */
+  opened(carrier: Carrier, serves: number, free: number, undecided = false): void {
+    const { origin, opener } = carrier
+    this.#endDial(carrier)
+    carrier.phase = 'open'
+    carrier.serves = serves
+    carrier.free = free
+    carrier.undecided = undecided
+    if (undecided) origin.undecided++
+    if (opener !== undefined && opener.fresh && (serves & SERVES[opener.need]) !== 0 && free > 0) {
+      this.#seat(carrier, opener)
+    }
+    this.#show(carrier)
+    this.#serve(origin)
+    this.#restIfIdle(carrier)
+  }
+  /** What it serves, once that is known in full. */
+  decide(carrier: Carrier, serves: number): void {
+    if (!carrier.undecided) return
+    carrier.undecided = false
+    carrier.origin.undecided--
+    remove(carrier.availableTicket)
+    carrier.serves = serves
+    this.#show(carrier)
+    this.#serve(carrier.origin)
+  }
+  /** One of its seats was given back, and so many are free now. */
+  released(carrier: Carrier, free: number): void {
+    carrier.active--
+    carrier.origin.active--
+    this.active--
+    if (carrier.phase === 'leaving' && carrier.active === 0) this.#closing.push(carrier.idleTicket)
+    this.seats(carrier, free)
+  }
+  /** So many seats are free now. */
+  seats(carrier: Carrier, free: number): void {
+    carrier.free = free
+    if (carrier.phase !== 'open') return
+    if (free <= 0) remove(carrier.availableTicket)
+    else {
+      if (carrier.active === 0 && this.#yieldToStarved(carrier)) return
+      this.#show(carrier)
+      this.#serve(carrier.origin)
+    }
+    this.#restIfIdle(carrier)
+  }
+  /** It will take no other request; it counts until it is gone. */
+  leaving(carrier: Carrier): void {
+    if (carrier.phase !== 'open') return
+    this.#hide(carrier)
+    carrier.phase = 'leaving'
+    if (carrier.active === 0) this.#closing.push(carrier.idleTicket)
+    this.#serve(carrier.origin)
+    this.#giveRoom()
+  }
+  /** It no longer counts: it was destroyed, or it answered a close. Its exchanges must have been released or counted off. */
+  gone(carrier: Carrier): void {
+    if (carrier.phase === 'gone') return
+    this.#forget(carrier)
+    this.#serve(carrier.origin)
+    this.#giveRoom()
+  }
+  /** How many requests one dial satisfies; Infinity: they wait for its answer. */
+  expect(origin: OriginQueue, seatsPerDial: number): void {
+    if (origin.seatsPerDial === seatsPerDial) return
+    origin.seatsPerDial = seatsPerDial
+    this.#serve(origin)
+  }
+
+  // ── questions ──
+
+  /** The oldest request that waits for that need, or for a dial of its own with it. */
+  oldest(origin: OriginQueue, need: Need): Waiter | undefined {
+    const lane = LANE[need]
+    const a = origin.dialled[lane]?.first
+    const b = origin.undialled[lane]?.first
+    if (a === undefined || b === undefined) return a ?? b
+    return a.place < b.place ? a : b
+  }
+  longestIdle(origin?: OriginQueue): Carrier | undefined {
+    return (origin === undefined ? this.#idle : origin.idle).first?.owner
+  }
+  isEmpty(origin: OriginQueue): boolean {
+    return origin.connections === 0 && origin.waiting === 0
+  }
+
+  // ── seats ──
+
+  /** Gives away what can be given away, then dials for what is still wanted. */
+  #serve(origin: OriginQueue): void {
+    while (origin.waiting > 0) {
+      const waiter = this.#seatable(origin)
+      if (waiter === undefined) break
+      this.#seat(this.#carrierFor(origin, SERVES[waiter.need]) as Carrier, waiter)
+    }
+    if (origin.waiting > 0) while (this.#dial(origin));
+    this.#park(origin)
+  }
+  /** The oldest request for which there is a seat. */
+  #seatable(origin: OriginQueue): Waiter | undefined {
+    let oldest: Waiter | undefined
+    for (const need of NEEDS) {
+      this.steps++
+      const waiter = this.oldest(origin, need)
+      if (waiter === undefined || (oldest !== undefined && oldest.place < waiter.place)) continue
+      if (this.#carrierFor(origin, SERVES[need]) !== undefined) oldest = waiter
+    }
+    return oldest
+  }
+  /** The most recently used connection with a free seat that serves the need. */
+  #carrierFor(origin: OriginQueue, bit: number): Carrier | undefined {
+    let best: Carrier | undefined
+    for (let serves = bit; serves < 8; serves++) {
+      this.steps++
+      if ((serves & bit) === 0) continue
+      const carrier = origin.available[serves]?.first?.owner
+      if (carrier !== undefined && (best === undefined || best.usedAt < carrier.usedAt)) best = carrier
+    }
+    return best
+  }
+  #seat(carrier: Carrier, waiter: Waiter): void {
+    this.#unjoin(waiter)
+    if (carrier.active === 0) this.#wake(carrier)
+    carrier.active++
+    carrier.origin.active++
+    this.active++
+    carrier.free--
+    carrier.usedAt = ++this.#uses
+    if (carrier.free <= 0) remove(carrier.availableTicket)
+    this.#decisions.push({ type: 'assign', carrier, waiter })
+  }
+  #show(carrier: Carrier): void {
+    if (carrier.phase !== 'open' || carrier.free <= 0 || carrier.availableTicket.list !== undefined) return
+    carrier.usedAt = ++this.#uses
+    carrier.origin.available[carrier.serves]?.unshift(carrier.availableTicket)
+  }
+  #hide(carrier: Carrier): void {
+    remove(carrier.availableTicket)
+    this.#wake(carrier)
+    if (carrier.undecided) {
+      carrier.undecided = false
+      carrier.origin.undecided--
+    }
+  }
+  #wake(carrier: Carrier): void {
+    remove(carrier.idleTicket)
+    remove(carrier.originIdleTicket)
+  }
+  #restIfIdle(carrier: Carrier): void {
+    if (!carrier.idle || carrier.idleTicket.list !== undefined) return
+    this.#idle.push(carrier.idleTicket)
+    carrier.origin.idle.push(carrier.originIdleTicket)
+    if (this.#starved.length + this.#crowded.length > 0) this.#giveRoom()
+    if (this.#idle.length > this.#capacity.maxIdleConnections) this.#closeIdle()
+  }
+  #closeIdle(): void {
+    const carrier = this.#idle.first?.owner
+    if (carrier === undefined) return
+    this.#hide(carrier)
+    carrier.phase = 'leaving'
+    this.#closing.push(carrier.idleTicket)
+    this.#decisions.push({ type: 'close', carrier, now: false, reason: 'idle-limit' })
+  }
+  /** A free connection whose origin has some more goes, if an origin that has none was first in line. */
+  #yieldToStarved(carrier: Carrier): boolean {
+    const starved = this.#starved.first?.owner
+    if (starved === undefined || starved === carrier.origin) return false
+    const other = this.#oldestOf(starved)
+    const own = this.#oldestOf(carrier.origin)
+    if (other === undefined || own === undefined || own.place < other.place) return false
+    this.#discard(carrier, 'fairness')
+    this.#giveRoom()
+    this.#serve(carrier.origin)
+    return true
+  }
+  #oldestOf(origin: OriginQueue): Waiter | undefined {
+    let oldest = origin.fresh.first
+    for (const need of NEEDS) {
+      const waiter = this.oldest(origin, need)
+      if (waiter !== undefined && (oldest === undefined || waiter.place < oldest.place)) oldest = waiter
+    }
+    return oldest
+  }
+
+  // ── dials ──
+
+  /** How many more seats the dials of a group would have to bring. */
+  #demand(origin: OriginQueue, group: Group): number {
+    let wanting = -(origin.held[group] as number)
+    for (const lane of GROUP_LANES[group]) {
+      // Who waits for a connection to tell what it serves is not waiting for a dial.
+      if (lane !== LANE['h2-connect'] || origin.undecided === 0) wanting += origin.undialled[lane]?.length ?? 0
+    }
+    const dials = origin.dials[group] as number
+    if (wanting <= 0 || dials === 0) return wanting
+    const seatsPerDial = group === 0 ? origin.seatsPerDial : 1
+    return wanting - (dials * seatsPerDial - (origin.openers[group] as number))
+  }
+  /** Opens one connection, if one is wanted and there is room. */
+  #dial(origin: OriginQueue): boolean {
+    this.steps++
+    const fresh = origin.fresh.first
+    const group = this.#demand(origin, 0) > 0 ? 0 : this.#demand(origin, 1) > 0 ? 1 : undefined
+    if (fresh === undefined && group === undefined) return false
+    if (!this.#hasRoom(origin)) return false
+    const opener = fresh ?? this.#firstUndialled(origin, group as Group)
+    if (opener === undefined) return false
+    const carrier = this.#makeCarrier(origin, fresh !== undefined ? fresh.need : GROUP_NEED[group as Group])
+    carrier.opener = opener
+    carrier.bound = fresh !== undefined
+    opener.dial = carrier
+    this.queued--
+    this.connections++
+    origin.connections++
+    if (fresh !== undefined) remove(fresh)
+    else {
+      if (opener.held) this.#unhold(opener)
+      origin.dials[carrier.group]!++
+      origin.openers[carrier.group]!++
+      origin.dialled[LANE[opener.need]]?.insertFromBack(opener, (other) => this.#before(opener, other))
+    }
+    this.#decisions.push({ type: 'open', carrier, opener })
+    return true
+  }
+  #firstUndialled(origin: OriginQueue, group: Group): Waiter | undefined {
+    let first: Waiter | undefined
+    for (const lane of GROUP_LANES[group]) {
+      const waiter = origin.undialled[lane]?.first
+      if (waiter !== undefined && (first === undefined || waiter.place < first.place)) first = waiter
+    }
+    return first
+  }
+  /** The dial is over, one way or the other: its opener, if it still waits, has none any more. */
+  #endDial(carrier: Carrier): void {
+    if (carrier.phase !== 'connecting') return
+    const { origin, opener } = carrier
+    if (!carrier.bound) origin.dials[carrier.group]!--
+    if (opener === undefined) return
+    carrier.opener = undefined
+    opener.dial = undefined
+    this.queued++
+    if (carrier.bound) origin.fresh.unshift(opener)
+    else {
+      origin.openers[carrier.group]!--
+      this.#returnToLane(opener)
+    }
+  }
+  #hasRoom(origin: OriginQueue): boolean {
+    if (origin.connections >= this.#capacity.maxConnectionsPerOrigin) {
+      // What is idle there cannot serve what waits there, or it would not be idle.
+      const own = origin.idle.first?.owner
+      if (own === undefined) return false
+      this.#discard(own, 'room')
+    }
+    if (this.connections < this.#capacity.maxConnections) return true
+    const victim = (this.#closing.first ?? this.#idle.first)?.owner
+    if (victim === undefined) return false
+    this.#discard(victim, 'room')
+    return true
+  }
+  #discard(carrier: Carrier, reason: CloseReason): void {
+    this.#forget(carrier)
+    this.#decisions.push({ type: 'close', carrier, now: true, reason })
+  }
+  #forget(carrier: Carrier): void {
+    this.#endDial(carrier)
+    this.#hide(carrier)
+    carrier.phase = 'gone'
+    carrier.free = 0
+    const { origin } = carrier
+    origin.active -= carrier.active
+    this.active -= carrier.active
+    carrier.active = 0
+    origin.connections--
+    this.connections--
+  }
+
+  // ── who waits for room ──
+
+  /** Stands in the right list of those that wait for room, or in none. */
+  #park(origin: OriginQueue): void {
+    this.steps++
+    const wants =
+      origin.waiting > 0 &&
+      origin.connections < this.#capacity.maxConnectionsPerOrigin &&
+      (origin.fresh.length > 0 || this.#demand(origin, 0) > 0 || this.#demand(origin, 1) > 0)
+    const ticket = origin.roomTicket
+    const list = !wants ? undefined : origin.connections === 0 ? this.#starved : this.#crowded
+    if (ticket.list === (list as unknown)) return
+    if (list === undefined) remove(ticket)
+    else list.push(ticket)
+  }
+  /** One connection for each in turn, while there is room. */
+  #giveRoom(): void {
+    for (;;) {
+      const origin = (this.#starved.first ?? this.#crowded.first)?.owner
+      if (origin === undefined) return
+      remove(origin.roomTicket)
+      const opened = this.#dial(origin)
+      this.#park(origin)
+      if (!opened) return
+    }
+  }
+
+  // ── queues ──
+
+  #join(waiter: Waiter): void {
+    waiter.waiting = true
+    waiter.origin.waiting++
+    this.waiting++
+    this.queued++
+  }
+  #unjoin(waiter: Waiter): void {
+    const { origin, dial } = waiter
+    remove(waiter)
+    waiter.waiting = false
+    waiter.fresh = false
+    origin.waiting--
+    this.waiting--
+    if (waiter.held) this.#unhold(waiter)
+    if (dial === undefined) this.queued--
+    else {
+      // The dial goes on, for whoever comes next.
+      waiter.dial = undefined
+      dial.opener = undefined
+      if (dial.bound) {
+        dial.bound = false
+        origin.dials[dial.group]!++
+      } else origin.openers[dial.group]!--
+    }
+  }
+  #returnToLane(waiter: Waiter): void {
+    waiter.origin.undialled[LANE[waiter.need]]?.insertFromFront(waiter, (other) => this.#before(other, waiter))
+  }
+  #before(a: Waiter, b: Waiter): boolean {
+    this.steps++
+    return a.place < b.place
+  }
+  #hold(waiter: Waiter): void {
+    // Seated already, when a seat was free.
+    if (!waiter.waiting || waiter.held) return
+    waiter.held = true
+    waiter.origin.held[GROUP[LANE[waiter.need]]]!++
+  }
+  #unhold(waiter: Waiter): void {
+    waiter.held = false
+    waiter.origin.held[GROUP[LANE[waiter.need]]]!--
+  }
+}
+
+/** The group of dials that serves a need. */
+export function groupOf(need: Need): number {
+  return GROUP[LANE[need]]
+}

@@ -1,0 +1,166 @@
+// The async interface against Node's own servers, over real sockets: what a user does in the first hour.
+import { createHash } from 'node:crypto'
+import { describe, expect, it } from 'vitest'
+import { LocalProtocolError, UnsupportedProtocol } from '../../src/index.ts'
+import { makePool, serveHttp } from './servers.ts'
+
+const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
+
+describe('request()', () => {
+  it('gives status, headers, version, framing and content', async () => {
+    const { url } = await serveHttp((request, response) => {
+      response.writeHead(201, 'Made', { 'X-Custom': 'a', 'content-type': 'text/plain' })
+      response.end(`${request.method} ${request.url} ${request.headers.host}`)
+    })
+    const response = await makePool().request('GET', `${url}/a/../b;x?#f`)
+    expect(response.status).toBe(201)
+    expect(response.reasonPhrase).toBe('Made')
+    expect(response.httpVersion).toBe('HTTP/1.1')
+    expect(response.headers.get('x-custom')).toBe('a')
+    expect(response.complete).toBe(true)
+    expect(text(response.content)).toBe(`GET /a/../b;x? ${new URL(url).host}`)
+    expect(response.connection.reused).toBe(false)
+    expect(response.connection.remoteAddress).toMatch(/127\.0\.0\.1|::1/)
+    expect(await response.read()).toBe(response.content)
+  })
+
+  it('uses a connection again, and says so', async () => {
+    const { url, connections } = await serveHttp((_, response) => response.end('x'))
+    const pool = makePool()
+    for (let i = 0; i < 5; i++) expect((await pool.request('GET', url)).connection.reused).toBe(i > 0)
+    expect(connections()).toBe(1)
+    expect(pool.connections).toHaveLength(1)
+    expect(pool.connections[0]?.info()).toMatch(/HTTP\/1\.1, IDLE, Request Count: 5/)
+  })
+
+  it('keeps to maxConnections, and answers everything', async () => {
+    let now = 0
+    let most = 0
+    const { url, connections } = await serveHttp((_, response) => {
+      most = Math.max(most, ++now)
+      setTimeout(() => {
+        now--
+        response.end('ok')
+      }, 2)
+    })
+    const pool = makePool({ maxConnections: 3 })
+    const all = await Promise.all(Array.from({ length: 60 }, () => pool.request('GET', url)))
+    expect(all.map((response) => text(response.content))).toEqual(Array(60).fill('ok'))
+    expect(most).toBe(3)
+    expect(connections()).toBe(3)
+  })
+
+  it.each(['HEAD', 'GET', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'M-SEARCH'])('sends %s as it is', async (method) => {
+    const { url } = await serveHttp((request, response) => {
+      response.setHeader('x-method', request.method as string)
+      response.end(method === 'HEAD' ? undefined : 'content')
+    })
+    const response = await makePool().request(method, url)
+    expect(response.headers.get('x-method')).toBe(method)
+    expect(text(response.content)).toBe(method === 'HEAD' ? '' : 'content')
+  })
+
+  it('joins chunked content, and gives trailers', async () => {
+    const { url } = await serveHttp((_, response) => {
+      response.writeHead(200, { trailer: 'x-sum' })
+      for (let i = 0; i < 10; i++) response.write('0123456789'.repeat(100))
+      response.addTrailers({ 'x-sum': '42' })
+      response.end()
+    })
+    const response = await makePool().request('GET', url)
+    expect(response.framing).toBe('chunked')
+    expect(response.content.byteLength).toBe(10_000)
+    expect(response.trailers?.get('x-sum')).toBe('42')
+  })
+})
+
+describe('content', () => {
+  const big = new Uint8Array(1_000_000).map((_, i) => i * 7)
+  async function* pieces(): AsyncGenerator<Uint8Array> {
+    for (let i = 0; i < big.length; i += 77_777) yield big.subarray(i, i + 77_777)
+  }
+  it.each([
+    ['a string', () => 'h\u00e4llo', 'h\u00e4llo'],
+    ['bytes', () => big, big],
+    ['an iterable', () => [big.subarray(0, 10), big.subarray(10)], big],
+    ['an async iterable', () => pieces(), big],
+    ['a ReadableStream', () => new Blob([big]).stream() as unknown as ReadableStream<Uint8Array>, big],
+    ['a function', () => () => pieces(), big],
+    ['an empty string', () => '', ''],
+    ['an empty iterable', () => [], ''],
+  ] as const)('%s arrives whole', async (_, content, expected) => {
+    const { url } = await serveHttp((request, response) => {
+      const hash = createHash('sha256')
+      request.on('data', (data: Buffer) => hash.update(data))
+      request.on('end', () => response.end(hash.digest('hex')))
+    })
+    const response = await makePool().request('POST', url, { content: content() })
+    expect(text(response.content)).toBe(createHash('sha256').update(expected).digest('hex'))
+  })
+
+  it('is announced by Content-Length where its length is known, else chunked; the caller’s own word counts', async () => {
+    const { url } = await serveHttp((request, response) => {
+      request.resume()
+      const { 'content-length': length, 'transfer-encoding': coding } = request.headers
+      request.on('end', () => response.end(`${length} ${coding}`))
+    })
+    const pool = makePool()
+    const said = async (options: Parameters<typeof pool.request>[2], method = 'POST'): Promise<string> =>
+      text((await pool.request(method, url, options)).content)
+    expect(await said({ content: 'abc' })).toBe('3 undefined')
+    expect(await said({ content: ['abc'] as unknown as Uint8Array[] })).toBe('undefined chunked')
+    expect(await said({ content: [new Uint8Array(3)], headers: { 'Content-Length': '3' } })).toBe('3 undefined')
+    expect(await said({ content: 'abc', headers: { 'transfer-encoding': 'chunked' } })).toBe('undefined chunked')
+    expect(await said({})).toBe('0 undefined')
+    expect(await said({}, 'GET')).toBe('undefined undefined')
+  })
+
+  it('that throws rejects with its own exception, and the pool goes on', async () => {
+    const { url } = await serveHttp((request, response) => {
+      request.resume()
+      request.on('end', () => response.end('ok'))
+    })
+    const pool = makePool({ maxConnections: 1 })
+    const own = new Error('mine')
+    async function* broken(): AsyncGenerator<Uint8Array> {
+      yield new Uint8Array(10)
+      throw own
+    }
+    await expect(pool.request('POST', url, { content: broken() })).rejects.toBe(own)
+    expect(text((await pool.request('GET', url)).content)).toBe('ok')
+  })
+
+  it('shorter or longer than its length is refused', async () => {
+    const { url } = await serveHttp((request, response) => {
+      request.on('error', () => undefined)
+      request.resume()
+      request.on('end', () => response.end('ok'))
+    })
+    const pool = makePool()
+    for (const length of ['2', '4']) {
+      const headers = { 'content-length': length }
+      await expect(pool.request('POST', url, { headers, content: [new Uint8Array(3)] })).rejects.toThrow(LocalProtocolError)
+      await expect(pool.request('POST', url, { headers, content: 'abc' })).rejects.toThrow(LocalProtocolError)
+    }
+  })
+})
+
+describe('what may not be sent', () => {
+  it.each([
+    ['a relative URL', 'GET', '/x', {}, UnsupportedProtocol],
+    ['another scheme', 'GET', 'ftp://h/', {}, UnsupportedProtocol],
+    ['userinfo', 'GET', 'http://a:b@h/', {}, LocalProtocolError],
+    ['a method with a space', 'GE T', 'http://127.0.0.1:1/', {}, LocalProtocolError],
+    ['a field value with CRLF', 'GET', 'http://127.0.0.1:1/', { headers: { a: 'b\r\nc: d' } }, LocalProtocolError],
+    ['a target with a space', 'GET', 'http://127.0.0.1:1/', { target: '/a b' }, LocalProtocolError],
+    ['a number as content', 'POST', 'http://127.0.0.1:1/', { content: 1 }, TypeError],
+    ['a number as header', 'POST', 'http://127.0.0.1:1/', { headers: { a: 1 } }, TypeError],
+    ['an unknown timeout', 'GET', 'http://127.0.0.1:1/', { timeout: { reed: 1 } }, TypeError],
+    ['a negative timeout', 'GET', 'http://127.0.0.1:1/', { timeout: -1 }, RangeError],
+    ['no signal', 'GET', 'http://127.0.0.1:1/', { signal: {} }, TypeError],
+  ])('%s', async (_, method, url, options, type) => {
+    const pool = makePool()
+    await expect(pool.request(method, url, options as never)).rejects.toThrow(type as new () => Error)
+    expect(pool.connections).toHaveLength(0)
+  })
+})

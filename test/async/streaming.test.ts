@@ -1,0 +1,144 @@
+// Responses that are streamed: every way of reading one, and every way of not reading it.
+import { describe, expect, it } from 'vitest'
+import { LocalProtocolError, RemoteProtocolError } from '../../src/index.ts'
+import { answering, makePool, serveHttp, serveTcp } from './servers.ts'
+
+const size = 3_000_000
+const content = new Uint8Array(size).map((_, i) => (i * 31) >> 3)
+const serveContent = (): ReturnType<typeof serveHttp> => serveHttp((_, response) => response.end(content))
+
+function join(chunks: readonly Uint8Array[]): Uint8Array {
+  return new Uint8Array(Buffer.concat(chunks))
+}
+
+describe('a streamed response', () => {
+  it('is iterated; its chunks are the caller’s for ever', async () => {
+    const { url } = await serveContent()
+    const pool = makePool()
+    const response = await pool.stream('GET', url)
+    const chunks: Uint8Array[] = []
+    for await (const chunk of response) {
+      expect(chunk.buffer.byteLength).toBeLessThanOrEqual(4 * chunk.byteLength)
+      chunks.push(chunk)
+    }
+    await pool.request('GET', url)
+    expect(Buffer.compare(join(chunks), content)).toBe(0)
+    expect(response.complete).toBe(true)
+  })
+
+  it('is lent to forEach, and waits for its promises', async () => {
+    const { url } = await serveContent()
+    const pool = makePool()
+    for (const slow of [false, true]) {
+      const response = await pool.stream('GET', url)
+      let bytes = 0
+      let sum = 0
+      const add = (lent: Uint8Array): void => {
+        bytes += lent.byteLength
+        for (const byte of lent) sum = (sum + byte) | 0
+      }
+      await response.forEach((lent) => {
+        if (!slow) return add(lent)
+        return new Promise((resolve) => setImmediate(resolve)).then(() => add(lent))
+      })
+      expect(bytes).toBe(size)
+      expect(sum).toBe(content.reduce((a, b) => (a + b) | 0, 0))
+    }
+  })
+
+  it('is read whole, or as a ReadableStream', async () => {
+    const { url } = await serveContent()
+    const pool = makePool()
+    const response = await pool.stream('GET', url)
+    expect(() => response.content).toThrow(LocalProtocolError)
+    expect(Buffer.compare(await response.read(), content)).toBe(0)
+    expect(response.content.byteLength).toBe(size)
+    const again = await pool.stream('GET', url)
+    const blob = await new globalThis.Response(again.readable()).arrayBuffer()
+    expect(Buffer.compare(new Uint8Array(blob), content)).toBe(0)
+  })
+
+  it('can be taken once', async () => {
+    const { url } = await serveContent()
+    const response = await makePool().stream('GET', url)
+    await response.read()
+    expect(() => response[Symbol.asyncIterator]()).toThrow(LocalProtocolError)
+    await expect(response.forEach(() => undefined)).rejects.toThrow(LocalProtocolError)
+  })
+
+  it('gives its connection back when it is drained, and gives it up when it is closed', async () => {
+    const { url, connections } = await serveHttp((_, response) => response.end('x'.repeat(20_000)))
+    const pool = makePool({ maxConnections: 1 })
+    await (await pool.stream('GET', url)).drain()
+    await pool.request('GET', url)
+    expect(connections()).toBe(1)
+    const big = await serveContent()
+    const one = makePool({ maxConnections: 1 })
+    await (await one.stream('GET', big.url)).close()
+    await one.request('GET', big.url)
+    expect(big.connections()).toBe(2)
+  })
+
+  it('is closed by leaving the loop', async () => {
+    const { url, connections } = await serveContent()
+    const pool = makePool({ maxConnections: 1 })
+    for await (const chunk of await pool.stream('GET', url)) {
+      expect(chunk.byteLength).toBeGreaterThan(0)
+      break
+    }
+    await pool.request('GET', url)
+    expect(connections()).toBe(2)
+  })
+
+  it('holds the sender back while nobody reads', async () => {
+    let written = 0
+    const { url } = await serveHttp((_, response) => {
+      const chunk = new Uint8Array(64 * 1024)
+      const more = (): void => {
+        while (written < 200_000_000 && response.write(chunk)) written += chunk.byteLength
+        if (written < 200_000_000) response.once('drain', more)
+      }
+      more()
+    })
+    const response = await makePool().stream('GET', url)
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    const before = written
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    expect(written).toBe(before)
+    expect(written).toBeLessThan(100_000_000)
+    await response.close()
+  })
+
+  it('fails where it is cut, after what came', async () => {
+    const url = await serveTcp((socket) => {
+      answering('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello')(socket)
+      socket.once('data', () => setTimeout(() => socket.end(), 20))
+    })
+    const response = await makePool().stream('GET', url)
+    let got = ''
+    const read = async (): Promise<void> => {
+      for await (const chunk of response) got += new TextDecoder().decode(chunk)
+    }
+    await expect(read()).rejects.toMatchObject({ code: 'incomplete-message', disposition: 'response-started' })
+    expect(got).toBe('hello')
+    expect(response.complete).toBe(false)
+  })
+
+  it('that is broken never reaches the next request', async () => {
+    const url = await serveTcp(answering('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison'))
+    const pool = makePool({ maxConnections: 1 })
+    for (let i = 0; i < 3; i++) {
+      const response = await pool.request('GET', url)
+      expect(new TextDecoder().decode(response.content)).toBe('ok')
+      expect(response.connection.reused).toBe(false)
+    }
+  })
+
+  it('longer than maxContentBytes is an error', async () => {
+    const { url } = await serveContent()
+    const pool = makePool()
+    const failure = pool.request('GET', url, { maxContentBytes: 1000 })
+    await expect(failure).rejects.toThrow(RemoteProtocolError)
+    await expect(failure).rejects.toMatchObject({ code: 'limit-content' })
+  })
+})
