@@ -434,7 +434,7 @@ export class PoolMachine {
   /** Written to its end, then closed; it counts until the network says so, or for `closeTimeout`. */
   #closeLink(connection: PoolConnection): void {
     if (connection.closing) return
-    this.#flush(connection)
+    this.#write(connection)
     connection.closing = true
     const { link } = connection
     if (link === undefined || link.destroyed) return this.#gone(connection)
@@ -586,6 +586,12 @@ export class PoolMachine {
 
   #flush(connection: PoolConnection): void {
     connection.dirty = false
+    this.#write(connection)
+    const { machine, closing } = connection
+    if (machine === undefined || closing || connection.tunnel !== undefined) return
+    if (machine.wantsClose !== 'no' && machine.outputBytes === 0) this.#over(connection)
+  }
+  #write(connection: PoolConnection): void {
     const { machine, link, closing, writeFailure } = connection
     if (machine === undefined || link === undefined || link.destroyed || closing || writeFailure !== undefined) return
     const room = MAX_AHEAD - (connection.written - connection.accepted)
@@ -599,7 +605,6 @@ export class PoolMachine {
       this.#drainMachine(connection)
     }
     if (machine.outputBytes === 0) markSent(connection)
-    if (machine.wantsClose !== 'no' && machine.outputBytes === 0) this.#closeLink(connection)
   }
   #markDirty(connection: PoolConnection): void {
     if (connection.dirty) return

@@ -88,13 +88,14 @@ describe('content', () => {
     ['a function', () => () => pieces(), big],
     ['an empty string', () => '', ''],
     ['an empty iterable', () => [], ''],
-  ] as const)('%s arrives whole', async (_, content, expected) => {
+  ] as [string, () => unknown, string | Uint8Array][])('%s arrives whole', async (_, content, expected) => {
     const { url } = await serveHttp((request, response) => {
       const hash = createHash('sha256')
       request.on('data', (data: Buffer) => hash.update(data))
       request.on('end', () => response.end(hash.digest('hex')))
     })
-    const response = await makePool().request('POST', url, { content: content() })
+    const given: unknown = content()
+    const response = await makePool().request('POST', url, { content: given as string })
     expect(text(response.content)).toBe(createHash('sha256').update(expected).digest('hex'))
   })
 
@@ -139,7 +140,9 @@ describe('content', () => {
     const pool = makePool()
     for (const length of ['2', '4']) {
       const headers = { 'content-length': length }
-      await expect(pool.request('POST', url, { headers, content: [new Uint8Array(3)] })).rejects.toThrow(LocalProtocolError)
+      await expect(pool.request('POST', url, { headers, content: [new Uint8Array(3)] })).rejects.toThrow(
+        LocalProtocolError,
+      )
       await expect(pool.request('POST', url, { headers, content: 'abc' })).rejects.toThrow(LocalProtocolError)
     }
   })
@@ -151,7 +154,6 @@ describe('what may not be sent', () => {
     ['another scheme', 'GET', 'ftp://h/', {}, UnsupportedProtocol],
     ['userinfo', 'GET', 'http://a:b@h/', {}, LocalProtocolError],
     ['a method with a space', 'GE T', 'http://127.0.0.1:1/', {}, LocalProtocolError],
-    ['a field value with CRLF', 'GET', 'http://127.0.0.1:1/', { headers: { a: 'b\r\nc: d' } }, LocalProtocolError],
     ['a target with a space', 'GET', 'http://127.0.0.1:1/', { target: '/a b' }, LocalProtocolError],
     ['a number as content', 'POST', 'http://127.0.0.1:1/', { content: 1 }, TypeError],
     ['a number as header', 'POST', 'http://127.0.0.1:1/', { headers: { a: 1 } }, TypeError],
@@ -162,5 +164,14 @@ describe('what may not be sent', () => {
     const pool = makePool()
     await expect(pool.request(method, url, options as never)).rejects.toThrow(type as new () => Error)
     expect(pool.connections).toHaveLength(0)
+  })
+
+  it('a field that would be two never leaves, and costs no seat', async () => {
+    const { url } = await serveHttp((request, response) => response.end(JSON.stringify(request.rawHeaders)))
+    const pool = makePool({ maxConnections: 1 })
+    for (const headers of [{ a: 'b\r\nc: d' }, { 'a\r\nb': 'c' }, { a: '\u010a' }, { host: 'a b' }]) {
+      await expect(pool.request('GET', url, { headers })).rejects.toThrow(LocalProtocolError)
+    }
+    expect(text((await pool.request('GET', url)).content)).toBe(JSON.stringify(['Host', new URL(url).host]))
   })
 })

@@ -125,7 +125,9 @@ describe('a streamed response', () => {
   })
 
   it('that is broken never reaches the next request', async () => {
-    const url = await serveTcp(answering('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison'))
+    const url = await serveTcp(
+      answering('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison'),
+    )
     const pool = makePool({ maxConnections: 1 })
     for (let i = 0; i < 3; i++) {
       const response = await pool.request('GET', url)
