@@ -33,9 +33,10 @@ export interface Link {
   write(chunks: readonly Bytes[]): void
   /** Half-close after what was written. */
   end(): void
+  /** Stop reading. What was read already may still come: one read buffer, 64 KiB, at most. */
   pause(): void
   resume(): void
-  /** TLS over what is connected; answered by secured or failed with side 'tls'. */
+  /** TLS over what is connected, after what was written; answered by secured or failed with side 'tls'. */
   startTls(tls: TlsTarget): void
   ref(): void
   unref(): void

@@ -401,7 +401,7 @@ let looking: NodeJS.Timeout | undefined
 function watchProgress(link: NodeLink): void {
   slow.add(link)
   looking ??= setInterval(() => {
-    for (const each of [...slow]) each.reportProgress()
+    for (const each of slow) each.reportProgress()
     if (slow.size > 0) return
     clearInterval(looking)
     looking = undefined
@@ -419,7 +419,8 @@ function separateWriteErrors(socket: Socket, report: (error: Error) => void): vo
     (done: (error?: Error | null) => void) =>
     (error?: Error | null): void => {
       if (error === undefined || error === null || socket.destroyed) done(error)
-      else report(error)
+      // Node tells it from inside write where the system refuses at once.
+      else queueMicrotask(() => report(error))
     }
   socket._write = (chunk, encoding, done) => write.call(socket, chunk, encoding, guard(done))
   if (writev) socket._writev = (chunks, done) => writev.call(socket, chunks, guard(done))

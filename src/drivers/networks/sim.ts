@@ -597,7 +597,7 @@ class SimLink implements Link {
   }
 
   #arriveFin(clean: boolean): void {
-    if (this.over || this.incoming.ended === 'received') return
+    if (this.over || this.#broken || this.incoming.ended === 'received') return
     this.incoming.ended = 'arrived'
     this.incoming.endedClean = clean
     this.#deliver()
@@ -668,7 +668,7 @@ class SimLink implements Link {
     this.outgoing.waitingBytes = 0
     const sent = this.outgoing.ending === 'sent'
     if (reset) this.#send(0, (to) => to.#arriveReset())
-    else if (!sent && !this.outgoing.stalled) this.#send(0, (to) => to.#arriveFin(false))
+    else if (!sent && !this.outgoing.stalled && !this.#broken) this.#send(0, (to) => to.#arriveFin(false))
     this.#net.later(0, () => {
       if (this.#phase === 'closed') return
       this.#phase = 'closed'

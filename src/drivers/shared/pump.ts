@@ -1,7 +1,7 @@
 // Joins a machine held by hand to a link, and does what is easily forgotten: everything is taken out after each read,
 // what a verb left to be written is written, reading stops while the machine is paused, and the link is closed when
-// the machine wants it. It reads no clock but the one it is given; the machine's deadlines remain the owner's:
-// `nextTimeout`, `handleTimeout`, then `flush`.
+// the machine wants it. It has no timer: the machine's deadlines remain the owner's (`nextTimeout`, `handleTimeout`, then
+// `flush`), and so does a client that never closes its half after the server has.
 import type { Bytes, Connection, H11Event, H2Event, Millis } from '../../http/index.ts'
 import type { Link, Sink } from '../network.ts'
 
@@ -43,8 +43,8 @@ export function pump<E = H11Event | H2Event>(
     if (machine.wantsClose !== 'no') {
       closing = true
       // A server lets its client read the last response (RFC 9112 §9.6): it ends its own half and waits for the other.
-      if (machine.wantsClose === 'now') to.destroy()
-      else if (machine.role === 'server') to.end()
+      // Neither loses what was written: a machine that says 'now' only has nothing to add.
+      if (machine.role === 'server') to.end()
       else to.close()
     } else if ((machine.readState === 'paused') !== paused) {
       paused = !paused

@@ -1,0 +1,229 @@
+// What only sockets show: processes, files, kernels, other people's servers.
+import { spawn } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { createServer as createTlsServer } from 'node:tls'
+import type { TLSSocket } from 'node:tls'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { expect, test } from 'vitest'
+import { nodeNetwork } from '../../src/drivers/networks/index.ts'
+import { refusedAlpn } from '../../src/drivers/networks/tls.ts'
+import { certificates } from '../fixtures/certificates.ts'
+import { nginx, serve, tcpServer, withServer } from '../fixtures/servers.ts'
+import { dial } from './conformance.ts'
+import type { Recorder } from './conformance.ts'
+
+const network = nodeNetwork()
+const text = (s: string): Uint8Array => new Uint8Array(Buffer.from(s, 'latin1'))
+async function until(what: () => boolean): Promise<void> {
+  for (let i = 0; i < 5000 && !what(); i++) await sleep(2)
+  if (!what()) throw new Error('it did not happen within 10 s')
+}
+const shown = (sink: Recorder): string => String.fromCharCode(...sink.content)
+
+test('what a peer said before it stopped listening is read after the write has failed', async () => {
+  const answer = 'HTTP/1.1 413 Content Too Large\r\n\r\n'
+  await withServer(
+    tcpServer((socket) => {
+      socket.pause()
+      socket.write(answer, () => setTimeout(() => socket.destroy(), 20))
+    }),
+    async ({ port }) => {
+      const { sink, link } = dial(network, { address: '127.0.0.1', port })
+      await until(() => sink.has('connected'))
+      link.pause()
+      link.write([new Uint8Array(1_000_000)])
+      await sleep(100)
+      // Linux answers the first write after a reset with an error; the answer is in the kernel still.
+      link.write([new Uint8Array(16_000_000)])
+      await until(() => sink.has('failed write') || sink.has('failed read'))
+      link.resume()
+      await until(() => sink.has('closed'))
+      expect(sink.facts).toContain('failed write')
+      expect(shown(sink)).toBe(answer)
+      expect(sink.violations).toEqual([])
+    },
+  )
+})
+
+test('a write that gets through slowly is reported while it does', async () => {
+  await withServer(
+    tcpServer((socket) => {
+      socket.pause()
+      socket.on('data', () => {
+        socket.pause()
+        setTimeout(() => socket.resume(), 15)
+      })
+      setTimeout(() => socket.resume(), 50)
+    }),
+    async ({ port }) => {
+      const { sink, link } = dial(network, { address: '127.0.0.1', port })
+      const size = 64 * 1024 * 1024
+      const sums: number[] = []
+      sink.drained = (bytes) => void sums.push(bytes)
+      link.write([new Uint8Array(size)])
+      await until(() => sums.length >= 2)
+      expect(sums.reduce((a, b) => a + b, 0)).toBeLessThan(size)
+      link.destroy()
+      await until(() => sink.has('closed'))
+    },
+  )
+})
+
+test('a Unix socket, and an abstract one', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'httpcore-'))
+  const paths = [join(directory, 'socket'), ...(process.platform === 'linux' ? [`\0httpcore-${process.pid}`] : [])]
+  try {
+    for (const path of paths) {
+      await withServer(
+        serve(
+          createServer({ allowHalfOpen: true }, (s) => s.pipe(s)),
+          path,
+        ),
+        async () => {
+          const { sink, link } = dial(network, { path })
+          link.write([text('hello')])
+          link.end()
+          await until(() => sink.has('closed'))
+          expect(shown(sink)).toBe('hello')
+        },
+      )
+    }
+  } finally {
+    await rm(directory, { recursive: true })
+  }
+})
+
+test('an IP literal has no SNI, and its certificate is checked for it', async () => {
+  const made = await certificates()
+  const names: (string | false | null)[] = []
+  const server = createTlsServer({ ...made.good }, (socket) => names.push(socket.servername))
+  await withServer(serve(server), async ({ port }) => {
+    for (const serverName of ['127.0.0.1', undefined, 'localhost']) {
+      const tls = { serverName, alpn: [], options: { ca: made.ca } }
+      const { sink, link } = dial(network, { address: '127.0.0.1', port, tls })
+      await until(() => sink.has('secured') || sink.has('closed'))
+      expect(sink.has('secured')).toBe(true)
+      link.destroy()
+      await until(() => sink.has('closed'))
+    }
+    const other = { serverName: '192.0.2.7', alpn: [], options: { ca: made.ca } }
+    const { sink } = dial(network, { address: '127.0.0.1', port, tls: other })
+    await until(() => sink.has('closed'))
+    expect(sink.error).toMatchObject({ code: 'ERR_TLS_CERT_ALTNAME_INVALID' })
+    expect(names.slice(0, 3)).toEqual([false, false, 'localhost'])
+  })
+})
+
+test('an ALPN answer that was not offered is refused; what is offered is not for the options to say', async () => {
+  const made = await certificates()
+  const server = createTlsServer({ ...made.good, ALPNCallback: ({ protocols }) => protocols[0] }, () => {})
+  await withServer(serve(server), async ({ port }) => {
+    const tls = { serverName: 'localhost', alpn: ['h2'], options: { ca: made.ca, ALPNProtocols: ['evil'] } }
+    const { sink, link } = dial(network, { address: '127.0.0.1', port, tls })
+    await until(() => sink.has('secured') || sink.has('closed'))
+    expect(sink.alpn).toBe('h2')
+    // No server of Node's can be made to answer what was not offered.
+    const answer = (alpnProtocol: string | false): unknown => refusedAlpn({ alpnProtocol } as TLSSocket, tls)
+    expect(answer('evil')).toMatchObject({ code: 'ERR_TLS_ALPN_NOT_OFFERED' })
+    expect([answer('h2'), answer(false)]).toEqual([undefined, undefined])
+    link.destroy()
+    await until(() => sink.has('closed'))
+  })
+})
+
+test('TLS options are not changed, and bad ones fail with side tls', async () => {
+  const made = await certificates()
+  const options = Object.freeze({
+    ca: made.ca,
+    servername: 'other.test',
+    host: '192.0.2.1',
+    checkServerIdentity: undefined,
+  })
+  await withServer(serve(createTlsServer({ ...made.good }, () => {})), async ({ port }) => {
+    const good = dial(network, { address: '127.0.0.1', port, tls: { serverName: 'localhost', alpn: [], options } })
+    await until(() => good.sink.has('secured'))
+    good.link.destroy()
+    const bad = { serverName: 'localhost', alpn: [], options: { key: 'not a key' } }
+    const { sink } = dial(network, { address: '127.0.0.1', port, tls: bad })
+    await until(() => sink.has('closed') && good.sink.has('closed'))
+    expect(sink.facts).toEqual(['failed tls', 'closed'])
+  })
+})
+
+test('TLS within TLS', async () => {
+  const made = await certificates()
+  const inner = createTlsServer({ ...made.good, allowHalfOpen: true }, (socket) => socket.pipe(socket))
+  const outer = createTlsServer(
+    { ...made.good, allowHalfOpen: true },
+    (socket) => void inner.emit('connection', socket),
+  )
+  await withServer(serve(outer), async ({ port }) => {
+    const tls = { serverName: 'localhost', alpn: [], options: { ca: made.ca } }
+    const { sink, link } = dial(network, { address: '127.0.0.1', port, tls })
+    await until(() => sink.has('secured'))
+    link.startTls({ serverName: 'localhost', alpn: [], options: { ca: made.ca } })
+    link.write([new Uint8Array(200_000)])
+    await until(() => sink.bytes === 200_000)
+    expect(sink.facts.filter((fact) => fact === 'secured')).toHaveLength(2)
+    expect(sink.violations).toEqual([])
+    link.destroy()
+    await until(() => sink.has('closed'))
+  })
+})
+
+test('localhost is resolved, and a name that does not exist is an error', async () => {
+  const answers: unknown[] = []
+  network.resolve('localhost', (error, addresses) => answers.push(error ?? addresses))
+  network.resolve('does-not-exist.invalid', (error) => answers.push(error))
+  await until(() => answers.length === 2)
+  expect(answers.some((a) => Array.isArray(a) && (a.includes('127.0.0.1') || a.includes('::1')))).toBe(true)
+  expect(answers.some((a) => a instanceof Error)).toBe(true)
+})
+
+test('nginx answers over TCP, TLS and a Unix socket', async (context) => {
+  const server = await nginx()
+  if ('missing' in server) return context.skip(server.missing)
+  const { ca } = await certificates()
+  await withServer(server, async ({ http, https, unix }) => {
+    const tls = { serverName: 'localhost', alpn: ['http/1.1'], options: { ca } }
+    for (const target of [
+      { address: '127.0.0.1', port: http },
+      { address: '127.0.0.1', port: https, tls },
+      { path: unix },
+    ]) {
+      const { sink, link } = dial(network, target)
+      link.write([text('GET /small HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')])
+      await until(() => sink.has('eof'))
+      expect(shown(sink)).toMatch(/^HTTP\/1\.1 200 OK\r\n[^]*hello$/)
+      link.close()
+      await until(() => sink.has('closed'))
+    }
+  })
+})
+
+// Type stripping is not there on Node 20: the child is a script of plain JavaScript where src can be run unbuilt.
+const canStrip = Number(process.versions.node.split('.')[0]) >= 23
+test.skipIf(!canStrip)(
+  'a link that nobody waits for lets the process end (needs a Node that runs TypeScript)',
+  async () => {
+    await withServer(
+      tcpServer(() => {}),
+      async ({ port }) => {
+        const source = fileURLToPath(new URL('../../src/drivers/networks/index.ts', import.meta.url))
+        const script = `
+        const { nodeNetwork } = await import(${JSON.stringify(source)})
+        const idle = () => {}
+        const link = nodeNetwork().connect({ address: '127.0.0.1', port: ${port} }, {
+          connected: () => link.unref(), secured: idle, received: () => false, drained: idle, eof: idle, failed: idle, closed: idle })
+        nodeNetwork().timer(nodeNetwork().now() + 60_000, idle, false)`
+        const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'ignore' })
+        const code = await new Promise((resolve) => child.once('exit', resolve))
+        expect(code).toBe(0)
+      },
+    )
+  },
+)

@@ -1,0 +1,188 @@
+// What only the network in memory has: a clock, faults, chance with a seed; and the pump on it.
+import { fc, test as property } from '@fast-check/vitest'
+import { expect, test } from 'vitest'
+import { H11Connection } from '../../src/h11/index.ts'
+import type { H11Event } from '../../src/http/index.ts'
+import { pump, SimNetwork } from '../../src/sim.ts'
+import type { SimOptions } from '../../src/sim.ts'
+import { dial, Recorder } from './conformance.ts'
+import type { Link, Sink } from '../../src/drivers/network.ts'
+
+const text = (s: string): Uint8Array => new Uint8Array(Buffer.from(s, 'latin1'))
+const shown = (sink: Recorder): string => String.fromCharCode(...sink.content)
+const peer =
+  (script: Partial<Record<'data' | 'open', (link: Link, data: Uint8Array) => void>>) =>
+  (link: Link): Sink => ({
+    connected: () => script.open?.(link, new Uint8Array()),
+    secured: () => {},
+    received: (data) => (script.data?.(link, data), false),
+    drained: () => {},
+    eof: () => link.end(),
+    failed: () => {},
+    closed: () => {},
+  })
+
+test('time moves only when it is told to, and latency is what it says', async () => {
+  const sim = new SimNetwork({ latency: 10 })
+  sim.listen('host.test', 80, peer({ data: (link, data) => link.write([data.slice()]) }))
+  let address = ''
+  sim.resolve('host.test', (_, addresses) => (address = addresses[0] as string))
+  await sim.advance(0)
+  const { sink, link } = dial(sim, { address, port: 80 })
+  await sim.advance(19)
+  expect(sink.facts).toEqual([])
+  await sim.advance(1)
+  expect(sink.facts).toEqual(['connected'])
+  link.write([text('ping')])
+  await sim.advance(19)
+  expect(sink.bytes).toBe(0)
+  await sim.advance(1)
+  expect(shown(sink)).toBe('ping')
+  expect(sim.now()).toBe(40)
+})
+
+test('run ends with its promise, with quiet, or with the news that the promise is lost', async () => {
+  const sim = new SimNetwork()
+  await sim.run(new Promise<void>((resolve) => void sim.timer(500, resolve, true)))
+  expect(sim.now()).toBe(500)
+  sim.timer(9_000, () => {}, false)
+  await sim.run()
+  expect(sim.now()).toBe(500)
+  await expect(sim.run(new Promise(() => {}))).rejects.toThrow(/nothing is left to happen/)
+})
+
+test('faults: refused, never, late, reset, stall, end, a handshake that fails', async () => {
+  const sim = new SimNetwork({ latency: 1 })
+  sim.listen('127.0.0.1', 80, peer({ open: (link) => link.write([new Uint8Array(100)]) }))
+  const target = { address: '127.0.0.1', port: 80 }
+  const next = async (options: Parameters<SimNetwork['fault']>[0], tls = false): Promise<Recorder> => {
+    sim.fault(options)
+    const { sink } = dial(sim, tls ? { ...target, tls: { serverName: 'a', alpn: [], options: {} } } : target)
+    await sim.advance(100)
+    expect(sink.violations).toEqual([])
+    return sink
+  }
+  expect((await next({ at: 'connect', what: 'refuse' })).facts).toEqual(['failed connect', 'closed'])
+  expect((await next({ at: 'connect', what: 'never' })).facts).toEqual([])
+  expect((await next({ at: 'connect', what: 'late', delay: 90 })).facts).toEqual(['connected', 'received'])
+  const reset = await next({ at: 'toClient', afterBytes: 40, what: 'reset' })
+  expect([reset.bytes, reset.facts]).toEqual([40, ['connected', 'received', 'failed read', 'closed']])
+  const stall = await next({ at: 'toClient', afterBytes: 40, what: 'stall' })
+  expect([stall.bytes, stall.facts]).toEqual([40, ['connected', 'received']])
+  const end = await next({ at: 'toClient', afterBytes: 40, what: 'end' })
+  expect([end.bytes, end.facts]).toEqual([40, ['connected', 'received', 'eof']])
+  const error = new Error('mine')
+  const tls = await next({ at: 'tls', what: 'refuse', error }, true)
+  expect(tls.facts).toEqual(['connected', 'failed tls', 'closed'])
+  expect(tls.error).toBe(error)
+  const { sink } = dial(sim, target)
+  await sim.advance(100)
+  expect(sink.bytes).toBe(100)
+})
+
+test('a played handshake: what was asked for, offered, chosen; an answer that was not offered', async () => {
+  const sim = new SimNetwork()
+  const tls = { serverName: 'host.test', alpn: ['h2', 'http/1.1'], options: {} }
+  sim.listen('127.0.0.1', 443, peer({}), { tls: { alpn: ['h2'], names: ['host.test'] } })
+  sim.listen('127.0.0.1', 444, peer({}), { tls: { forceAlpn: 'h3' } })
+  const good = dial(sim, { address: '127.0.0.1', port: 443, tls }).sink
+  const bad = dial(sim, { address: '127.0.0.1', port: 444, tls }).sink
+  await sim.run()
+  expect([good.alpn, good.facts]).toEqual(['h2', ['connected', 'secured']])
+  expect(bad.facts).toEqual(['connected', 'failed tls', 'closed'])
+  expect(sim.handshakes[0]).toEqual({
+    host: '127.0.0.1',
+    port: 443,
+    serverName: 'host.test',
+    offered: ['h2', 'http/1.1'],
+    chosen: 'h2',
+    verified: true,
+  })
+})
+
+test('names resolve to what was told, after what was told', async () => {
+  const sim = new SimNetwork()
+  const error = new Error('mine')
+  sim.resolveTo('two.test', ['::1', '127.0.0.1'], 5)
+  sim.resolveTo('bad.test', error)
+  const answers: unknown[] = []
+  for (const host of ['two.test', 'bad.test', 'unknown.test']) sim.resolve(host, (e, a) => answers.push(e ?? a))
+  await sim.advance(4)
+  expect(answers).toEqual([error, expect.objectContaining({ code: 'ENOTFOUND' })])
+  await sim.advance(1)
+  expect(answers[2]).toEqual(['::1', '127.0.0.1'])
+})
+
+property.prop([
+  fc.record({
+    seed: fc.integer(),
+    latency: fc.oneof(fc.nat(20), fc.constant([1, 30] as const)),
+    cut: fc.boolean(),
+    coalesce: fc.nat(5),
+    sendBuffer: fc.integer({ min: 1, max: 5_000 }),
+    partialWrites: fc.boolean(),
+    maxRead: fc.integer({ min: 1, max: 3_000 }),
+  }),
+  fc.uint8Array({ minLength: 1, maxLength: 4_000 }),
+])(
+  'whatever the conditions: every byte once, in order, drained as often as written; same seed, same facts',
+  (options, bytes) => {
+    const play = (conditions: SimOptions): [string, number, number[]] => {
+      const sim = new SimNetwork(conditions)
+      sim.listen('127.0.0.1', 80, peer({ data: (link, data) => link.write([data.slice()]) }))
+      const { sink, link } = dial(sim, { address: '127.0.0.1', port: 80 })
+      const sizes: number[] = []
+      sink.onReceived = (data) => sizes.push(data.length)
+      link.write([bytes.slice(0, 100), bytes.slice(100)])
+      link.end()
+      while (sim.step());
+      expect(sink.violations).toEqual([])
+      expect(sink.facts.at(-1)).toBe('closed')
+      expect(Uint8Array.from(sink.content)).toEqual(bytes)
+      return [sink.facts.join(), sink.drainedBytes, [...sizes, sim.now()]]
+    }
+    const first = play(options)
+    expect(first[1]).toBe(bytes.length)
+    expect(play(options)).toEqual(first)
+  },
+)
+
+test('the pump joins two machines: a request, its content, the answer, the end', async () => {
+  const sim = new SimNetwork({ seed: 5, latency: [1, 9], cut: true, partialWrites: true })
+  const now = (): number => sim.now()
+  let asked = 0
+  sim.listen('127.0.0.1', 80, (link) => {
+    const machine = new H11Connection('server', { now: 0 })
+    const joined = pump<H11Event>(machine, now, (event) => {
+      if (event.type === 'data') {
+        asked += event.data.length
+        machine.consume(event.exchange, event.data.length)
+      }
+      if (event.type === 'end') {
+        machine.sendResponse(event.exchange, { status: 200, headers: { connection: 'close' }, content: { length: 5 } })
+        machine.sendData(event.exchange, text('hello'), true)
+      }
+    })
+    joined.attach(link)
+    return joined
+  })
+  const machine = new H11Connection('client', { now: 0 })
+  const seen: string[] = []
+  let content = ''
+  const joined = pump<H11Event>(machine, now, (event) => {
+    seen.push(event.type)
+    if (event.type !== 'data') return
+    content += Buffer.from(event.data).toString('latin1')
+    machine.consume(event.exchange, event.data.length)
+  })
+  joined.attach(sim.connect({ address: '127.0.0.1', port: 80 }, joined))
+  const head = { method: 'POST', authority: 'a.test', target: '/', headers: {}, content: { length: 50_000 } }
+  const id = machine.sendRequest(head)
+  machine.sendData(id, new Uint8Array(50_000), true)
+  joined.flush()
+  await sim.run()
+  expect(asked).toBe(50_000)
+  expect(content).toBe('hello')
+  expect(seen.filter((type) => type !== 'data')).toEqual(expect.arrayContaining(['response', 'end', 'closed']))
+  expect(sim.openLinks).toBe(0)
+})
