@@ -2,9 +2,11 @@
 // only the blocking interface starts. The build, the package check and test/project/exports.test.ts read this table.
 
 export const ENTRIES = [
+  { subpath: '.', source: 'src/index.ts', name: 'index' },
   { subpath: './h11', source: 'src/h11/index.ts', name: 'h11' },
   { subpath: './h2', source: 'src/h2/index.ts', name: 'h2' },
   { subpath: './hpack', source: 'src/h2/hpack/index.ts', name: 'hpack' },
+  { subpath: './pool', source: 'src/pool/index.ts', name: 'pool' },
   { subpath: './sim', source: 'src/sim.ts', name: 'sim' },
 ]
 

@@ -16,8 +16,9 @@ export function slotOf(id: number): number {
 }
 
 export class Slots<T extends { id: number }> {
-  readonly #items: (T | undefined)[] = []
-  readonly #generations: number[] = []
+  // Slot 0 stays empty: no id is 0, and the first is 1.
+  readonly #items: (T | undefined)[] = [undefined]
+  readonly #generations: number[] = [0]
   readonly #free: number[] = []
 
   /** Gives the thing its id, which is never 0. RangeError: two million live already. */
@@ -27,7 +28,7 @@ export class Slots<T extends { id: number }> {
       slot = this.#items.length
       if (slot === SLOT_MASK) throw new RangeError('too many ids are in use at once')
       this.#items.push(undefined)
-      this.#generations.push(slot === 0 ? 1 : 0)
+      this.#generations.push(0)
     }
     this.#items[slot] = item
     item.id = ((this.#generations[slot] as number) << SLOT_BITS) | slot
@@ -40,8 +41,7 @@ export class Slots<T extends { id: number }> {
     if (this.get(id) === undefined) return
     const slot = id & SLOT_MASK
     this.#items[slot] = undefined
-    const next = ((this.#generations[slot] as number) + 1) % GENERATIONS
-    this.#generations[slot] = next === 0 && slot === 0 ? 1 : next
+    this.#generations[slot] = ((this.#generations[slot] as number) + 1) % GENERATIONS
     this.#free.push(slot)
   }
   *[Symbol.iterator](): Generator<T, void, undefined> {
