@@ -28,7 +28,7 @@ export interface LinkInfo {
   readonly peerCertificate?: OwnedBytes | undefined
 }
 export interface TlsTarget {
-  /** For SNI and for the check of the certificate. undefined for an IP literal: no SNI (RFC 6066 §3). */
+  /** For the check of the certificate, and for SNI unless it is an IP literal (RFC 6066 §3). */
   readonly serverName: string | undefined
   readonly alpn: readonly string[]
   /** The user's, passed through to the network and never changed. */

@@ -391,6 +391,8 @@ export class Establishing {
       return this.#fail(this.#tlsError(error), now)
     }
     if (!this.#racing.delete(link)) return
+    // Options that cannot be used are as wrong for the next address.
+    if (side === 'tls') return this.#fail(this.#tlsError(error), now)
     this.#attempts.push({ address: link.address, error })
     if (this.#next < this.#addresses.length) return this.#dialNext(now)
     if (this.#racing.size > 0) return
@@ -502,7 +504,7 @@ function hopsOf(settings: PoolSettings, site: Site, alpn: readonly string[]): re
   return hops
 }
 function tlsTarget(host: string, alpn: readonly string[], options: unknown): TlsTarget {
-  return { serverName: isIPv4(host) || isIPv6(host) ? undefined : host, alpn, options }
+  return { serverName: host, alpn, options }
 }
 
 /** The proxy that takes the request itself, in absolute-form; undefined: it goes to the origin. RFC 9112 §3.2.2. */
