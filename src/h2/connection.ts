@@ -1298,8 +1298,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
 
   get wantsClose(): 'no' | 'after-output' | 'now' {
     if (!this.#deaf) return 'no'
-    // GOAWAY should reach the peer; a peer that has hung up reads nothing more.
-    return this.#eof && this.#sender.output.bytes === 0 ? 'now' : 'after-output'
+    return this.#sender.output.bytes > 0 ? 'after-output' : 'now'
   }
 
   nextTimeout(): Millis | undefined {

@@ -180,7 +180,7 @@ export function describeConnectionLaws(sibling: Sibling): void {
     test.prop([sibling.scenes, fc.nat()], RUNS)('C5: active counts what was begun and has not ended', (scene, seed) => {
       const watch = (machine: Machine, { events }: Transcript): void => {
         expect(machine.active).toBeGreaterThanOrEqual(0)
-        if (machine.closed || machine.capacity > 0) expect(machine.active).toBe(0)
+        if (machine.closed) expect(machine.active).toBe(0)
         const failed = events.some(({ type }) => type === 'error' || type === 'closed')
         if (failed) expect(machine.active).toBe(0)
       }
@@ -220,6 +220,8 @@ export function describeConnectionLaws(sibling: Sibling): void {
     test.prop([sibling.scenes, fc.nat()], RUNS)('C8: closed is for ever', (scene, seed) => {
       const { machine } = play(sibling, scene, cutBy(seed))
       machine.abort()
+      // HTTP/2 still says GOAWAY.
+      machine.takeOutput()
       const reason = machine.closeReason
       for (const step of scene.steps) {
         if ('peer' in step) machine.receiveData(step.peer.slice(), 0)
