@@ -11,7 +11,7 @@ import {
   Fields,
   formatHost,
   formatOrigin,
-  HttpCoreError,
+  type HttpCoreError,
   isIPv4,
   isIPv6,
   isSecure,

@@ -16,7 +16,7 @@ import {
   asciiLower,
   Fields,
   formatAuthority,
-  HttpCoreError,
+  type HttpCoreError,
   listMembers,
   misuse,
   parseDecimal,
@@ -32,7 +32,7 @@ import {
   type ResolvedLimits,
 } from '../http/index.ts'
 import type { DeliveredEvent, LinkSide, PoolCommand, PoolInput, RequestId, Settlement } from './commands.ts'
-import { Link, PoolConnection, Site, type ConnectionTimer } from './connection.ts'
+import { type Link, PoolConnection, Site, type ConnectionTimer } from './connection.ts'
 import {
   alpnOf,
   Establishing,

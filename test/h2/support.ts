@@ -1,7 +1,7 @@
 // Frames for tests: built from their fields, taken apart again, and pumped between two machines.
 import type { Bytes, H2Event, Millis } from '../../src/http/index.ts'
 import { errorName, FLAG, FRAME, frameName, H2Connection, type H2Options } from '../../src/h2/index.ts'
-import { HpackDecoder } from '../../src/h2/hpack/index.ts'
+import type { HpackDecoder } from '../../src/h2/hpack/index.ts'
 
 export const PREFACE = latin1('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
 export const NOTHING = new Uint8Array(0)

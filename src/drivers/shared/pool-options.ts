@@ -227,7 +227,7 @@ function userinfo(text: string): readonly [string, string] {
   const [user, password] = colon < 0 ? [text, ''] : [text.slice(0, colon), text.slice(colon + 1)]
   try {
     return [decodeURIComponent(user), decodeURIComponent(password)]
-  } catch (cause) {
+  } catch {
     throw misuse('proxy-auth', 'RFC 3986 §3.2.1', "the userinfo of the proxy's URL is not percent-encoded UTF-8")
   }
 }
