@@ -22,9 +22,11 @@ process.exitCode = status ?? 1
 function compile(sources) {
   const unreadable = { ...ts.sys, onUnRecoverableConfigFileDiagnostic: (problem) => fail(format([problem])) }
   const { options } = ts.getParsedCommandLineOfConfigFile('tsconfig.build.json', {}, unreadable)
-  const program = ts.createProgram(sources, options)
-  const problems = [...ts.getPreEmitDiagnostics(program), ...program.emit().diagnostics]
+  const typed = ts.createProgram(sources, { ...options, emitDeclarationOnly: true })
+  const problems = [...ts.getPreEmitDiagnostics(typed), ...typed.emit().diagnostics]
   if (problems.length > 0) fail(format(ts.sortAndDeduplicateDiagnostics(problems)))
+  // Docstrings are for the declarations; in the code, comments are half of what a user would download.
+  ts.createProgram(sources, { ...options, declaration: false, removeComments: true }, undefined, typed).emit()
 }
 
 function format(problems) {

@@ -1,0 +1,81 @@
+// The package as its users get it: packed, installed into an empty folder, linted by publint and are-the-types-wrong,
+// imported both ways through every subpath, compiled against, and weighed.
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { ENTRIES } from './entries.mjs'
+
+/** What a user downloads, at most. */
+const MAX_PACKED = 250 * 1024
+
+const folder = mkdtempSync(join(tmpdir(), 'httpcore-package-'))
+const run = (command, args, cwd = folder) =>
+  execFileSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] })
+
+try {
+  const [{ filename, size, unpackedSize }] = JSON.parse(
+    run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], process.cwd()),
+  )
+  const tarball = join(folder, filename)
+  console.log(`packed ${kib(size)}, installed ${kib(unpackedSize)}`)
+  if (statSync(tarball).size > MAX_PACKED) throw new Error(`the package is above ${kib(MAX_PACKED)}`)
+
+  const bin = (name) => resolve('node_modules/.bin', name)
+  console.log(run(bin('publint'), ['run', tarball, '--strict']))
+  console.log(run(bin('attw'), [tarball, '--profile', 'node16', '--format', 'ascii', '--no-color']))
+
+  writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'user', private: true, type: 'module' }))
+  run('npm', ['install', '--offline', '--no-audit', '--no-fund', '--ignore-scripts', tarball])
+  const names = ENTRIES.filter(({ subpath }) => subpath !== undefined).map(
+    ({ subpath }) => `httpcore${subpath.slice(1)}`,
+  )
+  writeFileSync(join(folder, 'import.mjs'), bothWays(names))
+  run(process.execPath, ['import.mjs'])
+  compile(names)
+  console.log(`imported, required and compiled against: ${names.join(', ')}`)
+} finally {
+  rmSync(folder, { recursive: true, force: true })
+}
+
+/** Every subpath through import() and require(); what both give must be the same thing. */
+function bothWays(names) {
+  return `import { createRequire } from 'node:module'
+const require = createRequire(import.meta.url)
+for (const name of ${JSON.stringify(names)}) {
+  const [esm, cjs] = [await import(name), require(name)]
+  const exported = Object.keys(esm).filter((key) => key !== 'default' && key !== 'module.exports')
+  if (exported.length === 0) throw new Error(name + ' exports nothing')
+  for (const key of exported) if (esm[key] !== cjs[key]) throw new Error(name + ': two identities of ' + key)
+}
+`
+}
+
+/** A user's program under the strictest settings, as ES module and as CommonJS. */
+function compile(names) {
+  const imports = names.map((name, i) => `import * as module${i} from '${name}'`).join('\n')
+  const uses = `import { ConnectionPool, type Response } from 'httpcore'
+export const response: Promise<Response> = new ConnectionPool({ maxConnections: 1 }).request('GET', 'http://h/')
+export const all: unknown[] = [${names.map((_, i) => `module${i}`).join(', ')}]`
+  for (const file of ['user.mts', 'user.cts']) writeFileSync(join(folder, file), `${imports}\n${uses}\n`)
+  symlinkSync(resolve('node_modules/@types'), join(folder, 'node_modules/@types'))
+  symlinkSync(resolve('node_modules/undici-types'), join(folder, 'node_modules/undici-types'))
+  const settings = {
+    strict: true,
+    noEmit: true,
+    module: 'nodenext',
+    target: 'es2022',
+    types: ['node'],
+    skipLibCheck: false,
+  }
+  const lib = ['es2023', 'esnext.disposable']
+  writeFileSync(
+    join(folder, 'tsconfig.json'),
+    JSON.stringify({ compilerOptions: { ...settings, lib, exactOptionalPropertyTypes: true }, include: ['user.*'] }),
+  )
+  run(resolve('node_modules/.bin/tsc'), ['-p', folder])
+}
+
+function kib(bytes) {
+  return `${(bytes / 1024).toFixed(0)} KiB`
+}
