@@ -45,8 +45,8 @@ import type { Leniency, Lenient } from './lenient.ts'
 import { resolveLenient } from './lenient.ts'
 import type { Outcome, SectionRules } from './reader.ts'
 import { COMPLETE, FAULTY, headRules, INCOMPLETE, SectionReader, trailerRules } from './reader.ts'
-import type { Input, Life, RequestState, ResponseState } from './state.ts'
-import { LIFE, REQUEST, RESPONSE, step } from './state.ts'
+import type { Life, LifeInput, RequestState, ResponseState } from './state.ts'
+import { live, REQUEST, RESPONSE } from './state.ts'
 import { Output, writeChunk } from './writer.ts'
 
 export interface H11Options {
@@ -109,7 +109,6 @@ export class H11Connection implements Connection<H11Event> {
   #informational = 0
   #emptyBytes = 0
   #halfEmptyLine = false
-  #host = ''
   #unread = 0
   #receivedAny = false
   #pending: H11Event[] | undefined
@@ -195,7 +194,7 @@ export class H11Connection implements Connection<H11Event> {
 
   /** No byte will be looked at any more. */
   get #deaf(): boolean {
-    return this.#life === 'failed' || this.#life === 'closed' || this.#life === 'switched'
+    return this.#life !== 'open' && this.#life !== 'draining'
   }
   /** The response may still turn the connection into something else. */
   get #maySwitch(): boolean {
@@ -301,7 +300,7 @@ export class H11Connection implements Connection<H11Event> {
     if (typeof decision === 'string') return this.#fail(decision, this.#sectionAt)
     this.#exchange++
     this.#running = true
-    this.#stepRequest('head')
+    this.#request = REQUEST.idle.head
     this.#awaitResponse(method)
     this.#minor = minor
     this.#emptyBytes = 0
@@ -337,10 +336,7 @@ export class H11Connection implements Connection<H11Event> {
     if (notes.hosts > 1) return 'repeated-host'
     if (host === undefined) {
       if (minor === 1 && !this.#lenient.missingHost) return 'missing-host'
-    } else if (host !== this.#host) {
-      if (!isHost(host)) return 'invalid-host'
-      this.#host = host
-    }
+    } else if (!isHost(host)) return 'invalid-host'
     const decision = requestFraming(notes, minor, this.#lenient)
     if (typeof decision === 'string') return decision
     if (decision.length > this.#limits.maxContentLength) return 'limit-content'
@@ -379,7 +375,7 @@ export class H11Connection implements Connection<H11Event> {
       this.#headBytes += this.#base + this.#pos - this.#sectionAt
       if (++this.#informational > this.#limits.maxInformational)
         return this.#fail('limit-informational', this.#sectionAt)
-      this.#stepResponse('informational')
+      this.#response = RESPONSE.awaited.informational
       return { type: 'informational', exchange, status, headers }
     }
     const switches = status === 101 || (this.#method === 'CONNECT' && status < 300)
@@ -391,10 +387,10 @@ export class H11Connection implements Connection<H11Event> {
     this.#minor = minor
     this.#responseHeaders = rewritten(headers, decision)
     if (switches) {
-      this.#stepResponse('switch')
+      this.#response = RESPONSE.awaited.switch
       this.#phase = 'wait'
     } else {
-      this.#stepResponse('head')
+      this.#response = RESPONSE.awaited.head
       this.#beginContent(decision)
       const closes = decision.closes ?? closeReasonOf(notes.connection, minor, this.#lenient)
       if (closes !== undefined) this.#announce(closes)
@@ -481,10 +477,10 @@ export class H11Connection implements Connection<H11Event> {
 
   #endReceived(trailers: Fields | undefined): H11Event {
     if (this.role === 'client') {
-      this.#stepResponse('end')
+      this.#response = RESPONSE.content.end
       this.#phase = 'head'
     } else {
-      this.#stepRequest('end')
+      this.#request = REQUEST.content.end
       this.#phase = 'wait'
     }
     const exchange = this.#exchange
@@ -494,22 +490,15 @@ export class H11Connection implements Connection<H11Event> {
 
   // ── what moves state ──
 
-  // The caller has made sure that there is such a step.
-  #stepRequest(input: Input<typeof REQUEST>): void {
-    this.#request = step(REQUEST, this.#request, input) ?? this.#request
-  }
-  #stepResponse(input: Input<typeof RESPONSE>): void {
-    this.#response = step(RESPONSE, this.#response, input) ?? this.#response
-  }
-  #live(input: Input<typeof LIFE>, reason: string): void {
-    const next = step(LIFE, this.#life, input)
+  #live(input: LifeInput, reason: string): void {
+    const next = live(this.#life, input)
     if (next === undefined) return
     this.#life = next
     if (this.#closeReason === undefined || input === 'fail') this.#closeReason = reason
   }
 
   #awaitResponse(method: string): void {
-    this.#stepResponse('request')
+    this.#response = RESPONSE.idle.request
     this.#method = method
     this.#headBytes = this.#informational = this.#exchangeBytes = 0
     this.#receivedAny = false
@@ -527,8 +516,8 @@ export class H11Connection implements Connection<H11Event> {
   }
   /** To the next exchange. */
   #turn(): void {
-    this.#stepRequest('next')
-    this.#stepResponse('next')
+    this.#request = REQUEST.done.next
+    this.#response = RESPONSE.done.next
     this.#phase = 'head'
   }
 
@@ -611,7 +600,7 @@ export class H11Connection implements Connection<H11Event> {
     const sent = writeRequestHead(this.#output, method, target, authority, fields, plan, this.#validate)
     this.#exchange++
     this.#running = true
-    this.#stepRequest('head')
+    this.#request = REQUEST.idle.head
     this.#awaitResponse(method)
     this.#upgrade = sent.upgrade
     this.#requestHeaders = fields
@@ -638,7 +627,7 @@ export class H11Connection implements Connection<H11Event> {
     this.#output.seal()
     writeInformationalHead(this.#output, status, fields, this.#validate)
     this.#exchangeBytes += this.#output.bytes - before
-    this.#stepResponse('informational')
+    this.#response = RESPONSE.awaited.informational
   }
 
   /**
@@ -669,10 +658,10 @@ export class H11Connection implements Connection<H11Event> {
     this.#exchangeBytes += this.#output.bytes - before
     this.#responseHeaders = fields
     if (sent.upgrade) {
-      this.#stepResponse('switch')
+      this.#response = RESPONSE.awaited.switch
       return
     }
-    this.#stepResponse('head')
+    this.#response = RESPONSE.awaited.head
     if (sent.closes) this.#live('drain', 'local-close')
     this.#beginSending(sent)
     if (end) this.#finishSending()
@@ -743,8 +732,8 @@ export class H11Connection implements Connection<H11Event> {
     this.#blocked = this.#running = false
     this.#requestHeaders = this.#responseHeaders = undefined
     if (vanishes) {
-      this.#stepRequest('vanish')
-      this.#stepResponse('vanish')
+      this.#request = REQUEST.done.vanish
+      this.#response = RESPONSE.awaited.vanish
     } else {
       this.#pending = undefined
       this.#live('close', 'cancelled')
@@ -799,8 +788,8 @@ export class H11Connection implements Connection<H11Event> {
       this.#exchangeBytes += this.#output.bytes - before
     }
     this.#blocked = false
-    if (this.role === 'client') this.#stepRequest('end')
-    else this.#stepResponse('end')
+    if (this.role === 'client') this.#request = REQUEST.content.end
+    else this.#response = RESPONSE.content.end
     this.#settle()
   }
 
@@ -900,8 +889,8 @@ const UNREAD: Asked = { method: 'GET', minor: 1, upgrade: false, keepAlive: fals
 
 /** A plain view: views of a Buffer cost more. */
 function plain(data: Bytes): Bytes {
-  if (!(data instanceof Uint8Array)) throw new TypeError('bytes must be a Uint8Array')
   if (data.constructor === Uint8Array) return data
+  if (!(data instanceof Uint8Array)) throw new TypeError('bytes must be a Uint8Array')
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
 }
 

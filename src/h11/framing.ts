@@ -163,6 +163,7 @@ export function closeReasonOf(
   lenient: Lenient,
 ): 'connection-close' | 'http-1.0' | undefined {
   if (connection === undefined) return minor === 1 ? undefined : 'http-1.0'
+  if (connection === 'keep-alive' && minor === 1) return undefined
   if (hasOption(connection, 'close')) return 'connection-close'
   if (minor === 1) return undefined
   return lenient.http10KeepAlive && hasOption(connection, 'keep-alive') ? undefined : 'http-1.0'

@@ -95,11 +95,17 @@ export function startsWith(bytes: Uint8Array, from: number, prefix: Uint8Array):
 
 /** `Host = uri-host [ ":" port ]`, or empty. RFC 9110 §7.2, RFC 3986 §3.2.2 (a zone is not of it: RFC 6874 §4). */
 export function isHost(value: string): boolean {
-  if (value === '') return true
+  if (value === knownHost) return true
   const match = /^(?:\[([^\]%]*)\]|([^:[\]]+))(?::[0-9]*)?$/.exec(value)
-  if (match === null) return false
-  const literal = match[1]
-  if (literal === undefined) return isRegName(match[2] as string)
+  if (value !== '' && (match === null || !isUriHost(match[1], match[2]))) return false
+  knownHost = value
+  return true
+}
+/** The latest valid one: most heads repeat it. */
+let knownHost = ''
+
+function isUriHost(literal: string | undefined, name: string | undefined): boolean {
+  if (literal === undefined) return isRegName(name as string)
   return isIPv6(literal) || /^[vV][0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+,;=:]+$/.test(literal)
 }
 

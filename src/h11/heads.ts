@@ -222,9 +222,9 @@ function sent(plan: ContentPlan, unknown: 'chunked' | 'close-delimited', said: S
 }
 
 function writeFields(fields: Fields, except: number): void {
-  const { flat } = fields
+  const { flat, raw } = fields
   for (let i = 0; 2 * i < flat.length; i++) {
-    if (i !== except) writeField(fields.rawName(i), flat[2 * i + 1] as string)
+    if (i !== except) writeField((raw === undefined ? flat[2 * i] : raw[i]) as string, flat[2 * i + 1] as string)
   }
 }
 

@@ -64,6 +64,8 @@ class Section {
   /** Whether any line was left out, and whether the latest one was. */
   skipped = false
   skipping = false
+  /** Whether a name differs from the one that the memo had at its position. */
+  renamed = false
   // Of a request-line: where method and target end. Of a status-line: `mark` is where the reason-phrase begins.
   methodEnd = 0
   targetEnd = 0
@@ -82,7 +84,7 @@ class Section {
   reset(phase: number): void {
     this.length = this.pos = this.start = this.count = this.methodEnd = this.targetEnd = this.mark = 0
     this.fieldsStart = 0
-    this.folded = this.skipped = this.skipping = false
+    this.folded = this.skipped = this.skipping = this.renamed = false
     this.phase = phase
   }
   /** Takes bytes from … to of data. */
@@ -90,7 +92,7 @@ class Section {
     const length = this.length + to - from
     if (length + SENTINEL > this.bytes.length) this.grow(length)
     this.bytes.set(from === 0 && to === data.length ? data : data.subarray(from, to), this.length)
-    this.bytes.fill(0, length, length + SENTINEL)
+    for (let i = length; i < length + SENTINEL; i++) this.bytes[i] = 0
     this.length = length
   }
   grow(length: number): void {
@@ -118,6 +120,7 @@ class Section {
     copy.folded = this.folded
     copy.skipped = this.skipped
     copy.skipping = this.skipping
+    copy.renamed = this.renamed
     copy.methodEnd = this.methodEnd
     copy.targetEnd = this.targetEnd
     copy.mark = this.mark
@@ -152,6 +155,7 @@ export class SectionReader {
   /** After COMPLETE and FAULTY: where in the data the reading stopped. */
   next = 0
   #text = ''
+  #raw: string[] = []
 
   /** Whether a part of a section is held. */
   get partial(): boolean {
@@ -259,7 +263,9 @@ export class SectionReader {
     const text = this.#text
     const names = this.#names
     const flat: string[] = []
-    const raw: string[] = []
+    // The same names as last time are the same array: nobody writes to it.
+    const renamed = section.renamed || section.skipped || this.#raw.length !== count
+    const raw: string[] = renamed ? [] : this.#raw
     for (let i = 0; i < count; i++) {
       const name = names[i] as FieldName
       let value = text.slice(lines[2 * i] as number, lines[2 * i + 1] as number)
@@ -271,8 +277,9 @@ export class SectionReader {
       if (section.skipped && value.includes('\x7f')) continue
       if (name.role !== 0) note.add(name.role, value)
       flat.push(name.lower, value)
-      raw.push(name.raw)
+      if (renamed) raw.push(name.raw)
     }
+    this.#raw = raw
     return new Fields(flat, raw)
   }
 }
@@ -474,10 +481,12 @@ function fieldLines(section: Section, names: FieldName[], rules: SectionRules): 
       const c = bytes[p] as number
       if (c === COLON && p > start) {
         names[count] = nameOf(bytes, start, p)
+        section.renamed = true
         p++
         phase = OWS
       } else if ((c === SP || c === HTAB) && p > start && rules.spaceBeforeColon) {
         names[count] = nameOf(bytes, start, p)
+        section.renamed = true
         phase = COLON_WANTED
       } else {
         if (!rules.skipInvalid) return section.fail(nameFault(c, p > start), p)

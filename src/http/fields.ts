@@ -18,7 +18,8 @@ export class Fields implements Iterable<readonly [name: string, value: string]> 
 
   /** n0, v0, n1, v1 …; names lower-case. @internal Read it, never write it: machines loop over it directly. */
   readonly flat: readonly string[]
-  readonly #raw: readonly string[] | undefined
+  /** The names as they were written; undefined: as in `flat`. @internal */
+  readonly raw: readonly string[] | undefined
   readonly #sensitive: ReadonlySet<number> | undefined
 
   /**
@@ -29,7 +30,7 @@ export class Fields implements Iterable<readonly [name: string, value: string]> 
    */
   constructor(flat: readonly string[], raw?: readonly string[], sensitive?: ReadonlySet<number>) {
     this.flat = flat
-    this.#raw = raw
+    this.raw = raw
     this.#sensitive = sensitive
   }
 
@@ -44,26 +45,16 @@ export class Fields implements Iterable<readonly [name: string, value: string]> 
       throw new TypeError(`headers must be Fields, pairs or a record, not ${init === null ? 'null' : typeof init}`)
     }
     const flat: string[] = []
-    let raw: string[] | undefined
-    const add = (name: unknown, value: unknown): void => {
-      if (typeof name !== 'string') throw new TypeError(`a field name must be a string, not ${typeof name}`)
-      if (typeof value !== 'string') {
-        throw new TypeError(`the value of field ${excerpt(name)} must be a string, not ${typeof value}`)
-      }
-      const lower = asciiLower(name)
-      if (raw !== undefined) raw.push(name)
-      else if (lower !== name) raw = [...flat.filter((_, i) => i % 2 === 0), name]
-      flat.push(lower, value)
-    }
+    const raw: string[] = []
     if (Symbol.iterator in init) {
       for (const pair of init as Iterable<unknown>) {
         if (!Array.isArray(pair) || pair.length !== 2) throw new TypeError('headers must be pairs of name and value')
-        add(pair[0], pair[1])
+        add(flat, raw, pair[0], pair[1])
       }
     } else {
       for (const [name, value] of Object.entries(init as Readonly<Record<string, unknown>>)) {
-        if (Array.isArray(value)) for (const one of value as readonly unknown[]) add(name, one)
-        else add(name, value)
+        if (Array.isArray(value)) for (const one of value as readonly unknown[]) add(flat, raw, name, one)
+        else add(flat, raw, name, value)
       }
     }
     return new Fields(flat, raw)
@@ -81,7 +72,7 @@ export class Fields implements Iterable<readonly [name: string, value: string]> 
   }
   /** As it was on the wire, or as the caller gave it. */
   rawName(i: number): string {
-    return this.#raw === undefined ? at(this.flat, 2 * i) : at(this.#raw, i)
+    return this.raw === undefined ? at(this.flat, 2 * i) : at(this.raw, i)
   }
   /** Came as a never-indexed literal, RFC 7541 §6.2.3. */
   isSensitive(i: number): boolean {
@@ -118,6 +109,26 @@ export class Fields implements Iterable<readonly [name: string, value: string]> 
   toJSON(): (readonly [name: string, value: string])[] {
     return [...this]
   }
+}
+
+function add(flat: string[], raw: string[], name: unknown, value: unknown): void {
+  if (typeof name !== 'string') throw new TypeError(`a field name must be a string, not ${typeof name}`)
+  if (typeof value !== 'string') {
+    throw new TypeError(`the value of field ${excerpt(name)} must be a string, not ${typeof value}`)
+  }
+  flat.push(lowerOf(name), value)
+  raw.push(name)
+}
+
+/** Names that were lowered before: callers use few, and a look-up costs a quarter of the loop. Bounded. */
+const LOWERED = new Map<string, string>()
+function lowerOf(name: string): string {
+  let lower = LOWERED.get(name)
+  if (lower === undefined) {
+    lower = asciiLower(name)
+    if (LOWERED.size < 512 && name.length <= 64) LOWERED.set(name, lower)
+  }
+  return lower
 }
 
 function at(list: readonly string[], i: number): string {
