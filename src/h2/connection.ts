@@ -648,7 +648,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
     if (window === undefined) this.#streamFault(stream, badIncrement(increment))
     else {
       stream.sendWindow = window
-      this.#sender.widened(stream)
+      this.#sender.windowMoved(stream)
     }
   }
 
@@ -752,7 +752,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
       const window = grown(stream.sendWindow, by)
       if (window === undefined) return false
       stream.sendWindow = window
-      this.#sender.widened(stream)
+      this.#sender.windowMoved(stream)
     }
     return true
   }

@@ -76,9 +76,10 @@ export class Sender {
     this.#place(stream)
   }
 
-  /** The peer widened the stream's window. */
-  widened(stream: Stream): void {
-    this.#place(stream)
+  /** The peer moved the stream's window, perhaps to nothing or below. */
+  windowMoved(stream: Stream): void {
+    if (stream.sendWindow <= 0 && stream.list !== undefined && stream.list !== this.#waiting) stream.list.remove(stream)
+    else this.#place(stream)
   }
 
   reprioritized(stream: Stream): void {
