@@ -1,7 +1,7 @@
 // The package as its users get it: packed, installed into an empty folder, linted by publint and are-the-types-wrong,
 // imported both ways through every subpath, compiled against, and weighed.
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { ENTRIES } from './entries.mjs'

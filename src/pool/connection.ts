@@ -15,6 +15,8 @@ export class Site extends OriginQueue {
   readonly origin: Origin
   /** In place of the host, for TLS. */
   readonly sniHostname: string | undefined
+  /** Requests that have not settled, wherever they are. */
+  requests = 0
   /** How many replays in a row found no end: what the backoff of its dials grows with. */
   failures = 0
   /** How long requests wait for its first dial to tell what it speaks. */

@@ -241,6 +241,7 @@ export class PoolMachine {
     const site = this.#siteOf(input)
     const exchange = new Exchange(input, head, site, need, this.#now)
     this.#exchanges.set(exchange)
+    site.requests++
     const refusal = this.#refusal(exchange)
     if (refusal !== undefined) return this.#settle(exchange, { ok: false, error: refusal })
     const { total } = exchange.timeouts
@@ -286,7 +287,7 @@ export class PoolMachine {
     return site
   }
   #forgetSite(site: Site): void {
-    if (!this.#scheduler.isEmpty(site) || site.active > 0) return
+    if (site.requests > 0 || !this.#scheduler.isEmpty(site)) return
     this.#timers.clear(site.shareDeadline)
     this.#sites.delete(site.key)
   }
@@ -930,6 +931,7 @@ export class PoolMachine {
     exchange.stage = 'over'
     for (const deadline of exchange.running()) this.#timers.clear(deadline)
     this.#exchanges.delete(exchange)
+    exchange.site.requests--
     if (exchange.opened && exchange.content !== 'ended') this.#commands.push({ type: 'stopContent', id: exchange.id })
     this.#commands.push({ type: 'settle', id: exchange.id, result, timings: exchange.timings(this.#now) })
     this.#forgetSite(exchange.site)

@@ -1,0 +1,109 @@
+// The laws of the pool as properties of the machine alone: any requests, any order of what networks and servers can do.
+import { fc, test } from '@fast-check/vitest'
+import { describe, expect, it } from 'vitest'
+import type { PoolSettings } from '../../src/pool/index.ts'
+import { World } from './world.ts'
+
+const HOSTS = ['10.0.0.1', '10.0.0.2', '10.0.0.3']
+type Step =
+  | { readonly do: 'request'; readonly host: number; readonly post: boolean }
+  | { readonly do: 'act'; readonly pick: number }
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('request' as const), host: fc.nat(2), post: fc.boolean() }) },
+  { weight: 5, arbitrary: fc.record({ do: fc.constant('act' as const), pick: fc.nat(1000) }) },
+)
+const settings = fc.record({
+  maxConnections: fc.integer({ min: 1, max: 4 }),
+  maxConnectionsPerOrigin: fc.integer({ min: 1, max: 3 }),
+  maxIdleConnections: fc.integer({ min: 0, max: 4 }),
+  maxRequestsPerConnection: fc.constantFrom(1, 2, Infinity),
+  keepAliveExpiry: fc.constantFrom(0, 100, undefined),
+})
+
+function play(options: Partial<PoolSettings>, steps: readonly Step[]): World {
+  const world = new World(options)
+  const told: string[] = []
+  try {
+    for (const one of steps) {
+      if (one.do === 'request') {
+        told.push(`request ${HOSTS[one.host]}`)
+        world.request(HOSTS[one.host] as string, one.post ? 'POST' : 'GET')
+      } else {
+        const actions = world.actions()
+        const action = actions[one.pick % actions.length]
+        told.push(action?.name ?? 'nothing')
+        action?.act()
+      }
+      world.check()
+    }
+    world.finish()
+  } catch (error) {
+    throw new Error(`after ${told.join(', ')}`, { cause: error })
+  }
+  return world
+}
+
+describe.each([
+  ['HTTP/1.1', { http1: true, http2: false }],
+  ['HTTP/2', { http1: false, http2: true }],
+] as const)('over %s', (_, version) => {
+  test.prop([settings, fc.array(step, { maxLength: 40 })], { numRuns: 1000 })(
+    'P1, P2, P5, P6, P9, P10 hold whatever happens',
+    (options, steps) => {
+      play({ ...options, ...version }, steps)
+    },
+  )
+})
+
+describe('P7: first come, first served', () => {
+  test.prop([fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 20 })])('per origin', (seats, count) => {
+    const world = new World({ maxConnections: seats, maxConnectionsPerOrigin: seats })
+    for (let i = 0; i < count; i++) world.request(HOSTS[0] as string)
+    world.finish()
+    expect(world.executed).toEqual(world.requests.map(({ name }) => name))
+  })
+})
+
+describe('P8: sent again', () => {
+  const reusedThen = (method: string, what: RegExp): World => {
+    const world = new World()
+    world.request(HOSTS[0] as string)
+    for (const name of [/^connected/, /^answer/])
+      world
+        .actions()
+        .find((one) => name.test(one.name))
+        ?.act()
+    world.request(HOSTS[0] as string, method)
+    world
+      .actions()
+      .find(({ name }) => what.test(name))
+      ?.act()
+    world.check()
+    return world
+  }
+  it.each([/^eof/, /^reset/])(
+    'an idempotent request on a reused connection that died (%s): once, on a fresh one',
+    (what) => {
+      const world = reusedThen('GET', what)
+      world.finish()
+      expect(world.requests[1]?.outcome?.ok).toBe(true)
+      expect(world.executed.filter((name) => name === 'r1')).toHaveLength(2)
+    },
+  )
+  it.each([/^eof/, /^reset/])('never one that is not idempotent (%s)', (what) => {
+    const world = reusedThen('POST', what)
+    world.finish()
+    expect(world.requests[1]?.outcome).toMatchObject({ ok: false, error: { disposition: 'maybe-processed' } })
+    expect(world.executed.filter((name) => name === 'r1')).toHaveLength(1)
+  })
+  it('never on the first connection', () => {
+    const world = new World()
+    world.request(HOSTS[0] as string)
+    for (const name of [/^connected/, /^eof/])
+      world
+        .actions()
+        .find((one) => name.test(one.name))
+        ?.act()
+    expect(world.requests[0]?.outcome).toMatchObject({ ok: false, error: { code: 'server-disconnected' } })
+  })
+})
