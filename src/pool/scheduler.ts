@@ -473,6 +473,8 @@ export class Scheduler {
   }
   #discard(carrier: Carrier, reason: CloseReason): void {
     this.#forget(carrier)
+    // It may have kept its own origin at its limit: whoever waits there waits for room from now on.
+    this.#park(carrier.origin)
     this.#decisions.push({ type: 'close', carrier, now: true, reason })
   }
   #forget(carrier: Carrier): void {

@@ -55,6 +55,25 @@ describe.each([
   )
 })
 
+describe('regressions', () => {
+  it('P6: who waits at its origin’s limit is not forgotten when that origin’s closing connection makes room for another', () => {
+    const world = new World({ maxConnectionsPerOrigin: 1, maxRequestsPerConnection: 1, keepAliveExpiry: 0 })
+    const act = (what: RegExp): void =>
+      world
+        .actions()
+        .find(({ name }) => what.test(name))
+        ?.act()
+    world.request('10.0.0.3')
+    world.request('10.0.0.1')
+    act(/^connected 2/)
+    world.request('10.0.0.1')
+    act(/^answer r1/)
+    world.request('10.0.0.2')
+    world.finish()
+    expect(world.requests.map(({ outcome }) => outcome?.ok)).toEqual([true, true, true, true])
+  })
+})
+
 describe('P7: first come, first served', () => {
   test.prop([fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 20 })])('per origin', (seats, count) => {
     const world = new World({ maxConnections: seats, maxConnectionsPerOrigin: seats })
