@@ -279,7 +279,7 @@ export class SectionReader {
       flat.push(name.lower, value)
       if (renamed) raw.push(name.raw)
     }
-    this.#raw = raw
+    this.#raw = section.skipped ? [] : raw
     return new Fields(flat, raw)
   }
 }

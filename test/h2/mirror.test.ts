@@ -163,7 +163,7 @@ describe('mirror', () => {
       const requests = new Map<number, Expected>()
       const responses = new Map<number, Expected & { readonly hints: number }>()
       for (const one of actions) act(one, client, server, requests, responses)
-      for (let i = 0; i < 200; i++) {
+      for (let i = 0; i < 1000; i++) {
         carry(client, server, 1 << 24)
         carry(server, client, 1 << 24)
         for (const id of server.received.keys()) {
