@@ -88,10 +88,9 @@ export class Exchange extends Waiter {
     const deadlines = (this.#deadlines ??= {})
     return (deadlines[timer] ??= new Deadline<Exchange, ExchangeTimer>(this, timer))
   }
-  /** All that may be running. */
-  *running(): Generator<Deadline<Exchange, ExchangeTimer>, void, undefined> {
-    yield this.io
-    if (this.#deadlines !== undefined) yield* Object.values(this.#deadlines)
+  /** Those that were ever set; undefined: none but `io`. */
+  get deadlines(): Readonly<Partial<Record<ExchangeTimer, Deadline<Exchange, ExchangeTimer>>>> | undefined {
+    return this.#deadlines
   }
 
   get idempotent(): boolean {

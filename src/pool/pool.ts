@@ -27,6 +27,7 @@ import {
   type H2Event,
   type H2Extras,
   type Millis,
+  type Origin,
   type PeerFault,
   type RequestHead,
   type ResolvedLimits,
@@ -87,6 +88,8 @@ export class PoolMachine {
   readonly #links = new Slots<Link>()
   readonly #connections = new Set<PoolConnection>()
   readonly #sites = new Map<string, Site>()
+  /** The caller's own objects: most requests come with one that was seen before. */
+  readonly #byOrigin = new WeakMap<Origin, Site>()
   /** What an origin was found to speak. */
   readonly #remembered = new Map<string, 'h1' | 'h2'>()
   readonly #resolving = new Map<string, Set<Establishing>>()
@@ -236,7 +239,7 @@ export class PoolMachine {
 
   #onRequest(input: RequestInput): void {
     const headers = Fields.from(input.head.headers)
-    const head: Sends = { ...input.head, headers }
+    const head = input.head.headers === headers ? (input.head as Sends) : { ...input.head, headers }
     const need: Need = head.protocol !== undefined ? 'h2-connect' : headers.has('upgrade') ? 'h1' : 'any'
     const site = this.#siteOf(input)
     const exchange = new Exchange(input, head, site, need, this.#now)
@@ -249,7 +252,8 @@ export class PoolMachine {
     this.#scheduler.enqueue(exchange)
     this.#decide()
     if (!exchange.waiting) return
-    this.#trace(exchange, undefined, 'pool.queued', { reason: exchange.dial === undefined ? 'no-seat' : 'dialling' })
+    if (exchange.traced)
+      this.#trace(exchange, undefined, 'pool.queued', { reason: exchange.dial === undefined ? 'no-seat' : 'dialling' })
     if (exchange.dial !== undefined) return
     if (this.#scheduler.queued > this.#settings.maxQueuedRequests) {
       return this.#fail(exchange, queueFull(exchange, this.#settings.maxQueuedRequests))
@@ -276,6 +280,8 @@ export class PoolMachine {
   }
 
   #siteOf({ origin, sniHostname }: RequestInput): Site {
+    const last = this.#byOrigin.get(origin)
+    if (last !== undefined && !last.gone && last.sniHostname === sniHostname) return last
     const key = `${origin.scheme}://${formatAuthority(origin)}${sniHostname === undefined ? '' : `#${sniHostname}`}`
     let site = this.#sites.get(key)
     if (site === undefined) {
@@ -284,12 +290,14 @@ export class PoolMachine {
       if (shares) this.#scheduler.expect(site, Infinity)
       this.#sites.set(key, site)
     }
+    this.#byOrigin.set(origin, site)
     return site
   }
   #forgetSite(site: Site): void {
     if (site.requests > 0 || !this.#scheduler.isEmpty(site)) return
     this.#timers.clear(site.shareDeadline)
     this.#sites.delete(site.key)
+    site.gone = true
   }
 
   /** The pool's deadline is absolute: it goes on where it was, however often a request comes back. */
@@ -322,7 +330,7 @@ export class PoolMachine {
   }
   #open(connection: PoolConnection, opener: Exchange): void {
     const { site } = connection
-    this.#timers.clear(opener.deadline('pool'))
+    this.#clearPool(opener)
     const h1Only = opener.need === 'h1'
     const alpn = alpnOf(this.#settings, site, h1Only)
     if (site.seatsPerDial === Infinity && !h1Only)
@@ -464,17 +472,17 @@ export class PoolMachine {
     if (machine === undefined || link === undefined) return
     if (connection.requests === 0 || connection.active === 1) this.#hold(connection, true)
     const reused = connection.requests > 0
-    this.#timers.clear(exchange.deadline('pool'))
+    this.#clearPool(exchange)
     exchange.connection = connection
     exchange.reused = reused
     exchange.assignedAt = exchange.movedAt = this.#now
     exchange.stage = 'sending'
     exchange.bytesSent = exchange.bytesReceived = 0
-    this.#trace(exchange, connection, 'pool.assigned', { reason: reused ? 'reused' : 'dialled' })
+    if (exchange.traced) this.#trace(exchange, connection, 'pool.assigned', { reason: reused ? 'reused' : 'dialled' })
     const duplex = connection.multiplexed && exchange.head.method === 'CONNECT'
     try {
       const head = this.#headFor(exchange)
-      this.#trace(exchange, connection, 'send_request_headers.started', {})
+      if (exchange.traced) this.#trace(exchange, connection, 'send_request_headers.started', {})
       exchange.onConnection = machine.sendRequest(head, { end: exchange.plan === 'none' && !duplex })
     } catch (error) {
       exchange.connection = undefined
@@ -483,6 +491,7 @@ export class PoolMachine {
     }
     connection.requests++
     connection.exchanges.set(exchange)
+    if (!connection.multiplexed) connection.only = exchange
     this.#commands.push({
       type: 'assigned',
       id: exchange.id,
@@ -573,7 +582,7 @@ export class PoolMachine {
     } catch (error) {
       return this.#giveUp(exchange, error)
     }
-    this.#trace(exchange, connection, 'send_request_body.complete', {})
+    if (exchange.traced) this.#trace(exchange, connection, 'send_request_body.complete', {})
     this.#handedOver(exchange)
     this.#markDirty(connection)
     if (exchange.ended) this.#complete(exchange)
@@ -601,7 +610,7 @@ export class PoolMachine {
       let bytes = 0
       for (const chunk of chunks) bytes += chunk.byteLength
       connection.written += bytes
-      if (!connection.multiplexed) for (const exchange of connection.exchanges.all()) exchange.bytesSent += bytes
+      if (connection.only !== undefined) connection.only.bytesSent += bytes
       if (bytes > 0) this.#commands.push({ type: 'write', link: link.id, chunks })
       this.#drainMachine(connection)
     }
@@ -631,7 +640,7 @@ export class PoolMachine {
     if (exchange.stage !== 'sending') return
     exchange.stage = 'waiting'
     exchange.movedAt = this.#now
-    this.#trace(exchange, connection, 'send_request_headers.complete', {})
+    if (exchange.traced) this.#trace(exchange, connection, 'send_request_headers.complete', {})
     this.#timers.after(exchange.io, exchange.timeouts.read, this.#now)
   }
 
@@ -652,8 +661,7 @@ export class PoolMachine {
     const { machine, tunnel } = connection
     if (machine === undefined || connection.closing) return
     if (tunnel !== undefined) return this.#deliverContent(tunnel, data)
-    if (!connection.multiplexed)
-      for (const exchange of connection.exchanges.all()) exchange.bytesReceived += data.byteLength
+    if (connection.only !== undefined) connection.only.bytesReceived += data.byteLength
     machine.receiveData(data, this.#now)
     this.#drainMachine(connection)
   }
@@ -739,7 +747,7 @@ export class PoolMachine {
         return this.#onHead(connection, exchange, event)
       case 'end':
         exchange.ended = true
-        this.#trace(exchange, connection, 'receive_response_body.complete', {})
+        if (exchange.traced) this.#trace(exchange, connection, 'receive_response_body.complete', {})
         this.#deliver(exchange, event)
         this.#finished.push(exchange)
         return
@@ -762,7 +770,8 @@ export class PoolMachine {
     if (exchange.stage === 'sending') this.#timers.after(exchange.io, exchange.timeouts.read, this.#now)
     exchange.stage = 'receiving'
     if (!connection.multiplexed) connection.hint = keepAliveHint(event.headers, this.#limits.maxKeepAliveHint)
-    this.#trace(exchange, connection, 'receive_response_headers.complete', { status: event.status })
+    if (exchange.traced)
+      this.#trace(exchange, connection, 'receive_response_headers.complete', { status: event.status })
     this.#deliver(exchange, event)
     const duplex = exchange.head.method === 'CONNECT' && event.status >= 200 && event.status < 300
     if (duplex && connection.multiplexed && exchange.content === 'blocked') this.#pull(exchange)
@@ -875,7 +884,7 @@ export class PoolMachine {
       connection.machine.consume(exchange.onConnection, exchange.unconsumed)
     }
     this.#leave(exchange)
-    this.#trace(exchange, connection, 'response_closed.complete', {})
+    if (exchange.traced) this.#trace(exchange, connection, 'response_closed.complete', {})
     this.#settle(exchange, { ok: true })
   }
 
@@ -885,6 +894,7 @@ export class PoolMachine {
     if (connection === undefined) return
     exchange.connection = undefined
     connection.exchanges.delete(exchange)
+    connection.only = undefined
     if (connection.tunnel === exchange) {
       return this.#destroy(connection)
     }
@@ -929,12 +939,23 @@ export class PoolMachine {
   #settle(exchange: Exchange, result: Settlement): void {
     if (exchange.stage === 'over') return
     exchange.stage = 'over'
-    for (const deadline of exchange.running()) this.#timers.clear(deadline)
+    this.#clearDeadlines(exchange)
     this.#exchanges.delete(exchange)
     exchange.site.requests--
     if (exchange.opened && exchange.content !== 'ended') this.#commands.push({ type: 'stopContent', id: exchange.id })
     this.#commands.push({ type: 'settle', id: exchange.id, result, timings: exchange.timings(this.#now) })
     this.#forgetSite(exchange.site)
+  }
+
+  #clearDeadlines(exchange: Exchange): void {
+    this.#timers.clear(exchange.io)
+    const { deadlines } = exchange
+    if (deadlines !== undefined) for (const deadline of Object.values(deadlines)) this.#timers.clear(deadline)
+  }
+  /** It has a seat, or a dial of its own. */
+  #clearPool(exchange: Exchange): void {
+    const deadline = exchange.deadlines?.pool
+    if (deadline !== undefined) this.#timers.clear(deadline)
   }
 
   /** Wherever it stands: it leaves, and settles with the error. */

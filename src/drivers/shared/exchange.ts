@@ -21,6 +21,7 @@ export interface ConnectionInfo extends LinkInfo {
   readonly reused: boolean
   readonly httpVersion: string
 }
+type Assigned = Extract<PoolCommand, { type: 'assigned' }>
 export type ResponseEvent = Extract<DeliveredEvent, { type: 'response' }>
 
 /** What the interface does with content: collect it for `request()`, keep it to be taken, hand it on, or drop it. */
@@ -41,7 +42,8 @@ export abstract class Exchange {
   readonly driver: Driver
   readonly request: PreparedRequest
   mode: ContentMode
-  connection: ConnectionInfo | undefined
+  #assigned: Assigned | undefined
+  #connection: ConnectionInfo | undefined
   response: ResponseEvent | undefined
   trailers: Fields | undefined
   timings: Readonly<Record<string, Millis>> = {}
@@ -101,9 +103,17 @@ export abstract class Exchange {
     })
   }
 
-  assigned(command: Extract<PoolCommand, { type: 'assigned' }>): void {
-    const { link, reused, httpVersion, info } = command
-    this.connection = { ...info, id: link, reused, httpVersion }
+  assigned(command: Assigned): void {
+    this.#assigned = command
+    this.#connection = undefined
+  }
+  /** Of the last assignment; made when somebody asks, few do. */
+  get connection(): ConnectionInfo | undefined {
+    if (this.#connection === undefined && this.#assigned !== undefined) {
+      const { link, reused, httpVersion, info } = this.#assigned
+      this.#connection = { ...info, id: link, reused, httpVersion }
+    }
+    return this.#connection
   }
 
   deliver(event: DeliveredEvent): void {

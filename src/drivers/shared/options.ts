@@ -170,6 +170,7 @@ export function prepareRequest<Content>(
     target: options?.target ?? target,
     protocol: options?.protocol,
     headers,
+    content: undefined,
     priority: options?.priority,
   })
 }
@@ -184,20 +185,28 @@ export function prepareHead<Content>(
   return prepare(checkOrigin(origin), options, defaults, { ...head, headers: Fields.from(head.headers) })
 }
 
+/** A head that is ours to complete. */
+type OwnHead = Omit<RequestHead, 'content' | 'headers'> & {
+  readonly headers: Fields
+  content?: ContentPlan | undefined
+}
+
 function prepare<Content>(
   origin: Origin,
   options: CommonRequestOptions<Content> | undefined,
   defaults: Timeouts,
-  head: RequestHead & { readonly headers: Fields },
+  head: OwnHead,
 ): PreparedRequest {
   if (!isToken(head.method)) throw misuse('method', 'RFC 9110 §9.1', 'the method is not a token')
   if (!isVisible(head.target))
     throw misuse('target', 'RFC 9112 §3.2', 'the request-target is empty or has a char that may not be sent')
   const source = options === undefined ? NO_CONTENT : prepareContent(options.content)
+  const content = plan(head, source, options?.trailers !== undefined)
+  head.content = content
   return {
     origin,
     head,
-    plan: plan(head, source, options?.trailers !== undefined),
+    plan: content,
     source,
     timeouts: options === undefined ? defaults : prepareTimeouts(options.timeout, defaults),
   }
@@ -234,11 +243,7 @@ function isIterable(value: unknown): boolean {
 }
 
 /** The caller's own framing fields come first; content of known length must agree with them. */
-function plan(
-  head: RequestHead & { readonly headers: Fields },
-  source: PreparedContent,
-  trailers: boolean,
-): ContentPlan {
+function plan(head: OwnHead, source: PreparedContent, trailers: boolean): ContentPlan {
   const said = planOf(head.headers, undefined) ?? head.content
   const own: ContentPlan =
     source.chunk !== undefined ? { length: source.chunk.byteLength } : source.open !== undefined ? 'unknown' : 'none'
