@@ -9,6 +9,9 @@ import { median } from './lib/median.mjs'
 import { startProcess } from './lib/process.mjs'
 import { table } from './lib/table.mjs'
 
+/** How long a peer runs before it is measured: the slowest to be optimised needed about a second. */
+const WARM_UP = 2_000
+
 const here = fileURLToPath(new URL('.', import.meta.url))
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -134,12 +137,13 @@ async function runCase(suite, theCase, peers, process) {
 
 /** Warms up, and finds how many units last about one slice. */
 async function calibrate(child) {
+  const until = performance.now() + WARM_UP
   let units = 1
   for (;;) {
     const { wall } = await child.ask({ type: 'run', units })
-    if (wall >= slice / 2 || units >= 1 << 28)
-      return { units: Math.max(1, Math.round((units * slice) / Math.max(wall, 0.01))) }
-    units = Math.ceil(units * Math.min(8, Math.max(1.5, slice / Math.max(wall, 0.01))))
+    const fitting = Math.max(1, Math.round((units * slice) / Math.max(wall, 0.01)))
+    if (performance.now() > until || units >= 1 << 28) return { units: fitting }
+    units = Math.min(fitting, Math.ceil(units * 8))
   }
 }
 

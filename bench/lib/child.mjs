@@ -23,7 +23,6 @@ const ANSWERS = {
   },
   async run({ units }) {
     if (prepared.measure !== undefined) return await prepared.measure()
-    globalThis.gc?.()
     const wallStart = performance.now()
     const cpuStart = cpuUsage()
     await prepared.run(units)

@@ -41,8 +41,8 @@ interface Seen {
 
 const VECTORS = '../shared/vectors/'
 const missing = existsSync(`${VECTORS}h1-cases.json`) ? undefined : `${VECTORS} is not there`
-function load<T>(file: string): readonly T[] {
-  return missing === undefined ? (JSON.parse(readFileSync(VECTORS + file, 'utf8')) as T[]) : []
+function load(file: string): readonly Case[] {
+  return missing === undefined ? (JSON.parse(readFileSync(VECTORS + file, 'utf8')) as Case[]) : []
 }
 const bytesOf = (base64: string): Uint8Array => new Uint8Array(Buffer.from(base64, 'base64'))
 
@@ -154,7 +154,7 @@ function same(seen: Seen['messages'], wanted: readonly Message[]): boolean {
 
 describe('h1-cases', () => {
   if (missing !== undefined) test.skip(missing, () => {})
-  test.each(load<Case>('h1-cases.json').map((one) => [`${one.id}: ${one.what}`, one] as const))('%s', (_, one) => {
+  test.each(load('h1-cases.json').map((one) => [`${one.id}: ${one.what}`, one] as const))('%s', (_, one) => {
     for (const [how, pieces] of cuts(bytesOf(one.bytes))) {
       const seen = run(one.mode, pieces, one.eof === true, one.requestMethod)
       const outcome = `${how}: ${JSON.stringify(seen.messages)} ${JSON.stringify(seen.fault)}`

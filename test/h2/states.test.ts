@@ -4,7 +4,7 @@ import {
   errorName,
   FRAME,
   H2_ERROR,
-  type H2Connection,
+  H2Connection,
   STREAM_TRANSITIONS,
   type StreamInput,
   type StreamState,
