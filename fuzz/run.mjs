@@ -46,5 +46,5 @@ for (const target of chosen) {
     `${name}: FOUND with seed ${values.seed} after ${runs} runs, minimised to ${find.input.length} bytes: ${file}`,
   )
   console.error(JSON.stringify(Buffer.from(find.input).toString('latin1')))
-  console.error(find.error)
+  console.error(String(find.error))
 }
