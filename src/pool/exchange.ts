@@ -52,6 +52,8 @@ export class Exchange extends Waiter {
   draining: { left: number } | undefined
   /** The network has to have accepted so much before the request counts as sent. */
   sentMark = 0
+  /** What had been written to the connection when the request was assigned. */
+  writtenBefore = 0
   bytesSent = 0
   bytesReceived = 0
 
@@ -93,6 +95,10 @@ export class Exchange extends Waiter {
     return this.#deadlines
   }
 
+  /** Whether any byte of it may have left: something was written to its connection since it was assigned. */
+  get begun(): boolean {
+    return this.connection !== undefined && this.connection.written > this.writtenBefore
+  }
   get idempotent(): boolean {
     return IDEMPOTENT_METHODS.has(this.head.method)
   }

@@ -32,7 +32,7 @@ export function factsOf(exchange: Exchange): Facts {
 }
 export function dispositionOf(exchange: Exchange): Disposition {
   if (exchange.headAt > 0) return 'response-started'
-  return exchange.bytesSent > 0 ? 'maybe-processed' : 'not-sent'
+  return exchange.begun ? 'maybe-processed' : 'not-sent'
 }
 
 export function queueFull(exchange: Exchange, limit: number): HttpCoreError {

@@ -478,6 +478,7 @@ export class PoolMachine {
     exchange.assignedAt = exchange.movedAt = this.#now
     exchange.stage = 'sending'
     exchange.bytesSent = exchange.bytesReceived = 0
+    exchange.writtenBefore = connection.written
     if (exchange.traced) this.#trace(exchange, connection, 'pool.assigned', { reason: reused ? 'reused' : 'dialled' })
     const duplex = connection.multiplexed && exchange.head.method === 'CONNECT'
     try {

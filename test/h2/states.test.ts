@@ -4,7 +4,7 @@ import {
   errorName,
   FRAME,
   H2_ERROR,
-  H2Connection,
+  type H2Connection,
   STREAM_TRANSITIONS,
   type StreamInput,
   type StreamState,

@@ -74,6 +74,21 @@ describe('regressions', () => {
   })
 })
 
+describe('P8 over HTTP/2', () => {
+  it('a POST whose head has left is not sent again when its first connection dies', () => {
+    const world = new World({ http1: false, http2: true })
+    const act = (what: RegExp): void =>
+      world
+        .actions()
+        .find(({ name }) => what.test(name))
+        ?.act()
+    world.request('10.0.0.1', 'POST')
+    act(/^connected/)
+    act(/^reset/)
+    expect(world.requests[0]?.outcome).toMatchObject({ ok: false, error: { disposition: 'maybe-processed' } })
+  })
+})
+
 describe('P7: first come, first served', () => {
   test.prop([fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 20 })])('per origin', (seats, count) => {
     const world = new World({ maxConnections: seats, maxConnectionsPerOrigin: seats })

@@ -1,0 +1,137 @@
+// The whole client in virtual time: the same ConnectionPool on the network in memory, with servers made of our own
+// machines. An hour takes milliseconds, and every cut, delay and reset comes from a seed.
+import { fc, test } from '@fast-check/vitest'
+import { describe, expect, it } from 'vitest'
+import { H11Connection } from '../../src/h11/index.ts'
+import { H2Connection } from '../../src/h2/index.ts'
+import { ConnectionPool, pump, type Connection, type Link, type PoolOptions, type Sink } from '../../src/index.ts'
+import { SimNetwork, type SimOptions } from '../../src/sim.ts'
+
+type Server = (link: Link) => Sink
+
+/** Answers each request with its own target, after its content; `/silent` never. */
+function server(sim: SimNetwork, version: 'h1' | 'h2'): Server {
+  return (link) => {
+    const machine: Connection =
+      version === 'h1'
+        ? (new H11Connection('server', { now: sim.now() }) as Connection)
+        : new H2Connection('server', { now: sim.now() })
+    const targets = new Map<number, string>()
+    const sink = pump(
+      machine,
+      () => sim.now(),
+      (event) => {
+        if (event.type === 'request') targets.set(event.exchange, event.target)
+        if (event.type === 'data') machine.consume(event.exchange, event.data.length)
+        if (event.type !== 'end') return
+        const target = targets.get(event.exchange) as string
+        if (target === '/silent') return
+        const content = new TextEncoder().encode(target.repeat(target === '/large' ? 50_000 : 1))
+        machine.sendResponse(event.exchange, { status: 200, headers: [], content: { length: content.length } })
+        machine.sendData(event.exchange, content, true)
+        machine.nextExchange()
+        sink.flush()
+      },
+    )
+    sink.attach(link)
+    return sink
+  }
+}
+
+function world(
+  version: 'h1' | 'h2',
+  sim: SimOptions,
+  options: PoolOptions = {},
+): { sim: SimNetwork; pool: ConnectionPool } {
+  const network = new SimNetwork(sim)
+  network.listen('example.test', 80, server(network, version))
+  const versions = version === 'h1' ? {} : { http1: false, http2: true }
+  return { sim: network, pool: new ConnectionPool({ networkBackend: network, ...versions, ...options }) }
+}
+const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
+const URL = 'http://example.test'
+
+describe.each(['h1', 'h2'] as const)('%s', (version) => {
+  test.prop([fc.integer({ min: 1, max: 2 ** 31 - 1 }), fc.integer({ min: 1, max: 4 })], { numRuns: 30 })(
+    'any seed of cuts, delays and partial writes gives the same content; lent buffers may be overwritten',
+    async (seed, maxConnections) => {
+      const conditions = { seed, cut: true, latency: [0, 30] as const, partialWrites: true, sendBuffer: 4096 }
+      const { sim, pool } = world(version, conditions, { maxConnections })
+      const targets = ['/a', '/large', '/b', '/c', '/large', '/d']
+      const all = targets.map((target, i) =>
+        pool.request(i % 2 === 0 ? 'GET' : 'POST', URL + target, i % 2 === 0 ? {} : { content: 'x'.repeat(20_000) }),
+      )
+      await sim.run(Promise.all(all))
+      for (const [i, response] of all.entries()) {
+        const target = targets[i] as string
+        expect(text((await response).content)).toBe(target.repeat(target === '/large' ? 50_000 : 1))
+      }
+      expect(pool.stats).toMatchObject({ requests: 0, active: 0, queued: 0 })
+      await sim.run(pool.close())
+      expect(sim.openLinks).toBe(0)
+    },
+  )
+
+  it('waits out its deadlines to the millisecond', async () => {
+    const { sim, pool } = world(version, { latency: 5 })
+    const began = sim.now()
+    const failure = pool.request('GET', `${URL}/silent`).catch((error: unknown) => error)
+    await sim.run(failure)
+    expect(await failure).toMatchObject({ name: 'ReadTimeout', disposition: 'maybe-processed' })
+    expect(sim.now() - began).toBeGreaterThanOrEqual(300_000)
+    expect(sim.now() - began).toBeLessThan(300_050)
+    await sim.run(pool.destroy())
+  })
+
+  it('closes what is idle when its time has come, and not before', async () => {
+    const { sim, pool } = world(version, { latency: 1 })
+    await sim.run(pool.request('GET', URL))
+    const expiry = version === 'h1' ? 4_000 : 60_000
+    await sim.advance(expiry - 100)
+    expect(pool.connections).toHaveLength(1)
+    await sim.advance(200)
+    expect(pool.connections).toHaveLength(0)
+    await sim.run(pool.close())
+  })
+
+  it.each([0, 1, 10, 30, 100])(
+    'a reset after %i bytes of the answer is one typed error, or a retry that succeeds',
+    async (afterBytes) => {
+      const { sim, pool } = world(version, { latency: 1 }, { maxConnections: 1 })
+      sim.fault({ at: 'toClient', afterBytes, what: 'reset' })
+      const outcome = pool.request('GET', `${URL}/large`).then(
+        () => 'ok',
+        (error: unknown) => (error as Error).name,
+      )
+      await sim.run(outcome)
+      expect(['ReadError', 'WriteError', 'RemoteProtocolError']).toContain(await outcome)
+      const again = pool.request('GET', `${URL}/again`)
+      await sim.run(again)
+      expect(text((await again).content)).toBe('/again')
+      await sim.run(pool.close())
+    },
+  )
+
+  it('a connection that never answers is a ConnectTimeout, and a name that does not resolve a ConnectError', async () => {
+    const { sim, pool } = world(version, {})
+    sim.fault({ at: 'connect', what: 'never' })
+    const late = pool.request('GET', URL).catch((error: unknown) => error)
+    await sim.run(late)
+    expect(await late).toMatchObject({ name: 'ConnectTimeout' })
+    expect(sim.now()).toBeCloseTo(10_000, -2)
+    const lost = pool.request('GET', 'http://nowhere.test/').catch((error: unknown) => error)
+    await sim.run(lost)
+    expect(await lost).toMatchObject({ name: 'ConnectError' })
+    await sim.run(pool.close())
+  })
+})
+
+it('100 requests to one HTTP/2 origin share one connection', async () => {
+  const { sim, pool } = world('h2', { latency: 3 })
+  const all = Promise.all(Array.from({ length: 100 }, (_, i) => pool.request('GET', `${URL}/${i}`)))
+  await sim.run(all)
+  const responses = await all
+  expect(new Set(responses.map(({ connection }) => connection.id)).size).toBe(1)
+  expect(responses.map(({ content }) => text(content))).toEqual(responses.map((_, i) => `/${i}`))
+  await sim.run(pool.close())
+})
