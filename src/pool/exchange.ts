@@ -22,6 +22,13 @@ export type RequestInput = Extract<PoolInput, { type: 'request' }>
 export type Stage = 'queued' | 'sending' | 'waiting' | 'receiving' | 'tunnel' | 'over'
 /** none: there is none. held: until 100 (Continue). idle: waits for the machine. pulled: the source owes a chunk. */
 export type ContentState = 'none' | 'held' | 'blocked' | 'pulled' | 'ended'
+/** What a trace calls the parts of an exchange, after httpcore. */
+export type TraceStep =
+  | 'send_request_headers'
+  | 'send_request_body'
+  | 'receive_response_headers'
+  | 'receive_response_body'
+  | 'response_closed'
 export type ExchangeTimer = 'pool' | 'total' | 'io' | 'expect' | 'drain' | 'backoff'
 
 export class Exchange extends Waiter {
@@ -35,6 +42,8 @@ export class Exchange extends Waiter {
   readonly traced: boolean
 
   stage: Stage = 'queued'
+  /** The step that a trace was told the start of. */
+  step: TraceStep | undefined
   content: ContentState = 'none'
   connection: PoolConnection | undefined
   /** Its id there. */

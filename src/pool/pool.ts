@@ -46,7 +46,7 @@ import {
   type EstablishTimer,
   type Surroundings,
 } from './establish.ts'
-import { Exchange, type ExchangeTimer, type RequestInput } from './exchange.ts'
+import { Exchange, type ExchangeTimer, type RequestInput, type TraceStep } from './exchange.ts'
 import {
   connectionLost,
   dispositionOf,
@@ -483,13 +483,14 @@ export class PoolMachine {
     const duplex = connection.multiplexed && exchange.head.method === 'CONNECT'
     try {
       const head = this.#headFor(exchange)
-      if (exchange.traced) this.#trace(exchange, connection, 'send_request_headers.started', {})
+      if (exchange.traced) this.#traceStep(exchange, 'send_request_headers')
       exchange.onConnection = machine.sendRequest(head, { end: exchange.plan === 'none' && !duplex })
     } catch (error) {
       exchange.connection = undefined
       this.#release(connection)
       return this.#fail(exchange, error)
     }
+    if (exchange.traced) this.#traceStep(exchange, 'send_request_body')
     connection.requests++
     connection.exchanges.set(exchange)
     if (!connection.multiplexed) connection.only = exchange
@@ -583,7 +584,6 @@ export class PoolMachine {
     } catch (error) {
       return this.#giveUp(exchange, error)
     }
-    if (exchange.traced) this.#trace(exchange, connection, 'send_request_body.complete', {})
     this.#handedOver(exchange)
     this.#markDirty(connection)
     if (exchange.ended) this.#complete(exchange)
@@ -593,6 +593,7 @@ export class PoolMachine {
   #handedOver(exchange: Exchange): void {
     exchange.sentMark = Infinity
     exchange.connection?.sent.push(exchange)
+    if (exchange.traced && exchange.step === 'send_request_body') this.#traceStep(exchange, 'receive_response_headers')
   }
 
   #flush(connection: PoolConnection): void {
@@ -641,7 +642,6 @@ export class PoolMachine {
     if (exchange.stage !== 'sending') return
     exchange.stage = 'waiting'
     exchange.movedAt = this.#now
-    if (exchange.traced) this.#trace(exchange, connection, 'send_request_headers.complete', {})
     this.#timers.after(exchange.io, exchange.timeouts.read, this.#now)
   }
 
@@ -748,7 +748,6 @@ export class PoolMachine {
         return this.#onHead(connection, exchange, event)
       case 'end':
         exchange.ended = true
-        if (exchange.traced) this.#trace(exchange, connection, 'receive_response_body.complete', {})
         this.#deliver(exchange, event)
         this.#finished.push(exchange)
         return
@@ -771,8 +770,7 @@ export class PoolMachine {
     if (exchange.stage === 'sending') this.#timers.after(exchange.io, exchange.timeouts.read, this.#now)
     exchange.stage = 'receiving'
     if (!connection.multiplexed) connection.hint = keepAliveHint(event.headers, this.#limits.maxKeepAliveHint)
-    if (exchange.traced)
-      this.#trace(exchange, connection, 'receive_response_headers.complete', { status: event.status })
+    if (exchange.traced) this.#traceStep(exchange, 'receive_response_body', { status: event.status })
     this.#deliver(exchange, event)
     const duplex = exchange.head.method === 'CONNECT' && event.status >= 200 && event.status < 300
     if (duplex && connection.multiplexed && exchange.content === 'blocked') this.#pull(exchange)
@@ -884,8 +882,11 @@ export class PoolMachine {
       // What was delivered is the reader's; the sender need not wait until it has been read.
       connection.machine.consume(exchange.onConnection, exchange.unconsumed)
     }
+    if (exchange.traced) {
+      this.#traceStep(exchange, 'response_closed')
+      this.#traceStep(exchange, undefined)
+    }
     this.#leave(exchange)
-    if (exchange.traced) this.#trace(exchange, connection, 'response_closed.complete', {})
     this.#settle(exchange, { ok: true })
   }
 
@@ -940,6 +941,8 @@ export class PoolMachine {
   #settle(exchange: Exchange, result: Settlement): void {
     if (exchange.stage === 'over') return
     exchange.stage = 'over'
+    if (exchange.step !== undefined && !result.ok)
+      this.#traceStep(exchange, undefined, { exception: result.error }, 'failed')
     this.#clearDeadlines(exchange)
     this.#exchanges.delete(exchange)
     exchange.site.requests--
@@ -1253,6 +1256,18 @@ export class PoolMachine {
 
   // ── seeing in ──
 
+  /** The step that was begun is over, the next begins. */
+  #traceStep(
+    exchange: Exchange,
+    next: TraceStep | undefined,
+    info: Readonly<Record<string, unknown>> = {},
+    how: 'complete' | 'failed' = 'complete',
+  ): void {
+    const { connection, step } = exchange
+    if (step !== undefined) this.#trace(exchange, connection, `${step}.${how}`, info)
+    exchange.step = next
+    if (next !== undefined) this.#trace(exchange, connection, `${next}.started`, {})
+  }
   #trace(
     exchange: Exchange | undefined,
     connection: PoolConnection | undefined,
