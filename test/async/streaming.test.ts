@@ -144,3 +144,36 @@ describe('a streamed response', () => {
     await expect(failure).rejects.toMatchObject({ code: 'limit-content' })
   })
 })
+
+describe('a request that is streamed', () => {
+  it('is pulled no faster than the server reads', async () => {
+    const url = await serveTcp((socket) => socket.pause())
+    let pulled = 0
+    function* chunks(): Generator<Uint8Array> {
+      for (; pulled < 200_000_000; pulled += 65_536) yield new Uint8Array(65_536)
+    }
+    const controller = new AbortController()
+    const sending = makePool().request('POST', url, { content: chunks(), signal: controller.signal })
+    const failed = sending.catch((error: unknown) => error)
+    await new Promise((resolve) => setTimeout(resolve, 500))
+    // What the system buffers, and what the pool takes ahead of it.
+    expect(pulled).toBeLessThan(50_000_000)
+    expect(pulled).toBeGreaterThan(0)
+    controller.abort('enough')
+    expect(await failed).toBe('enough')
+  })
+
+  it('returns its source when the request is given up', async () => {
+    const { url } = await serveHttp((_, response) => response.end('early'))
+    let returned = 0
+    const content = {
+      [Symbol.asyncIterator]: () => ({
+        next: () => new Promise<never>(() => undefined),
+        return: () => Promise.resolve({ done: true as const, value: void returned++ }),
+      }),
+    }
+    const response = await makePool().request('POST', url, { content })
+    expect(new TextDecoder().decode(response.content)).toBe('early')
+    expect(returned).toBe(1)
+  })
+})
