@@ -71,6 +71,11 @@ export class PoolConnection extends Carrier {
   accepted = 0
   dirty = false
   paused = false
+  /** It refused a stream, and has given no sign since that it would take another. */
+  refusing = false
+  /** The peer sends no more. */
+  eof = false
+  lastReceived: Millis = 0
   /** A PING of ours is not answered. */
   pinged = false
   /** What the server's Keep-Alive asked for; undefined: nothing. */

@@ -8,6 +8,7 @@
 import {
   ConnectError,
   ConnectTimeout,
+  excerpt,
   Fields,
   formatHost,
   formatOrigin,
@@ -16,7 +17,6 @@ import {
   isIPv6,
   isSecure,
   ProxyError,
-  UnsupportedProtocol,
   type Attempt,
   type Bytes,
   type Connection,
@@ -76,6 +76,8 @@ const PHASES = {
 } as const satisfies Record<Step, string>
 
 const EMPTY = new Uint8Array(0)
+/** A second attempt would end the same way. */
+const HOPELESS: ReadonlySet<string> = new Set(['tls-certificate', 'tls-alpn'])
 /** Of further attempts to connect: 0, then this much, doubled each time. */
 const FIRST_BACKOFF: Millis = 500
 /** HTTP/1.1 has no window of its own: reading stops when so much waits for the reader. */
@@ -162,9 +164,13 @@ export class Establishing {
     const host = this.#host
     this.#host = undefined
     this.#pool.trace(this.#connection, 'connection.resolve.complete', { addresses })
-    if (addresses.length === 0) return this.notResolved(new Error(`there is no address for '${host}'`), now)
+    const { localAddress } = this.#pool.settings
+    // A socket that is bound to one family reaches no address of the other.
+    const usable =
+      localAddress === undefined ? addresses : addresses.filter((one) => isIPv6(one) === isIPv6(localAddress))
+    if (usable.length === 0) return this.notResolved(new Error(`there is no address for '${host}'`), now)
     if (this.#step === 'proxying') return this.#askSocks(addresses[0] as string)
-    this.#dialAll(addresses, now)
+    this.#dialAll(usable, now)
   }
   notResolved(cause: unknown, now: Millis): void {
     this.#host = undefined
@@ -176,7 +182,7 @@ export class Establishing {
 
   #dialAll(addresses: readonly string[], now: Millis): void {
     this.#step = 'dialling'
-    this.#addresses = addresses
+    this.#addresses = interleaved(addresses)
     this.#next = 0
     this.#dialNext(now)
   }
@@ -249,18 +255,19 @@ export class Establishing {
     this.#end()
     this.#pool.established(this.#connection, { link, info: this.#info, version, surplus: this.#surplus }, now)
   }
+  /** By ALPN what the peer chose of what was offered; without TLS, or without its answer, what is known. */
   #version(now: Millis): Version | undefined {
     const { http1, http2 } = this.#pool.settings
     const { alpn } = this.#info
-    if (alpn === 'h2') return 'h2'
-    if (http1 && (alpn === 'http/1.1' || !this.#priorKnowledge)) return 'h1'
-    if (http2 && (alpn === undefined || alpn === '')) return 'h2'
-    const message = 'the peer does not speak HTTP/2, and http1 is off'
-    this.#fail(new UnsupportedProtocol(message, { code: 'alpn', rule: 'RFC 9113 §3.2', ...this.#facts('tls') }), now)
+    const offered = this.#hops.at(-1)?.tls?.alpn
+    if (offered === undefined) return http1 ? 'h1' : 'h2'
+    if (alpn !== undefined && alpn !== '' && offered.includes(alpn)) return alpn === 'h2' ? 'h2' : 'h1'
+    // A peer that knows no ALPN speaks HTTP/1.1, if that will do. RFC 9113 §3.2 asks for an answer for HTTP/2.
+    if ((alpn === undefined || alpn === '') && http1) return 'h1'
+    const said = alpn === undefined || alpn === '' ? 'no protocol' : excerpt(alpn)
+    const message = `the peer chose ${said} where ${http2 ? 'HTTP/2' : 'HTTP/1.1'} was offered`
+    this.#fail(this.#error(ConnectError, message, 'tls-alpn', 'tls', undefined), now)
     return undefined
-  }
-  get #priorKnowledge(): boolean {
-    return !this.#pool.settings.http1
   }
 
   // ── proxies ──
@@ -445,8 +452,8 @@ export class Establishing {
 
   /** Once more, if `retries` allows it and it may help; else it is over. */
   #fail(error: HttpCoreError, now: Millis): void {
-    const retries = error instanceof ConnectError && this.#failures < this.#pool.settings.retries
-    if (!retries) return this.#give(error, now)
+    const helps = error instanceof ConnectError && !HOPELESS.has(error.code)
+    if (!helps || this.#failures >= this.#pool.settings.retries) return this.#give(error, now)
     this.#pool.trace(this.#connection, 'connection.retry.started', { exception: error })
     this.#discard()
     const delay = this.#failures === 0 ? 0 : FIRST_BACKOFF * 2 ** (this.#failures - 1)
@@ -487,6 +494,14 @@ export class Establishing {
       ...this.#facts(phase),
     })
   }
+}
+
+/** The families in turn, the first one's first: a family that leads nowhere costs one delay. RFC 8305 §4. */
+function interleaved(addresses: readonly string[]): readonly string[] {
+  const v6 = addresses.filter(isIPv6)
+  const v4 = addresses.filter((address) => !isIPv6(address))
+  const [first, other] = addresses[0] === v6[0] ? [v6, v4] : [v4, v6]
+  return [...first.flatMap((address, i) => [address, ...other.slice(i, i + 1)]), ...other.slice(first.length)]
 }
 
 /** What is dialled and asked for, in order. A forwarding proxy is itself the end of the route. */

@@ -20,8 +20,13 @@ export type RequestInput = Extract<PoolInput, { type: 'request' }>
 
 /** queued: waits for a seat. sending: its request leaves. waiting: for the final head. receiving: content. */
 export type Stage = 'queued' | 'sending' | 'waiting' | 'receiving' | 'tunnel' | 'over'
-/** none: there is none. held: until 100 (Continue). idle: waits for the machine. pulled: the source owes a chunk. */
-export type ContentState = 'none' | 'held' | 'blocked' | 'pulled' | 'ended'
+/**
+ * none: there is none. held: until 100 (Continue). blocked: waits for the machine. pulled: the source owes a chunk.
+ * dropped: what has not left by now never will.
+ */
+export type ContentState = 'none' | 'held' | 'blocked' | 'pulled' | 'ended' | 'dropped'
+/** Of a moment that has not come. */
+export const NEVER: Millis = -Infinity
 /** What a trace calls the parts of an exchange, after httpcore. */
 export type TraceStep =
   | 'send_request_headers'
@@ -54,8 +59,12 @@ export class Exchange extends Waiter {
   opened = false
   replays = 0
   staleRetries = 0
-  /** The content has come to its end. */
+  /** The response has come to its end. */
   ended = false
+  /** A tunnel within HTTP/2: content goes both ways for as long as both sides want. */
+  duplex = false
+  /** Something of a response came, if only 1xx. */
+  heard = false
   /** What was delivered and not consumed. */
   unconsumed = 0
   draining: { left: number } | undefined
@@ -67,9 +76,9 @@ export class Exchange extends Waiter {
   bytesReceived = 0
 
   readonly queuedAt: Millis
-  assignedAt: Millis = 0
-  sentAt: Millis = 0
-  headAt: Millis = 0
+  assignedAt: Millis = NEVER
+  sentAt: Millis = NEVER
+  headAt: Millis = NEVER
   /** Since when nothing has moved, in the direction that matters. */
   movedAt: Millis = 0
   #deadlines: Partial<Record<ExchangeTimer, Deadline<Exchange, ExchangeTimer>>> | undefined
@@ -108,6 +117,14 @@ export class Exchange extends Waiter {
   get begun(): boolean {
     return this.connection !== undefined && this.connection.written > this.writtenBefore
   }
+  /** A final response has begun. */
+  get answered(): boolean {
+    return this.headAt !== NEVER
+  }
+  /** Some of its content is still to come from the source. */
+  get uploading(): boolean {
+    return this.content === 'held' || this.content === 'blocked' || this.content === 'pulled'
+  }
   get idempotent(): boolean {
     return IDEMPOTENT_METHODS.has(this.head.method)
   }
@@ -140,9 +157,9 @@ export class Exchange extends Waiter {
   timings(now: Millis): Readonly<Record<string, Millis>> {
     const { queuedAt, assignedAt, sentAt, headAt } = this
     return {
-      queued: (assignedAt === 0 ? now : assignedAt) - queuedAt,
-      sent: sentAt === 0 ? 0 : sentAt - assignedAt,
-      waiting: headAt === 0 ? 0 : headAt - (sentAt === 0 ? assignedAt : sentAt),
+      queued: (assignedAt === NEVER ? now : assignedAt) - queuedAt,
+      sent: sentAt === NEVER ? 0 : sentAt - assignedAt,
+      waiting: headAt === NEVER ? 0 : headAt - (sentAt === NEVER ? assignedAt : sentAt),
       total: now - queuedAt,
     }
   }

@@ -31,7 +31,7 @@ export function factsOf(exchange: Exchange): Facts {
   }
 }
 export function dispositionOf(exchange: Exchange): Disposition {
-  if (exchange.headAt > 0) return 'response-started'
+  if (exchange.answered) return 'response-started'
   return exchange.begun ? 'maybe-processed' : 'not-sent'
 }
 
@@ -59,7 +59,7 @@ export function writeTimeout(exchange: Exchange): HttpCoreError {
   return new WriteTimeout(message, { code: 'write-timeout', blockedOn: exchange.blockedOn, ...factsOf(exchange) })
 }
 export function readTimeout(exchange: Exchange): HttpCoreError {
-  const what = exchange.headAt === 0 ? 'no response' : 'no more content'
+  const what = !exchange.answered ? 'no response' : 'no more content'
   const message = `${what} came for ${exchange.timeouts.read} ms`
   return new ReadTimeout(message, { code: 'read-timeout', blockedOn: exchange.blockedOn, ...factsOf(exchange) })
 }
@@ -67,7 +67,7 @@ export function readTimeout(exchange: Exchange): HttpCoreError {
 /** The connection ended under the exchange. */
 export function connectionLost(exchange: Exchange, cause: unknown, writing: boolean): HttpCoreError {
   const facts = { ...factsOf(exchange), cause }
-  const begun = exchange.headAt > 0 || exchange.bytesReceived > 0
+  const begun = exchange.heard || exchange.bytesReceived > 0
   if (begun) return new ReadError('the connection broke within the response', { code: 'connection-lost', ...facts })
   if (writing) return new WriteError('the request could not be written', { code: 'write-failed', ...facts })
   const message = 'the server ended the connection without a response'

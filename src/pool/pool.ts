@@ -46,7 +46,7 @@ import {
   type EstablishTimer,
   type Surroundings,
 } from './establish.ts'
-import { Exchange, type ExchangeTimer, type RequestInput, type TraceStep } from './exchange.ts'
+import { Exchange, NEVER, type ExchangeTimer, type RequestInput, type TraceStep } from './exchange.ts'
 import {
   connectionLost,
   dispositionOf,
@@ -75,6 +75,11 @@ const IDLE_MULTIPLEXED: Millis = 60_000
 const MAX_REMEMBERED = 1_000
 const NO_ERROR = 0
 const REFUSED_STREAM = 7
+/** How long a connection on which a request timed out has to show that it lives: as long as others give it. */
+const PROBE_TIMEOUT: Millis = 15_000
+/** What a machine says of exchanges that the end of the connection left unfinished. */
+const CUT_SHORT: ReadonlySet<string> = new Set(['server-disconnected', 'incomplete-message', 'goaway'])
+const OK: Settlement = { ok: true }
 
 type PoolTimer = 'grace'
 type Sends = RequestHead & { readonly headers: Fields }
@@ -134,7 +139,8 @@ export class PoolMachine {
 
   /** Takes an input at any moment, also while a command is performed: what follows from it is told by `poll`. */
   handle(input: PoolInput, now: Millis): void {
-    this.#now = now
+    // Lists of deadlines rely on it that time does not go back.
+    if (now > this.#now) this.#now = now
     switch (input.type) {
       case 'received':
         this.#onReceived(input.link, input.data)
@@ -509,9 +515,9 @@ export class PoolMachine {
   }
   #beginContent(exchange: Exchange, duplex: boolean): void {
     if (exchange.plan === 'none') {
-      exchange.content = duplex ? 'blocked' : 'none'
-      if (!duplex) this.#handedOver(exchange)
-      return
+      // Of a tunnel the head alone is the request; its content waits until there is a way through.
+      exchange.content = duplex ? 'held' : 'none'
+      return this.#handedOver(exchange)
     }
     exchange.opened = true
     this.#commands.push({ type: 'openContent', id: exchange.id })
@@ -572,7 +578,7 @@ export class PoolMachine {
     const exchange = this.#exchanges.get(id)
     const connection = exchange?.connection
     if (exchange === undefined || connection?.machine === undefined) return
-    if (exchange.content === 'none' || exchange.content === 'ended') return
+    if (!exchange.uploading) return
     exchange.content = 'ended'
     if (exchange.stage === 'tunnel') {
       this.#commands.push({ type: 'end', link: (connection.link as Link).id })
@@ -637,7 +643,7 @@ export class PoolMachine {
     if (connection.machine !== undefined && connection.machine.outputBytes > 0) this.#markDirty(connection)
   }
   #requestSent(exchange: Exchange, connection: PoolConnection): void {
-    if (exchange.connection !== connection || exchange.stage === 'over' || exchange.sentAt > 0) return
+    if (exchange.connection !== connection || exchange.stage === 'over' || exchange.sentAt !== NEVER) return
     exchange.sentAt = this.#now
     if (exchange.stage !== 'sending') return
     exchange.stage = 'waiting'
@@ -661,6 +667,7 @@ export class PoolMachine {
   #feed(connection: PoolConnection, data: Bytes): void {
     const { machine, tunnel } = connection
     if (machine === undefined || connection.closing) return
+    connection.lastReceived = this.#now
     if (tunnel !== undefined) return this.#deliverContent(tunnel, data)
     if (connection.only !== undefined) connection.only.bytesReceived += data.byteLength
     machine.receiveData(data, this.#now)
@@ -715,7 +722,7 @@ export class PoolMachine {
         return
       }
       case 'slots':
-        return this.#scheduler.seats(connection, event.capacity)
+        return this.#scheduler.seats(connection, seatsOf(connection))
       case 'draining':
         this.#scheduler.leaving(connection)
         for (const id of event.unprocessed) {
@@ -740,6 +747,7 @@ export class PoolMachine {
   ): void {
     const exchange = connection.exchanges.get(event.exchange)
     if (exchange === undefined) return
+    exchange.heard = true
     switch (event.type) {
       case 'informational':
         if (event.status === 100) this.#continue(exchange)
@@ -749,7 +757,8 @@ export class PoolMachine {
       case 'end':
         exchange.ended = true
         this.#deliver(exchange, event)
-        this.#finished.push(exchange)
+        // Each side of a tunnel ends for itself; any other request is over with its response.
+        if (!exchange.uploading || !exchange.duplex) this.#finished.push(exchange)
         return
       case 'switched':
         connection.tunnel = exchange
@@ -765,15 +774,21 @@ export class PoolMachine {
     exchange.headAt = exchange.movedAt = this.#now
     connection.site.failures = 0
     // A final response instead of 100: the content is not wanted. RFC 9110 §10.1.1.
-    if (exchange.content === 'held') this.#dropContent(exchange)
+    // Nor is the rest of it where the server says no, or will not keep the connection.
+    const unwanted = !connection.multiplexed && (event.status >= 400 || connection.machine?.draining === true)
+    exchange.duplex = connection.multiplexed && exchange.head.method === 'CONNECT' && event.status < 300
+    if ((exchange.content === 'held' && !exchange.duplex) || (unwanted && event.status >= 200)) {
+      this.#dropContent(exchange)
+    }
     // Where the request is still leaving, the deadline of writing becomes that of reading.
     if (exchange.stage === 'sending') this.#timers.after(exchange.io, exchange.timeouts.read, this.#now)
     exchange.stage = 'receiving'
     if (!connection.multiplexed) connection.hint = keepAliveHint(event.headers, this.#limits.maxKeepAliveHint)
     if (exchange.traced) this.#traceStep(exchange, 'receive_response_body', { status: event.status })
     this.#deliver(exchange, event)
-    const duplex = exchange.head.method === 'CONNECT' && event.status >= 200 && event.status < 300
-    if (duplex && connection.multiplexed && exchange.content === 'blocked') this.#pull(exchange)
+    if (!exchange.duplex) return
+    this.#timers.clear(exchange.io)
+    if (exchange.content === 'held') this.#pull(exchange)
   }
   #continue(exchange: Exchange): void {
     if (exchange.content !== 'held') return
@@ -781,12 +796,20 @@ export class PoolMachine {
     exchange.movedAt = this.#now
     this.#pull(exchange)
   }
-  #dropContent(exchange: Exchange): void {
-    if (exchange.opened && exchange.content !== 'ended') this.#commands.push({ type: 'stopContent', id: exchange.id })
+  #stopContent(exchange: Exchange): void {
+    if (exchange.opened && exchange.uploading) this.#commands.push({ type: 'stopContent', id: exchange.id })
     exchange.opened = false
-    if (exchange.content !== 'none') exchange.content = 'ended'
+  }
+  #dropContent(exchange: Exchange): void {
+    if (!exchange.uploading) return
+    this.#stopContent(exchange)
+    exchange.content = 'dropped'
   }
   #onSettings(connection: PoolConnection, settings: Readonly<Record<string, number>>, first: boolean): void {
+    if (connection.refusing) {
+      connection.refusing = false
+      this.#scheduler.seats(connection, seatsOf(connection))
+    }
     if (!first) return
     const extended = settings['enableConnectProtocol'] === 1
     this.#scheduler.decide(connection, extended ? SERVES.any | SERVES['h2-connect'] : SERVES.any)
@@ -874,7 +897,7 @@ export class PoolMachine {
   #complete(exchange: Exchange): void {
     const { connection } = exchange
     if (connection?.machine === undefined) return
-    const unfinished = exchange.content !== 'none' && exchange.content !== 'ended'
+    const unfinished = exchange.uploading || exchange.content === 'dropped'
     if (unfinished && exchange.stage === 'receiving') {
       this.#dropContent(exchange)
       connection.machine.cancel(exchange.onConnection, NO_ERROR)
@@ -886,6 +909,7 @@ export class PoolMachine {
       this.#traceStep(exchange, 'response_closed')
       this.#traceStep(exchange, undefined)
     }
+    connection.refusing = false
     this.#leave(exchange)
     this.#settle(exchange, { ok: true })
   }
@@ -898,17 +922,26 @@ export class PoolMachine {
     connection.exchanges.delete(exchange)
     connection.only = undefined
     if (connection.tunnel === exchange) {
-      return this.#destroy(connection)
+      if (!exchange.ended || exchange.content !== 'ended') return this.#destroy(connection)
+      // Both sides have ended it: what was written still leaves.
+      connection.flushing = true
+      this.#scheduler.released(connection, 0)
+      return this.#closeLink(connection)
     }
     this.#release(connection)
   }
   #release(connection: PoolConnection): void {
     const machine = connection.machine
     if (connection.phase === 'gone' || machine === undefined) return
+    // Who refuses streams while it has none to run is of no use to anybody.
     const usable =
-      !machine.draining && !machine.closed && connection.writeFailure === undefined && this.#life === 'open'
+      !machine.draining &&
+      !machine.closed &&
+      connection.writeFailure === undefined &&
+      this.#life === 'open' &&
+      !(connection.refusing && connection.active === 1)
     if (!usable) this.#scheduler.leaving(connection)
-    this.#scheduler.released(connection, usable ? machine.capacity : 0)
+    this.#scheduler.released(connection, usable ? seatsOf(connection) : 0)
     this.#decide()
     if (connection.phase === 'leaving' && connection.active === 0) {
       // Broken ones end at once; others are closed as they should be.
@@ -946,7 +979,7 @@ export class PoolMachine {
     this.#clearDeadlines(exchange)
     this.#exchanges.delete(exchange)
     exchange.site.requests--
-    if (exchange.opened && exchange.content !== 'ended') this.#commands.push({ type: 'stopContent', id: exchange.id })
+    this.#stopContent(exchange)
     this.#commands.push({ type: 'settle', id: exchange.id, result, timings: exchange.timings(this.#now) })
     this.#forgetSite(exchange.site)
   }
@@ -974,7 +1007,7 @@ export class PoolMachine {
   /** As `#fail`, for a request that may be on a connection. `quietly`: it settles without an error. */
   #giveUp(exchange: Exchange, error: unknown, quietly = false): void {
     const { connection } = exchange
-    const result: Settlement = quietly ? { ok: true } : { ok: false, error }
+    const result: Settlement = quietly ? OK : { ok: false, error }
     if (connection?.machine === undefined) return this.#fail(exchange, error)
     const { machine } = connection
     const failing = exchange.stage
@@ -982,6 +1015,11 @@ export class PoolMachine {
     if (machine.outputBytes > 0) this.#markDirty(connection)
     exchange.stage = failing
     this.#settle(exchange, result)
+    this.#leave(exchange)
+  }
+  /** The response had come to its end, only the rest of the request was still to leave: no harm is done. */
+  #finish(exchange: Exchange): void {
+    this.#settle(exchange, OK)
     this.#leave(exchange)
   }
   #onCancel(id: RequestId, reason: unknown): void {
@@ -992,24 +1030,29 @@ export class PoolMachine {
   /** The machine says that it failed. */
   #exchangeFailed(exchange: Exchange, fault: PeerFault, disposition: Disposition): void {
     const connection = exchange.connection as PoolConnection
-    const lost = fault.code === 'server-disconnected'
+    // Whatever ended the connection, for a request without an answer the server is gone.
+    const silent = !exchange.heard && exchange.bytesReceived === 0
+    const lost = connection.eof && silent && CUT_SHORT.has(fault.code)
+    const refused = fault.h2Code === REFUSED_STREAM && !exchange.answered
+    if (refused) connection.refusing = true
+    const fate = refused ? 'refused' : disposition
     const writing = connection.writeFailure
     const error =
-      writing !== undefined && lost
-        ? connectionLost(exchange, writing.error, true)
-        : peerFailed(exchange, fault, fault.h2Code === REFUSED_STREAM ? 'refused' : disposition, undefined)
-    const fate = fault.h2Code === REFUSED_STREAM && exchange.headAt === 0 ? 'refused' : disposition
+      lost && disposition === 'maybe-processed'
+        ? connectionLost(exchange, writing?.error, writing !== undefined)
+        : peerFailed(exchange, cutShort(exchange, connection, fault), fate, undefined)
     this.#retryOrFail(exchange, error, fate, lost)
   }
   #retryOrFail(exchange: Exchange, error: unknown, disposition: Disposition, lost: boolean): void {
     const connection = exchange.connection as PoolConnection
+    if (exchange.ended) return this.#finish(exchange)
     const { idempotent, replayable, pulled, replays, staleRetries, reused } = exchange
     const retry = retryOf(
       {
         disposition,
         connectionLost: lost,
         reusedConnection: reused,
-        responseBytes: exchange.bytesReceived > 0 || exchange.headAt > 0,
+        responseBytes: exchange.bytesReceived > 0 || exchange.heard,
         idempotent,
         replayable,
         pulled,
@@ -1046,12 +1089,13 @@ export class PoolMachine {
   }
   /** As if it had never been assigned. */
   #sendBack(exchange: Exchange): void {
-    if (exchange.opened && exchange.content !== 'ended') this.#commands.push({ type: 'stopContent', id: exchange.id })
+    this.#stopContent(exchange)
     this.#timers.clear(exchange.io)
     exchange.stage = 'queued'
     exchange.content = 'none'
     exchange.opened = false
-    exchange.assignedAt = exchange.sentAt = 0
+    exchange.assignedAt = exchange.sentAt = NEVER
+    exchange.heard = false
   }
 
   /** The connection is no more: what ran on it was lost. */
@@ -1091,6 +1135,7 @@ export class PoolMachine {
       return
     }
     if (machine === undefined || connection.closing) return
+    connection.eof = true
     machine.receiveEof(this.#now, clean)
     this.#drainMachine(connection)
   }
@@ -1142,7 +1187,7 @@ export class PoolMachine {
       case 'pool':
         return this.#fail(exchange, poolTimeout(exchange))
       case 'total':
-        return this.#giveUp(exchange, totalTimeout(exchange))
+        return this.#giveUp(exchange, totalTimeout(exchange), exchange.ended)
       case 'expect':
         return this.#continue(exchange)
       case 'drain':
@@ -1156,17 +1201,22 @@ export class PoolMachine {
   /** Nothing moved for so long, or so it seems: bytes do not set the deadline anew, they are looked at when it fires. */
   #ioDue(exchange: Exchange): void {
     const connection = exchange.connection as PoolConnection
-    const sending = exchange.stage === 'sending'
+    const sending = exchange.stage === 'sending' || exchange.ended
     const duration = sending ? exchange.timeouts.write : exchange.timeouts.read
     const since = this.#stuckSince(exchange, connection)
     const due = since + duration
     if (due > this.#now) this.#timers.at(exchange.io, due)
-    else this.#giveUp(exchange, sending ? writeTimeout(exchange) : readTimeout(exchange))
+    else {
+      this.#giveUp(exchange, sending ? writeTimeout(exchange) : readTimeout(exchange), exchange.ended)
+      // One stream stalls, or the connection is dead: an answer to a PING tells.
+      if (connection.multiplexed && connection.phase !== 'gone' && !connection.pinged)
+        this.#ping(connection, PROBE_TIMEOUT)
+    }
   }
   #stuckSince(exchange: Exchange, connection: PoolConnection): Millis {
     const { stage, movedAt, content, unconsumed, onConnection } = exchange
-    if (stage === 'receiving') return unconsumed > 0 ? this.#now : movedAt
-    if (stage !== 'sending') return movedAt
+    if (stage === 'receiving' && !exchange.ended) return unconsumed > 0 ? this.#now : movedAt
+    if (stage !== 'sending' && !exchange.ended) return movedAt
     // A slow source is not the peer's fault, nor is what was held back on purpose.
     const waits = connection.written > connection.accepted || content === 'blocked'
     if (!waits) return this.#now
@@ -1205,19 +1255,27 @@ export class PoolMachine {
   /** The option `keepAlivePing`: a connection on which nothing comes is asked whether it lives. */
   #armPing(connection: PoolConnection): void {
     const option = this.#settings.http2Options?.keepAlivePing
-    if (option === undefined || option === null || !connection.multiplexed) return
+    if (connection.pinged) this.#timers.clear(connection.deadline('ping'))
     connection.pinged = false
+    if (option === undefined || option === null || !connection.multiplexed) return
     this.#timers.after(connection.deadline('ping'), option.after, this.#now)
   }
   #pingDue(connection: PoolConnection): void {
+    if (connection.pinged) return this.#break(connection, new Error('the server did not answer a PING in time'))
     const option = this.#settings.http2Options?.keepAlivePing
-    if (option === undefined || option === null || connection.machine === undefined) return
-    if (connection.pinged) return this.#break(connection, new Error(`no answer to a PING within ${option.within} ms`))
-    if (connection.active === 0 && option.whileIdle !== true) return this.#armPing(connection)
+    if (option === undefined || option === null) return
+    const due = connection.lastReceived + option.after
+    if (due > this.#now) this.#timers.at(connection.deadline('ping'), due)
+    else if (connection.active === 0 && option.whileIdle !== true) this.#armPing(connection)
+    else this.#ping(connection, option.within)
+  }
+  #ping(connection: PoolConnection, within: Millis): void {
+    const machine = connection.machine
+    if (machine === undefined || machine.closed) return
     connection.pinged = true
-    ;(connection.machine as unknown as H2Extras).ping(new Uint8Array(8), this.#now)
+    ;(machine as unknown as H2Extras).ping(new Uint8Array(8), this.#now)
     this.#markDirty(connection)
-    this.#timers.after(connection.deadline('ping'), option.within, this.#now)
+    this.#timers.after(connection.deadline('ping'), within, this.#now)
   }
 
   // ── the end of the pool ──
@@ -1227,19 +1285,25 @@ export class PoolMachine {
     if (this.#life === 'destroyed') return
     this.#life = 'closing'
     this.#timers.after(this.#graceDeadline, grace, this.#now)
-    for (const exchange of this.#exchanges) {
-      if (exchange.waiting) this.#fail(exchange, poolClosed(factsOf(exchange)))
-    }
+    this.#dismiss(undefined)
     for (const connection of [...this.#connections]) {
       if (connection.phase === 'connecting') this.#destroy(connection)
       else this.#retire(connection)
     }
+  }
+  /** All that wait, before any connection goes: nothing is dialled for them any more. */
+  #dismiss(reason: unknown): void {
+    const waiting = [...this.#exchanges].filter((exchange) => exchange.waiting)
+    const errors = waiting.map((exchange) => poolClosed(factsOf(exchange), reason))
+    for (const exchange of waiting) this.#scheduler.leave(exchange)
+    for (const [i, exchange] of waiting.entries()) this.#settle(exchange, { ok: false, error: errors[i] })
   }
   #onDestroy(reason: unknown): void {
     this.#closeTold = false
     this.#life = 'destroyed'
     this.#reason = reason
     this.#timers.clear(this.#graceDeadline)
+    this.#dismiss(reason)
     for (const exchange of this.#exchanges)
       this.#settle(exchange, { ok: false, error: poolClosed(factsOf(exchange), reason) })
     for (const connection of [...this.#connections]) {
@@ -1292,6 +1356,17 @@ export class PoolMachine {
       },
     })
   }
+}
+
+/** How many requests may be given to it now. */
+function seatsOf({ machine, refusing }: PoolConnection): number {
+  return machine === undefined || refusing ? 0 : machine.capacity
+}
+
+/** The connection ended within the response, whatever else can be said of its end. */
+function cutShort(exchange: Exchange, connection: PoolConnection, fault: PeerFault): PeerFault {
+  const within = connection.eof && exchange.heard && CUT_SHORT.has(fault.code)
+  return within ? { ...fault, code: 'incomplete-message', message: 'the connection ended within the response' } : fault
 }
 
 /** What was handed over before now has left the machine. */

@@ -75,6 +75,8 @@ export class Carrier {
   opener: Waiter | undefined = undefined
   /** Whether it was dialled for its opener and nobody else. @internal */
   bound = false
+  /** What was written must still leave: it is not cut short to make room. */
+  flushing = false
   /** What it serves is not known in full yet. @internal */
   undecided = false
   /** A counter, not a time. @internal */
@@ -98,21 +100,23 @@ export class Carrier {
 /** The requests and connections of one origin. */
 export class OriginQueue {
   /** Waiting with a dial of their own, and without; by lane, each in order of place. @internal */
-  readonly dialled: readonly List<Waiter>[] = [new List(), new List(), new List()]
+  readonly dialled: readonly [List<Waiter>, List<Waiter>, List<Waiter>] = [new List(), new List(), new List()]
   /** @internal */
-  readonly undialled: readonly List<Waiter>[] = [new List(), new List(), new List()]
+  readonly undialled: readonly [List<Waiter>, List<Waiter>, List<Waiter>] = [new List(), new List(), new List()]
   /** Waiting for a dial that is theirs alone. @internal */
   readonly fresh = new List<Waiter>()
   /** Connections with a free seat, by what they serve; the most recently used first. @internal */
   readonly available: readonly List<Ticket<Carrier>>[] = Array.from({ length: 8 }, () => new List<Ticket<Carrier>>())
   /** @internal */
   readonly idle = new List<Ticket<Carrier>>()
+  /** Those that carry nothing and are only waiting to be gone. @internal */
+  readonly closing = new List<Ticket<Carrier>>()
   /** Dials under way by group, and how many of them have an opener that still waits. @internal */
-  readonly dials: number[] = [0, 0]
+  readonly dials: [number, number] = [0, 0]
   /** @internal */
-  readonly openers: number[] = [0, 0]
+  readonly openers: [number, number] = [0, 0]
   /** Waiting requests that a backoff keeps from being dialled for, by group. @internal */
-  readonly held: number[] = [0, 0]
+  readonly held: [number, number] = [0, 0]
   /** Connections that may yet turn out to serve more. @internal */
   undecided = 0
   /** How many waiting requests one dial of the first group satisfies. Infinity: wait for its answer. @internal */
@@ -171,7 +175,7 @@ export class Scheduler {
   enqueue(waiter: Waiter): void {
     waiter.place = ++this.#places
     this.#join(waiter)
-    waiter.origin.undialled[LANE[waiter.need]]?.push(waiter)
+    waiter.origin.undialled[LANE[waiter.need]].push(waiter)
     this.#serve(waiter.origin)
   }
   /** Back to its old place. `held`: nothing is dialled for it until `release`. */
@@ -204,7 +208,8 @@ export class Scheduler {
       this.#park(origin)
       return false
     }
-    const useless = this.#demand(origin, dial.group) + origin.openers[dial.group]! < origin.dials[dial.group]!
+    // It is of use to somebody as long as the other dials of the group would not bring seats enough without it.
+    const useless = this.#demand(origin, dial.group, origin.dials[dial.group] - 1) <= 0
     if (!useless) this.#park(origin)
     return useless
   }
@@ -242,7 +247,7 @@ export class Scheduler {
     carrier.active--
     carrier.origin.active--
     this.active--
-    if (carrier.phase === 'leaving' && carrier.active === 0) this.#closing.push(carrier.idleTicket)
+    if (carrier.phase === 'leaving' && carrier.active === 0) this.#waitToBeGone(carrier)
     this.seats(carrier, free)
   }
   /** So many seats are free now. */
@@ -262,7 +267,7 @@ export class Scheduler {
     if (carrier.phase !== 'open') return
     this.#hide(carrier)
     carrier.phase = 'leaving'
-    if (carrier.active === 0) this.#closing.push(carrier.idleTicket)
+    if (carrier.active === 0) this.#waitToBeGone(carrier)
     this.#serve(carrier.origin)
     this.#giveRoom()
   }
@@ -285,8 +290,8 @@ export class Scheduler {
   /** The oldest request that waits for that need, or for a dial of its own with it. */
   oldest(origin: OriginQueue, need: Need): Waiter | undefined {
     const lane = LANE[need]
-    const a = origin.dialled[lane]?.first
-    const b = origin.undialled[lane]?.first
+    const a = origin.dialled[lane].first
+    const b = origin.undialled[lane].first
     if (a === undefined || b === undefined) return a ?? b
     return a.place < b.place ? a : b
   }
@@ -366,12 +371,17 @@ export class Scheduler {
     if (this.#starved.length + this.#crowded.length > 0) this.#giveRoom()
     if (this.#idle.length > this.#capacity.maxIdleConnections) this.#closeIdle()
   }
+  #waitToBeGone(carrier: Carrier): void {
+    if (carrier.flushing) return
+    this.#closing.push(carrier.idleTicket)
+    carrier.origin.closing.push(carrier.originIdleTicket)
+  }
   #closeIdle(): void {
     const carrier = this.#idle.first?.owner
     if (carrier === undefined) return
     this.#hide(carrier)
     carrier.phase = 'leaving'
-    this.#closing.push(carrier.idleTicket)
+    this.#waitToBeGone(carrier)
     this.#decisions.push({ type: 'close', carrier, now: false, reason: 'idle-limit' })
   }
   /** A free connection whose origin has some more goes, if an origin that has none was first in line. */
@@ -398,16 +408,15 @@ export class Scheduler {
   // ── dials ──
 
   /** How many more seats the dials of a group would have to bring. */
-  #demand(origin: OriginQueue, group: Group): number {
-    let wanting = -(origin.held[group] as number)
+  #demand(origin: OriginQueue, group: Group, dials = origin.dials[group]): number {
+    let wanting = -origin.held[group]
     for (const lane of GROUP_LANES[group]) {
       // Who waits for a connection to tell what it serves is not waiting for a dial.
-      if (lane !== LANE['h2-connect'] || origin.undecided === 0) wanting += origin.undialled[lane]?.length ?? 0
+      if (lane !== LANE['h2-connect'] || origin.undecided === 0) wanting += origin.undialled[lane].length
     }
-    const dials = origin.dials[group] as number
     if (wanting <= 0 || dials === 0) return wanting
     const seatsPerDial = group === 0 ? origin.seatsPerDial : 1
-    return wanting - (dials * seatsPerDial - (origin.openers[group] as number))
+    return wanting - (dials * seatsPerDial - origin.openers[group])
   }
   /** Opens one connection, if one is wanted and there is room. */
   #dial(origin: OriginQueue): boolean {
@@ -428,9 +437,9 @@ export class Scheduler {
     if (fresh !== undefined) remove(fresh)
     else {
       if (opener.held) this.#unhold(opener)
-      origin.dials[carrier.group]!++
-      origin.openers[carrier.group]!++
-      origin.dialled[LANE[opener.need]]?.insertFromBack(opener, (other) => this.#before(opener, other))
+      origin.dials[carrier.group]++
+      origin.openers[carrier.group]++
+      origin.dialled[LANE[opener.need]].insertFromBack(opener, (other) => this.#before(opener, other))
     }
     this.#decisions.push({ type: 'open', carrier, opener })
     return true
@@ -438,7 +447,7 @@ export class Scheduler {
   #firstUndialled(origin: OriginQueue, group: Group): Waiter | undefined {
     let first: Waiter | undefined
     for (const lane of GROUP_LANES[group]) {
-      const waiter = origin.undialled[lane]?.first
+      const waiter = origin.undialled[lane].first
       if (waiter !== undefined && (first === undefined || waiter.place < first.place)) first = waiter
     }
     return first
@@ -447,21 +456,21 @@ export class Scheduler {
   #endDial(carrier: Carrier): void {
     if (carrier.phase !== 'connecting') return
     const { origin, opener } = carrier
-    if (!carrier.bound) origin.dials[carrier.group]!--
+    if (!carrier.bound) origin.dials[carrier.group]--
     if (opener === undefined) return
     carrier.opener = undefined
     opener.dial = undefined
     this.queued++
     if (carrier.bound) origin.fresh.unshift(opener)
     else {
-      origin.openers[carrier.group]!--
+      origin.openers[carrier.group]--
       this.#returnToLane(opener)
     }
   }
   #hasRoom(origin: OriginQueue): boolean {
     if (origin.connections >= this.#capacity.maxConnectionsPerOrigin) {
       // What is idle there cannot serve what waits there, or it would not be idle.
-      const own = origin.idle.first?.owner
+      const own = (origin.closing.first ?? origin.idle.first)?.owner
       if (own === undefined) return false
       this.#discard(own, 'room')
     }
@@ -540,12 +549,12 @@ export class Scheduler {
       dial.opener = undefined
       if (dial.bound) {
         dial.bound = false
-        origin.dials[dial.group]!++
-      } else origin.openers[dial.group]!--
+        origin.dials[dial.group]++
+      } else origin.openers[dial.group]--
     }
   }
   #returnToLane(waiter: Waiter): void {
-    waiter.origin.undialled[LANE[waiter.need]]?.insertFromFront(waiter, (other) => this.#before(other, waiter))
+    waiter.origin.undialled[LANE[waiter.need]].insertFromFront(waiter, (other) => this.#before(other, waiter))
   }
   #before(a: Waiter, b: Waiter): boolean {
     this.steps++
@@ -555,11 +564,11 @@ export class Scheduler {
     // Seated already, when a seat was free.
     if (!waiter.waiting || waiter.held) return
     waiter.held = true
-    waiter.origin.held[GROUP[LANE[waiter.need]]]!++
+    waiter.origin.held[GROUP[LANE[waiter.need]]]++
   }
   #unhold(waiter: Waiter): void {
     waiter.held = false
-    waiter.origin.held[GROUP[LANE[waiter.need]]]!--
+    waiter.origin.held[GROUP[LANE[waiter.need]]]--
   }
 }
 

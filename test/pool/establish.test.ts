@@ -1,0 +1,204 @@
+// From a name to a machine, told step by step: addresses, races, TLS, ALPN, retries, deadlines.
+import { describe, expect, it } from 'vitest'
+import { A, H2, Play, http, https, type Asked } from './play.ts'
+import type { PoolSettings } from '../../src/pool/index.ts'
+
+const BOTH: Partial<PoolSettings> = { http2: true }
+
+describe('dialling', () => {
+  const named = (play: Play, addresses: readonly string[], asked: Asked = {}): number => {
+    const id = play.request({ origin: http('a.test'), ...asked })
+    expect(play.take('resolve').map(({ host }) => host)).toEqual(['a.test'])
+    play.tell({ type: 'resolved', host: 'a.test', addresses })
+    return id
+  }
+  it('RFC 8305 §4: the families take turns, the first one’s first', () => {
+    const play = new Play()
+    named(play, ['::1', '::2', '::3', '1.1.1.1', '1.1.1.2'])
+    play.pass(1_000)
+    expect(play.targets().map(({ address }) => address)).toEqual(['::1', '1.1.1.1', '::2', '1.1.1.2', '::3'])
+  })
+  it('RFC 8305 §5: the next starts after attemptDelay while earlier attempts go on, and the losers are destroyed', () => {
+    const play = new Play()
+    const id = named(play, ['1.1.1.1', '1.1.1.2'])
+    expect(play.dials()).toEqual([1])
+    play.pass(249)
+    expect(play.dials()).toEqual([])
+    play.pass(1)
+    expect(play.dials()).toEqual([2])
+    play.connected(1)
+    expect(play.has('destroy', 2)).toBe(true)
+    expect(play.take('assigned').map((one) => [one.id, one.link])).toEqual([[id, 1]])
+    play.connected(2)
+    expect(play.stats().connections).toBe(1)
+  })
+  it('starts the next at once when one fails; the error lists them all', () => {
+    const play = new Play()
+    const id = named(play, ['1.1.1.1', '1.1.1.2'])
+    const first = new Error('first')
+    const second = new Error('second')
+    play.failed(1, 'connect', first)
+    expect(play.dials()).toEqual([1, 2])
+    play.failed(2, 'connect', second)
+    expect(play.error(id)).toMatchObject({
+      name: 'ConnectError',
+      phase: 'connect',
+      disposition: 'not-sent',
+      attempts: [
+        { address: '1.1.1.1', error: first },
+        { address: '1.1.1.2', error: second },
+      ],
+    })
+  })
+  it('uses only addresses of the local address’s family', () => {
+    const play = new Play({ localAddress: '0.0.0.0' })
+    named(play, ['::1', '1.1.1.1'])
+    play.pass(1_000)
+    expect(play.targets().map(({ address }) => address)).toEqual(['1.1.1.1'])
+  })
+  it('a name that does not resolve is a ConnectError of phase dns', () => {
+    const play = new Play()
+    const id = play.request({ origin: http('a.test') })
+    play.tell({ type: 'resolveFailed', host: 'a.test', error: new Error('ENOTFOUND') })
+    expect(play.error(id)).toMatchObject({ name: 'ConnectError', phase: 'dns' })
+    expect(play.stats().connections).toBe(0)
+  })
+  it('two dials of one name ask for it once', () => {
+    const play = new Play()
+    play.request({ origin: http('a.test') })
+    play.request({ origin: http('a.test') })
+    expect(play.take('resolve')).toHaveLength(1)
+    play.tell({ type: 'resolved', host: 'a.test', addresses: ['1.1.1.1'] })
+    expect(play.dials()).toEqual([1, 2])
+  })
+  it('one deadline from the name to the machine; a late answer is not heard', () => {
+    const play = new Play()
+    const id = named(play, ['1.1.1.1'], { timeouts: { connect: 1_000 } })
+    play.pass(1_000)
+    expect(play.error(id)).toMatchObject({ name: 'ConnectTimeout', blockedOn: { want: 'connect' } })
+    expect(play.has('destroy', 1)).toBe(true)
+    play.connected(1)
+    expect(play.stats().connections).toBe(0)
+  })
+  it('a Unix socket is dialled by its path', () => {
+    const play = new Play({ unixSocket: '/tmp/x' })
+    play.request({ origin: http('a.test') })
+    expect(play.targets()).toEqual([expect.objectContaining({ path: '/tmp/x' })])
+  })
+})
+
+describe('retries', () => {
+  it('of connecting: after 0, 0.5, 1, 2 s, within the one deadline', () => {
+    const play = new Play({ retries: 4 })
+    const id = play.request()
+    const at: number[] = []
+    for (let i = 0; i < 5; i++) {
+      const [link] = play.dials()
+      at.push(play.now)
+      play.failed(link as number, 'connect')
+      play.pass(i === 0 ? 0 : 500 * 2 ** (i - 1))
+    }
+    expect(at).toEqual([0, 0, 500, 1_500, 3_500])
+    expect(play.error(id).name).toBe('ConnectError')
+  })
+  it.each([
+    ['a certificate', Object.assign(new Error('expired'), { code: 'CERT_HAS_EXPIRED' }), 'tls-certificate'],
+    ['no common protocol', Object.assign(new Error('alpn'), { code: 'ERR_ALPN' }), 'tls-alpn'],
+  ])('never for the sake of %s', (_, error, code) => {
+    const play = new Play({ retries: 3 })
+    const id = play.request({ origin: https('10.0.0.1') })
+    play.connectAll()
+    play.failed(1, 'tls', error)
+    expect(play.error(id)).toMatchObject({ name: 'ConnectError', code, phase: 'tls' })
+  })
+})
+
+describe('ALPN', () => {
+  const secure = (settings: Partial<PoolSettings>, answer: string | undefined, asked: Asked = {}): Play => {
+    const play = new Play(settings)
+    play.request({ origin: https('10.0.0.1'), ...asked })
+    play.connectAll()
+    play.secured(1, answer)
+    return play
+  }
+  const version = (play: Play): string | undefined => play.take('assigned')[0]?.httpVersion
+  it.each([
+    [{}, 'http/1.1', 'HTTP/1.1'],
+    [{}, undefined, 'HTTP/1.1'],
+    [BOTH, 'h2', 'HTTP/2'],
+    [BOTH, 'http/1.1', 'HTTP/1.1'],
+    [BOTH, undefined, 'HTTP/1.1'],
+    [H2, 'h2', 'HTTP/2'],
+  ] as const)('%j answered by %s: %s', (settings, answer, expected) => {
+    expect(version(secure(settings, answer))).toBe(expected)
+  })
+  it.each([
+    [{}, 'h2'],
+    [BOTH, 'spdy/3'],
+    [H2, undefined],
+    [H2, 'http/1.1'],
+  ] as const)('%j answered by %s, which was not offered, or is too little: tls-alpn', (settings, answer) => {
+    const play = secure(settings, answer)
+    expect(play.error(1)).toMatchObject({ name: 'ConnectError', code: 'tls-alpn', phase: 'tls' })
+    expect(play.stats().connections).toBe(0)
+  })
+  it('a request with Upgrade is dialled for with http/1.1 alone, and a peer that says h2 anyway is refused', () => {
+    const play = new Play(BOTH)
+    const id = play.request({ origin: https('10.0.0.1'), headers: [['Upgrade', 'websocket']] })
+    const [target] = play.targets()
+    expect(target?.tls?.alpn).toEqual(['http/1.1'])
+    play.connected(1)
+    play.secured(1, 'h2')
+    expect(play.error(id).code).toBe('tls-alpn')
+  })
+  it('h2 is offered first', () => {
+    const play = new Play(BOTH)
+    play.request({ origin: https('10.0.0.1') })
+    expect(play.targets()[0]?.tls?.alpn).toEqual(['h2', 'http/1.1'])
+  })
+})
+
+describe('sharing the first dial', () => {
+  it('a cancelled opener leaves it to who else waits for its answer', () => {
+    const play = new Play(H2)
+    const opener = play.request()
+    const other = play.request()
+    expect(play.dials()).toEqual([1])
+    play.cancel(opener)
+    expect(play.has('destroy', 1)).toBe(false)
+    expect(play.dials()).toEqual([])
+    play.connected(1)
+    expect(play.take('assigned').map(({ id }) => id)).toEqual([other])
+  })
+  it('nobody else waits: it is destroyed with the request', () => {
+    const play = new Play(H2)
+    play.cancel(play.request())
+    expect(play.has('destroy', 1)).toBe(true)
+    expect(play.stats().connections).toBe(0)
+  })
+  it('who has waited for shareTimeout dials for itself', () => {
+    const play = new Play({ ...H2, maxConnections: 10, maxConnectionsPerOrigin: 10 })
+    for (let i = 0; i < 3; i++) play.request({ origin: A })
+    expect(play.dials()).toEqual([1])
+    play.pass(250)
+    expect(play.dials()).toEqual([2, 3])
+  })
+  it('an answer of http/1.1 gives the connection to the first, and the others dial', () => {
+    const play = new Play({ ...BOTH, maxConnections: 10, maxConnectionsPerOrigin: 10 })
+    const ids = [0, 1, 2].map(() => play.request({ origin: https('10.0.0.1') }))
+    play.connectAll()
+    play.secured(1, 'http/1.1')
+    expect(play.take('assigned').map(({ id }) => id)).toEqual([ids[0]])
+    expect(play.dials()).toEqual([2, 3])
+  })
+  it('a failed dial fails only the request that it was opened for', () => {
+    const play = new Play(H2)
+    const opener = play.request()
+    const other = play.request()
+    play.dials()
+    play.failed(1, 'connect')
+    expect(play.error(opener).name).toBe('ConnectError')
+    expect(play.outcome(other)).toBeUndefined()
+    expect(play.dials()).toEqual([2])
+  })
+})

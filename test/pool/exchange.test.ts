@@ -1,0 +1,310 @@
+// One request at a time, told step by step: what goes out, what is delivered, how it ends, what becomes of its connection.
+import { describe, expect, it } from 'vitest'
+import { A, B, H2, OK, Peer, Play } from './play.ts'
+
+const POST = { method: 'POST', content: { length: 6 } } as const
+
+describe('a GET', () => {
+  it('is dialled for, written in one piece, delivered in order, and leaves its connection idle', () => {
+    const play = new Play()
+    const id = play.request({ target: '/x', headers: [['Accept', '*/*']] })
+    expect(play.targets()).toEqual([expect.objectContaining({ address: '10.0.0.1', port: 80, tls: undefined })])
+    play.connected(1)
+    expect(play.take('assigned')).toEqual([expect.objectContaining({ id, link: 1, reused: false })])
+    expect(play.written(1)).toBe('GET /x HTTP/1.1\r\nHost: 10.0.0.1\r\nAccept: */*\r\n\r\n')
+    play.drained(1)
+    play.received(1, OK)
+    expect(play.delivered(id)).toEqual({ events: ['response', 'data', 'end'], content: 'ok' })
+    expect(play.outcome(id)).toBe('ok')
+    expect(play.infos()).toEqual(["'http://10.0.0.1', HTTP/1.1, IDLE, Request Count: 1"])
+    expect(play.saidOf(1, 'unref')).toHaveLength(1)
+  })
+  it('is known to have begun its response on a clock that starts at zero', () => {
+    const play = new Play({}, 0)
+    const id = play.request()
+    play.connectAll()
+    play.received(1, 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab')
+    play.failed(1)
+    expect(play.error(id)).toMatchObject({ name: 'ReadError', disposition: 'response-started' })
+  })
+  it('keeps its clock when the given time goes back', () => {
+    const play = new Play({}, 5_000)
+    const id = play.request({ timeouts: { read: 1_000 } })
+    play.connectAll()
+    play.now = 4_000
+    play.drained(1)
+    play.now = 6_000
+    play.tell({ type: 'timeout' })
+    expect(play.error(id).name).toBe('ReadTimeout')
+  })
+})
+
+describe('an early response', () => {
+  it('stops the upload as soon as it says no (413)', () => {
+    const play = new Play()
+    const id = play.request(POST)
+    play.connectAll()
+    play.content(id, 'abc', false)
+    play.received(1, 'HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\n')
+    expect(play.saidOf(id, 'stopContent')).toHaveLength(1)
+    play.received(1, 'no')
+    expect(play.delivered(id).content).toBe('no')
+    expect(play.outcome(id)).toBe('ok')
+    expect(play.stats().connections).toBe(0)
+  })
+  it('lets the upload go on while it lasts (200)', () => {
+    const play = new Play()
+    const id = play.request(POST)
+    play.connectAll()
+    play.content(id, 'abc', false)
+    play.received(1, 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no')
+    expect(play.saidOf(id, 'stopContent')).toEqual([])
+    play.content(id, 'def')
+    play.received(1, 'k')
+    expect(play.outcome(id)).toBe('ok')
+    expect(play.stats().idle).toBe(1)
+  })
+  it('wins over a failed write, and the connection is not used again', () => {
+    const play = new Play()
+    const id = play.request(POST)
+    play.connectAll()
+    play.content(id, 'abc', false)
+    play.failed(1, 'write')
+    expect(play.saidOf(id, 'stopContent')).toHaveLength(1)
+    play.received(1, 'HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno')
+    expect(play.outcome(id)).toBe('ok')
+    expect(play.stats().connections).toBe(0)
+  })
+  it('that does not come within the grace leaves the error of the write', () => {
+    const play = new Play()
+    const id = play.request(POST)
+    play.connectAll()
+    play.failed(1, 'write')
+    play.pass(999)
+    expect(play.outcome(id)).toBeUndefined()
+    play.pass(1)
+    expect(play.error(id)).toMatchObject({ name: 'WriteError', disposition: 'maybe-processed' })
+  })
+})
+
+describe('Expect: 100-continue', () => {
+  const asked = { ...POST, content: { length: 3 }, expectContinue: true } as const
+  it('holds the content until 100', () => {
+    const play = new Play()
+    const id = play.request(asked)
+    play.connectAll()
+    expect(play.written(1)).toContain('Expect: 100-continue\r\n')
+    expect(play.saidOf(id, 'pullContent')).toEqual([])
+    play.received(1, 'HTTP/1.1 100 Continue\r\n\r\n')
+    expect(play.saidOf(id, 'pullContent')).toHaveLength(1)
+    play.content(id, 'abc')
+    expect(play.written(1)).toBe('abc')
+    expect(play.delivered(id).events).toEqual(['informational'])
+  })
+  it('sends the content when nothing comes for expectTimeout', () => {
+    const play = new Play()
+    const id = play.request(asked)
+    play.connectAll()
+    play.pass(1_000)
+    expect(play.saidOf(id, 'pullContent')).toHaveLength(1)
+  })
+  it('never sends it after a final response; the connection is not used again, nor does it hold a seat', () => {
+    const play = new Play()
+    const id = play.request(asked)
+    play.connectAll()
+    play.received(1, 'HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n\r\n')
+    expect(play.outcome(id)).toBe('ok')
+    expect(play.saidOf(id, 'pullContent')).toEqual([])
+    expect(play.stats().connections).toBe(0)
+  })
+})
+
+describe('after a switch', () => {
+  const upgrade = { headers: [['Upgrade', 'x'] as const, ['Connection', 'upgrade'] as const] }
+  const switched = (play: Play): number => {
+    const id = play.request(upgrade)
+    play.connectAll()
+    play.received(1, 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nhi')
+    return id
+  }
+  it('bytes go both ways under the same id, and no deadline of reading is left', () => {
+    const play = new Play()
+    const id = switched(play)
+    expect(play.delivered(id).events).toEqual(['response', 'switched'])
+    play.received(1, 'you')
+    expect(play.delivered(id).content).toBe('you')
+    play.written(1)
+    play.content(id, 'me', false)
+    expect(play.written(1)).toBe('me')
+    play.pass(1e9)
+    expect(play.outcome(id)).toBeUndefined()
+  })
+  it('what was written leaves before the connection closes, when both sides have ended', () => {
+    const play = new Play()
+    const id = switched(play)
+    play.eof(1)
+    play.content(id, 'bye')
+    expect(play.outcome(id)).toBe('ok')
+    expect(play.saidOf(1, 'write', 'end', 'close', 'destroy').slice(-3)).toEqual(['write', 'end', 'close'])
+    play.closed(1)
+    expect(play.stats().connections).toBe(0)
+  })
+  it('counts until it is closed', () => {
+    const play = new Play({ maxConnections: 1, maxConnectionsPerOrigin: 1 })
+    const id = switched(play)
+    const next = play.request()
+    expect(play.dials()).toEqual([])
+    play.cancel(id)
+    expect(play.dials()).toEqual([2])
+    expect(play.outcome(next)).toBeUndefined()
+  })
+})
+
+describe('the end of a connection', () => {
+  it('after GOAWAY is that of a server that is gone, for who was still to be answered', () => {
+    const play = new Play(H2)
+    const id = play.request({ method: 'POST', target: '/a' })
+    play.connectAll()
+    const peer = new Peer(play, 1, 'h2').sync()
+    peer.machine.close(play.now)
+    peer.write()
+    play.eof(1)
+    expect(play.error(id)).toMatchObject({ code: 'server-disconnected', disposition: 'maybe-processed' })
+    expect(play.dials()).toEqual([])
+  })
+  it('within a response of HTTP/2 leaves an incomplete message', () => {
+    const play = new Play(H2)
+    const id = play.request({ target: '/a' })
+    play.connectAll()
+    const peer = new Peer(play, 1, 'h2').sync()
+    peer.machine.sendResponse(peer.of('/a'), { status: 200, headers: [], content: 'unknown' })
+    peer.write()
+    play.eof(1)
+    expect(play.error(id)).toMatchObject({ code: 'incomplete-message', disposition: 'response-started' })
+  })
+  it('after 1xx is no reason to send an idempotent request again, in HTTP/2 either', () => {
+    const play = new Play(H2)
+    play.request({ target: '/first' })
+    play.connectAll()
+    const peer = new Peer(play, 1, 'h2').sync().respond('/first')
+    const id = play.request({ target: '/a' })
+    peer.read()
+    peer.machine.sendInformational(peer.of('/a'), 103)
+    peer.write()
+    play.failed(1)
+    expect(play.dials()).toEqual([])
+    expect(play.error(id).disposition).toBe('maybe-processed')
+  })
+})
+
+describe('a stream that is refused', () => {
+  it('is not tried again on that connection before it has shown a slot', () => {
+    const play = new Play({ ...H2, maxConnections: 1, maxConnectionsPerOrigin: 1 })
+    const a = play.request({ target: '/a' })
+    const b = play.request({ target: '/b' })
+    play.connectAll()
+    const peer = new Peer(play, 1, 'h2').sync()
+    peer.machine.cancel(peer.of('/a'), 7)
+    peer.write().read()
+    expect(play.take('assigned').map(({ id }) => id)).toEqual([a, b])
+    peer.respond('/b')
+    expect(play.take('assigned').map(({ id }) => id)).toEqual([a])
+  })
+  it('on a connection that has nothing else to do is tried on another', () => {
+    const play = new Play({ ...H2, maxConnections: 1, maxConnectionsPerOrigin: 1 })
+    const id = play.request({ method: 'POST', target: '/a' })
+    play.connectAll()
+    const peer = new Peer(play, 1, 'h2').sync()
+    peer.machine.cancel(peer.of('/a'), 7)
+    peer.write()
+    expect(play.dials()).toEqual([2])
+    play.connected(2)
+    const other = new Peer(play, 2, 'h2').sync().respond('/a')
+    expect(other.exchanges.size).toBe(1)
+    expect(play.outcome(id)).toBe('ok')
+  })
+  it('is given up after maxReplays', () => {
+    const play = new Play({ ...H2, maxConnections: 1, maxConnectionsPerOrigin: 1, limits: { maxReplays: 2 } })
+    const id = play.request({ method: 'POST', target: '/a' })
+    let links = 0
+    for (let i = 0; i < 10 && play.outcome(id) === undefined; i++) {
+      play.pass(1_000)
+      for (const link of play.connectAll()) {
+        links++
+        const peer = new Peer(play, link, 'h2').sync()
+        peer.machine.cancel(peer.of('/a'), 7)
+        peer.write()
+      }
+    }
+    expect(links).toBe(3)
+    expect(play.error(id)).toMatchObject({ name: 'RemoteProtocolError', disposition: 'refused' })
+  })
+})
+
+describe('a timeout in HTTP/2', () => {
+  const stalled = (): { play: Play; id: number; peer: Peer } => {
+    const play = new Play({ ...H2, maxConnections: 1, maxConnectionsPerOrigin: 1 })
+    const id = play.request({ target: '/slow', timeouts: { read: 1_000 } })
+    play.connectAll()
+    play.drained(1)
+    const peer = new Peer(play, 1, 'h2').sync()
+    play.drained(1)
+    play.pass(1_000)
+    return { play, id, peer }
+  }
+  it('fails its own stream; the connection that answers the PING after it lives', () => {
+    const { play, id, peer } = stalled()
+    expect(play.error(id)).toMatchObject({ name: 'ReadTimeout', blockedOn: { want: 'readable' } })
+    peer.sync()
+    expect(peer.failed.size).toBe(1)
+    play.pass(15_000)
+    expect(play.stats()).toMatchObject({ connections: 1, idle: 1 })
+  })
+  it('ends a connection that does not answer the PING', () => {
+    const { play } = stalled()
+    const id = play.request({ target: '/next' })
+    play.pass(15_000)
+    expect(play.has('destroy', 1)).toBe(true)
+    expect(play.dials()).toEqual([2])
+    expect(play.outcome(id)).toBeUndefined()
+  })
+})
+
+describe('the option keepAlivePing', () => {
+  const ping = { http2Options: { keepAlivePing: { after: 5_000, within: 1_000 } } }
+  it('asks a connection only when nothing has come for so long', () => {
+    const play = new Play({ ...H2, ...ping })
+    play.request({ target: '/a' })
+    play.connectAll()
+    const peer = new Peer(play, 1, 'h2').sync()
+    play.pass(3_000)
+    peer.machine.sendInformational(peer.of('/a'), 103)
+    peer.write()
+    play.written(1)
+    play.pass(4_999)
+    expect(play.written(1)).toBe('')
+    play.pass(1)
+    expect(play.written(1)).not.toBe('')
+    play.pass(1_000)
+    expect(play.has('destroy', 1)).toBe(true)
+  })
+})
+
+describe('destroy', () => {
+  it('fails who waits and who runs with PoolClosed, dials nothing more and leaves nothing behind', () => {
+    const play = new Play({ maxConnections: 1, maxConnectionsPerOrigin: 1 })
+    const ids = [play.request(), play.request(), play.request({ origin: B }), play.request({ origin: B })]
+    play.connectAll()
+    play.tell({ type: 'destroy', reason: 'why' })
+    expect(play.dials()).toEqual([])
+    for (const id of ids) expect(play.error(id)).toMatchObject({ name: 'PoolClosed', cause: 'why' })
+    expect(play.take('closed')).toHaveLength(1)
+    expect(play.pool.nextTimeout()).toBeUndefined()
+    expect(play.stats()).toMatchObject({ requests: 0, connections: 0, active: 0, queued: 0 })
+  })
+  it('refuses later requests', () => {
+    const play = new Play()
+    play.tell({ type: 'destroy' })
+    expect(play.error(play.request({ origin: A })).name).toBe('PoolClosed')
+  })
+})
