@@ -39,6 +39,8 @@ export class Link {
   /** Whose it is while it is made, and afterwards. */
   owner: Establishing | PoolConnection
   destroyed = false
+  /** Bytes written while it was made that the network has not accepted yet. */
+  ahead = 0
 
   constructor(address: string, owner: Establishing) {
     this.address = address

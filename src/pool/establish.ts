@@ -164,12 +164,12 @@ export class Establishing {
     const host = this.#host
     this.#host = undefined
     this.#pool.trace(this.#connection, 'connection.resolve.complete', { addresses })
+    if (this.#step === 'proxying' && addresses.length > 0) return this.#askSocks(addresses[0] as string)
     const { localAddress } = this.#pool.settings
     // A socket that is bound to one family reaches no address of the other.
     const usable =
       localAddress === undefined ? addresses : addresses.filter((one) => isIPv6(one) === isIPv6(localAddress))
     if (usable.length === 0) return this.notResolved(new Error(`there is no address for '${host}'`), now)
-    if (this.#step === 'proxying') return this.#askSocks(addresses[0] as string)
     this.#dialAll(usable, now)
   }
   notResolved(cause: unknown, now: Millis): void {
@@ -242,10 +242,18 @@ export class Establishing {
     if (next === undefined) return this.#done(now)
     const proxy = this.#pool.settings.proxies[this.#hop - 1] as ProxyTarget
     this.#step = 'proxying'
-    if (isHttpProxy(proxy)) return this.#askTunnel(proxy, next, now)
+    if (isHttpProxy(proxy)) return this.#attempt(() => this.#askTunnel(proxy, next, now), now)
     const literal = isIPv4(next.host) || isIPv6(next.host)
     if (proxy.kind === 'socks5' && !literal) return this.#resolve(next.host)
-    this.#askSocks(next.host)
+    this.#attempt(() => this.#askSocks(next.host), now)
+  }
+  /** What cannot be said to the proxy (a host of 256 octets) ends it: it is the caller's mistake, and not thrown here. */
+  #attempt(ask: () => void, now: Millis): void {
+    try {
+      ask()
+    } catch (error) {
+      this.#give(error as HttpCoreError, now)
+    }
   }
 
   #done(now: Millis): void {
@@ -291,7 +299,10 @@ export class Establishing {
     this.#write(machine.takeOutput())
   }
   #write(chunks: readonly Bytes[]): void {
-    if (chunks.length > 0) this.#pool.emit({ type: 'write', link: (this.#link as Link).id, chunks })
+    if (chunks.length === 0) return
+    const link = this.#link as Link
+    for (const chunk of chunks) link.ahead += chunk.byteLength
+    this.#pool.emit({ type: 'write', link: link.id, chunks })
   }
 
   received(link: Link, data: Bytes, now: Millis): void {
@@ -428,6 +439,8 @@ export class Establishing {
   }
   #tlsError(cause: unknown): HttpCoreError {
     const known = typeof cause === 'object' && cause !== null && 'code' in cause ? String(cause.code) : ''
+    const lost = /^(?:ECONN|EPIPE|ENET|EHOST|ETIMEDOUT)/.test(known)
+    if (lost) return this.#error(ConnectError, 'the TLS handshake was cut off', 'tls-disconnected', 'tls', cause)
     const what = /CERT|ISSUER|SIGNATURE|SELF_SIGNED|CRL/.test(known)
       ? 'certificate'
       : /ALPN/.test(known)

@@ -386,6 +386,7 @@ export class PoolMachine {
     const machine = makeMachine(version, this.#settings, now)
     connection.establishing = undefined
     connection.link = link
+    connection.written = link.ahead
     link.owner = connection
     connection.machine = machine
     connection.info = info
@@ -450,6 +451,8 @@ export class PoolMachine {
   #closeLink(connection: PoolConnection): void {
     if (connection.closing) return
     this.#write(connection)
+    // The machine may have come to the same end while it was asked for its last bytes.
+    if (connection.closing) return
     connection.closing = true
     const { link } = connection
     if (link === undefined || link.destroyed) return this.#gone(connection)
@@ -631,8 +634,13 @@ export class PoolMachine {
   }
 
   #onDrained(id: number, bytes: number): void {
-    const connection = this.#connectionOf(id)
-    if (connection === undefined) return
+    const link = this.#links.get(id)
+    if (link === undefined || link.destroyed) return
+    if (link.owner instanceof Establishing) {
+      link.ahead -= bytes
+      return
+    }
+    const connection = link.owner
     connection.accepted += bytes
     connection.lastDrained = this.#now
     const { sent, tunnel } = connection
@@ -652,11 +660,6 @@ export class PoolMachine {
   }
 
   // ── bytes come in ──
-
-  #connectionOf(id: number): PoolConnection | undefined {
-    const link = this.#links.get(id)
-    return link === undefined || link.destroyed || link.owner instanceof Establishing ? undefined : link.owner
-  }
 
   #onReceived(id: number, data: Bytes): void {
     const link = this.#links.get(id)
@@ -933,13 +936,8 @@ export class PoolMachine {
   #release(connection: PoolConnection): void {
     const machine = connection.machine
     if (connection.phase === 'gone' || machine === undefined) return
-    // Who refuses streams while it has none to run is of no use to anybody.
     const usable =
-      !machine.draining &&
-      !machine.closed &&
-      connection.writeFailure === undefined &&
-      this.#life === 'open' &&
-      !(connection.refusing && connection.active === 1)
+      !machine.draining && !machine.closed && connection.writeFailure === undefined && this.#life === 'open'
     if (!usable) this.#scheduler.leaving(connection)
     this.#scheduler.released(connection, usable ? seatsOf(connection) : 0)
     this.#decide()
@@ -1035,7 +1033,8 @@ export class PoolMachine {
     const lost = connection.eof && silent && CUT_SHORT.has(fault.code)
     const refused = fault.h2Code === REFUSED_STREAM && !exchange.answered
     if (refused) connection.refusing = true
-    const fate = refused ? 'refused' : disposition
+    // Whatever the peer says of it afterwards: what was answered was processed.
+    const fate = exchange.answered ? 'response-started' : refused ? 'refused' : disposition
     const writing = connection.writeFailure
     const error =
       lost && disposition === 'maybe-processed'

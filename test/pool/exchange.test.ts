@@ -210,6 +210,18 @@ describe('a stream that is refused', () => {
     peer.respond('/b')
     expect(play.take('assigned').map(({ id }) => id)).toEqual([a])
   })
+  it('after its response has begun has failed: what was delivered is not delivered again', () => {
+    const play = new Play(H2)
+    const id = play.request({ target: '/a' })
+    play.connectAll()
+    const peer = new Peer(play, 1, 'h2').sync()
+    peer.machine.sendResponse(peer.of('/a'), { status: 200, headers: [], content: 'unknown' })
+    peer.write()
+    peer.machine.cancel(peer.of('/a'), 7)
+    peer.write()
+    expect(play.error(id)).toMatchObject({ code: 'stream-reset', disposition: 'response-started' })
+    expect(play.take('assigned')).toHaveLength(1)
+  })
   it('on a connection that has nothing else to do is tried on another', () => {
     const play = new Play({ ...H2, maxConnections: 1, maxConnectionsPerOrigin: 1 })
     const id = play.request({ method: 'POST', target: '/a' })

@@ -67,6 +67,7 @@ export class Play {
   now: number
   /** Commands that no test has looked at yet. */
   commands: PoolCommand[] = []
+  readonly #undrained = new Map<number, number>()
   #ids = 0
 
   constructor(settings: Partial<PoolSettings> = {}, now = 0) {
@@ -76,7 +77,12 @@ export class Play {
 
   tell(input: PoolInput): void {
     this.pool.handle(input, this.now)
-    for (let command = this.pool.poll(); command !== undefined; command = this.pool.poll()) this.commands.push(command)
+    for (let command = this.pool.poll(); command !== undefined; command = this.pool.poll()) {
+      this.commands.push(command)
+      if (command.type !== 'write') continue
+      const bytes = command.chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0)
+      this.#undrained.set(command.link, bytes + (this.#undrained.get(command.link) ?? 0))
+    }
   }
 
   // ── from the interface ──
@@ -118,8 +124,11 @@ export class Play {
   received(link: number, data: string | Bytes): void {
     this.tell({ type: 'received', link, data: typeof data === 'string' ? bytes(data) : data })
   }
-  drained(link: number, count = 1e9): void {
-    this.tell({ type: 'drained', link, bytes: count })
+  /** The network has accepted everything that was written. */
+  drained(link: number): void {
+    const count = this.#undrained.get(link) ?? 0
+    this.#undrained.delete(link)
+    if (count > 0) this.tell({ type: 'drained', link, bytes: count })
   }
   eof(link: number, clean?: boolean): void {
     this.tell({ type: 'eof', link, clean })
