@@ -766,9 +766,15 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
       this.#local[name] = value
       if (name === 'headerTableSize') this.#decoder.setMaxTableSize(value)
       else if (name === 'maxFrameSize') this.#reader.maxFrameSize = value
-      else if (name === 'initialWindowSize') for (const stream of this.#streams.all()) stream.window.resize(value)
+      else if (name === 'initialWindowSize') for (const stream of this.#streams.all()) this.#resize(stream, value)
     }
     this.#events.push({ type: 'settings-ack' })
+  }
+
+  /** Credit that was too little to announce under the old size may be much under the new one. */
+  #resize(stream: Stream, size: number): void {
+    stream.window.resize(size)
+    this.#credit(stream, 0)
   }
 
   #checkedSettings(settings: Readonly<Record<string, number>>): SettingEntries {

@@ -230,7 +230,7 @@ function act(
       return one.from === 'client' ? carry(client, server, one.most) : carry(server, client, one.most)
     case 'settings':
       return (one.side === 'client' ? client : server).machine.updateSettings(
-        { initialWindowSize: one.window + 20_000 },
+        { initialWindowSize: one.window + 1_000 },
         0,
       )
     case 'ping':
