@@ -368,21 +368,27 @@ export class Scheduler {
     if (!carrier.idle || carrier.idleTicket.list !== undefined) return
     this.#idle.push(carrier.idleTicket)
     carrier.origin.idle.push(carrier.originIdleTicket)
-    if (this.#starved.length + this.#crowded.length > 0) this.#giveRoom()
+    this.#offerRoom(carrier.origin)
     if (this.#idle.length > this.#capacity.maxIdleConnections) this.#closeIdle()
   }
   #waitToBeGone(carrier: Carrier): void {
     if (carrier.flushing) return
     this.#closing.push(carrier.idleTicket)
     carrier.origin.closing.push(carrier.originIdleTicket)
+    this.#offerRoom(carrier.origin)
+  }
+  /** A connection could make room now: for who waits at its own origin, whom it cannot serve, or for any other. */
+  #offerRoom(origin: OriginQueue): void {
+    if (origin.waiting > 0) this.#serve(origin)
+    this.#giveRoom()
   }
   #closeIdle(): void {
     const carrier = this.#idle.first?.owner
     if (carrier === undefined) return
     this.#hide(carrier)
     carrier.phase = 'leaving'
-    this.#waitToBeGone(carrier)
     this.#decisions.push({ type: 'close', carrier, now: false, reason: 'idle-limit' })
+    this.#waitToBeGone(carrier)
   }
   /** A free connection whose origin has some more goes, if an origin that has none was first in line. */
   #yieldToStarved(carrier: Carrier): boolean {

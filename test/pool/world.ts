@@ -286,6 +286,11 @@ export class World {
     for (const { settledTimes } of this.requests) expect(settledTimes, 'P5: at most once').toBeLessThanOrEqual(1)
     expect(stats.active + waiting(stats), 'P2: a request is queued or has one seat').toBe(open.length)
     this.#checkWork(stats)
+    for (const { name, method } of this.requests) {
+      if (method !== 'POST') continue
+      const times = this.executed.filter((one) => one === name).length
+      expect(times, 'P8: what is not idempotent is executed once').toBeLessThanOrEqual(1)
+    }
 
     for (const { name, delivered, outcome, status, ended } of this.requests) {
       expect(name.startsWith(delivered), `P10: ${delivered} was delivered for ${name}`).toBe(true)
@@ -318,10 +323,11 @@ export class World {
       this.check()
     }
     for (const { name, settledTimes } of this.requests) expect(settledTimes, `P5: ${name} settles`).toBe(1)
+    const told = this.closedTold
     this.input({ type: 'destroy' })
     expect(this.machine.nextTimeout(), 'no deadline is left').toBeUndefined()
     expect(this.machine.connections()).toHaveLength(0)
-    expect(this.closedTold).toBe(1)
+    expect(this.closedTold, 'it says so once').toBe(told + 1)
   }
 }
 

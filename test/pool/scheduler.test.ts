@@ -1,0 +1,192 @@
+// The scheduler beside its model, its fairness told as examples, and the cost of its steps counted.
+import { fc, test } from '@fast-check/vitest'
+import { describe, expect, it } from 'vitest'
+import { Carrier, groupOf, OriginQueue, Scheduler, SERVES, Waiter, type Need } from '../../src/pool/scheduler.ts'
+import { Model } from './model.ts'
+
+const NEEDS: readonly Need[] = ['any', 'any', 'any', 'h1', 'h2-connect']
+/** What a dial may turn out to be: one seat, or many. */
+const ANSWERS = [
+  { serves: SERVES.any | SERVES.h1, seats: 1 },
+  { serves: SERVES.any, seats: 3 },
+  { serves: SERVES.any | SERVES['h2-connect'], seats: 2 },
+] as const
+
+interface Step {
+  readonly what: number
+  readonly which: number
+  readonly how: number
+}
+/** Everything that can happen to a model, by number; what does not apply does nothing. */
+function play(model: Model, { what, which, how }: Step): void {
+  const pick = <T>(list: readonly T[]): T | undefined => list[which % Math.max(1, list.length)]
+  const dialling = pick(model.connections.filter(({ state }) => state === 'dialling'))
+  const busy = pick(model.connections.filter(({ state, running }) => state !== 'gone' && running.size > 0))
+  const live = pick(model.connections.filter(({ state }) => state === 'open'))
+  switch (what) {
+    case 0:
+    case 1:
+    case 2:
+      return model.request(which % model.origins.length, NEEDS[how % NEEDS.length] as Need)
+    case 3:
+    case 4: {
+      if (dialling === undefined) return
+      const answer = dialling.h1Only ? ANSWERS[0] : ANSWERS[how % ANSWERS.length]
+      return model.connected(dialling, answer?.serves ?? 0, answer?.seats ?? 0)
+    }
+    case 5:
+      return dialling === undefined ? undefined : model.gone(dialling)
+    case 6:
+    case 7: {
+      const request = busy === undefined ? undefined : [...busy.running][how % busy.running.size]
+      if (busy === undefined || request === undefined) return
+      const then = (['over', 'over', 'over', 'back', 'held'] as const)[how % 5] ?? 'over'
+      return model.finish(busy, request, then)
+    }
+    case 8:
+      return busy === undefined ? undefined : model.gone(busy, (['over', 'back', 'fresh'] as const)[how % 3])
+    case 9:
+      return live === undefined ? undefined : model.leaving(live)
+    case 10: {
+      const waiting = pick(model.requests.filter(({ state }) => state === 'waiting'))
+      return waiting === undefined ? undefined : model.cancel(waiting)
+    }
+    default: {
+      const held = pick(model.requests.filter((one) => one.state === 'waiting' && one.held))
+      return held === undefined ? undefined : model.release(held)
+    }
+  }
+}
+
+const capacity = fc.record({
+  maxConnections: fc.integer({ min: 1, max: 4 }),
+  maxConnectionsPerOrigin: fc.integer({ min: 1, max: 4 }),
+  maxIdleConnections: fc.integer({ min: 0, max: 4 }),
+})
+const step = fc.record({ what: fc.nat(11), which: fc.nat(30), how: fc.nat(30) })
+
+describe('beside its model', () => {
+  test.prop([capacity, fc.constantFrom(1, 3, Infinity), fc.array(step, { maxLength: 60 })], { numRuns: 3000 })(
+    'P1, P2, P3, P4, P5, P6, P7: no decision is illegal, no work is left undone',
+    (limits, seatsPerDial, steps) => {
+      const model = new Model(limits, 3, seatsPerDial)
+      for (const one of steps) play(model, one)
+    },
+  )
+})
+
+describe('fairness', () => {
+  const one = { maxConnections: 1, maxConnectionsPerOrigin: 1, maxIdleConnections: 1 }
+  const H1 = ANSWERS[0]
+  const running = (model: Model): number[] =>
+    model.requests.filter(({ state }) => state === 'running').map(({ place }) => place)
+  const advance = (model: Model): void => {
+    const dialling = model.connections.find(({ state }) => state === 'dialling')
+    if (dialling !== undefined) return model.connected(dialling, H1.serves, H1.seats)
+    const busy = model.connections.find(({ running: set }) => set.size > 0)
+    const [request] = busy?.running ?? []
+    if (busy !== undefined && request !== undefined) model.finish(busy, request)
+  }
+  it('an origin that has no connection comes before a younger request of one that has', () => {
+    const model = new Model(one, 2)
+    model.request(0, 'any')
+    advance(model)
+    model.request(1, 'any')
+    model.request(0, 'any')
+    const order: number[] = []
+    for (let i = 0; i < 8; i++) {
+      order.push(...running(model))
+      advance(model)
+    }
+    expect([...new Set(order)]).toEqual([0, 1, 2])
+  })
+  it('and an older one before it', () => {
+    const model = new Model(one, 2)
+    for (const origin of [0, 0, 1]) model.request(origin, 'any')
+    const order: number[] = []
+    for (let i = 0; i < 8; i++) {
+      order.push(...running(model))
+      advance(model)
+    }
+    expect([...new Set(order)]).toEqual([0, 1, 2])
+  })
+  it('a blocked origin does not hold up another that has a seat', () => {
+    const model = new Model({ maxConnections: 2, maxConnectionsPerOrigin: 1, maxIdleConnections: 2 }, 3)
+    for (const origin of [0, 0, 0, 1]) model.request(origin, 'any')
+    expect(model.connections.map(({ origin }) => origin)).toEqual([0, 1])
+  })
+})
+
+describe('which connection', () => {
+  const H1 = ANSWERS[0]
+  const three = (): { model: Model; order: () => number[] } => {
+    const model = new Model({ maxConnections: 3, maxConnectionsPerOrigin: 3, maxIdleConnections: 3 }, 2)
+    for (let i = 0; i < 3; i++) model.request(0, 'any')
+    for (const connection of [...model.connections]) model.connected(connection, H1.serves, H1.seats)
+    for (const i of [1, 0, 2]) {
+      const connection = model.connections[i] as (typeof model.connections)[0]
+      model.finish(connection, [...connection.running][0] as (typeof model.requests)[0])
+    }
+    const order = (): number[] => model.connections.flatMap(({ running: set }, i) => (set.size > 0 ? [i] : []))
+    return { model, order }
+  }
+  it('the one used last is used first', () => {
+    const { model, order } = three()
+    model.request(0, 'any')
+    expect(order()).toEqual([2])
+    model.request(0, 'any')
+    expect(order()).toEqual([0, 2])
+  })
+  it('the one idle longest goes when room is needed', () => {
+    const { model } = three()
+    model.request(1, 'any')
+    expect(model.connections.map(({ state }) => state)).toEqual(['open', 'gone', 'open', 'dialling'])
+  })
+})
+
+describe('the cost of a step does not grow (counted, not timed)', () => {
+  /** Elementary steps per request when so many wait on so many origins. */
+  function cost(queued: number, origins: number, connections: number): number {
+    const limits = {
+      maxConnections: connections,
+      maxConnectionsPerOrigin: connections,
+      maxIdleConnections: connections,
+    }
+    const scheduler = new Scheduler(limits, (origin, need) => new Carrier(origin, groupOf(need)))
+    const queues = Array.from({ length: origins }, () => new OriginQueue())
+    const running: Carrier[] = []
+    let served = 0
+    const settle = (): void => {
+      for (let decision = scheduler.next(); decision !== undefined; decision = scheduler.next()) {
+        if (decision.type === 'open') scheduler.opened(decision.carrier, SERVES.any | SERVES.h1, 1)
+        else if (decision.type === 'assign') {
+          running.push(decision.carrier)
+          served++
+        }
+      }
+    }
+    for (let i = 0; i < queued; i++) {
+      scheduler.enqueue(new Waiter(queues[i % origins] as OriginQueue, 'any'))
+      settle()
+    }
+    while (running.length > 0) {
+      scheduler.released(running.shift() as Carrier, 1)
+      settle()
+    }
+    expect(served).toBe(queued)
+    return scheduler.steps / queued
+  }
+  it.each([
+    [1_000, 1],
+    [10_000, 1],
+    [100_000, 1],
+    [1_000, 100],
+    [10_000, 10_000],
+  ])('%i queued requests on %i origins', (queued, origins) => {
+    const small = cost(10, 1, 10)
+    expect(cost(queued, origins, 10)).toBeLessThan(3 * small + 60)
+  })
+  it('nor with the number of connections', () => {
+    expect(cost(10_000, 10, 1_000)).toBeLessThan(1.5 * cost(10_000, 10, 10) + 20)
+  })
+})
