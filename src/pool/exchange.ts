@@ -147,7 +147,8 @@ export class Exchange extends Waiter {
         return { want: this.dial === undefined ? 'slot' : 'dial', since: this.queuedAt }
       case 'sending': {
         const credit = this.connection?.machine?.sendWindow(this.onConnection) ?? Infinity
-        return { want: this.content !== 'none' && credit <= 0 ? 'stream-credit' : 'writable', since: this.movedAt }
+        const want = this.content !== 'none' && credit <= 0 ? 'stream-credit' : 'writable'
+        return { want, since: Math.max(this.movedAt, this.connection?.lastDrained ?? NEVER) }
       }
       default:
         return { want: 'readable', since: this.movedAt }

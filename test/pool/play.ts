@@ -4,6 +4,7 @@ import { H11Connection } from '../../src/h11/index.ts'
 import { H2Connection, type H2Options } from '../../src/h2/index.ts'
 import {
   Fields,
+  formatAuthority,
   type Connection,
   type ContentPlan,
   type FieldsInit,
@@ -90,12 +91,19 @@ export class Play {
   request(asked: Asked = {}): number {
     const id = ++this.#ids
     const { method = 'GET', origin = A, target = '/', headers = [], protocol, content = 'none' } = asked
-    const { scheme, host } = origin
     this.tell({
       type: 'request',
       id,
       origin,
-      head: { method, scheme, authority: host, target, protocol, headers: Fields.from(headers), content },
+      head: {
+        method,
+        scheme: origin.scheme,
+        authority: formatAuthority(origin),
+        target,
+        protocol,
+        headers: Fields.from(headers),
+        content,
+      },
       content,
       replayable: asked.replayable ?? content === 'none',
       timeouts: { ...TIMEOUTS, ...asked.timeouts },

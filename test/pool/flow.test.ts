@@ -1,0 +1,160 @@
+// Bytes on their way through: backpressure both ways, what is taken ahead, and that cutting changes nothing.
+import { fc, test } from '@fast-check/vitest'
+import { describe, expect, it } from 'vitest'
+import { H2, OK, Peer, Play, text } from './play.ts'
+
+const KiB = 1024
+
+describe('a reader that lags', () => {
+  it('stops the socket of HTTP/1.1, and the deadline of reading, until it has read', () => {
+    const play = new Play()
+    const id = play.request({ timeouts: { read: 1_000 } })
+    play.connectAll()
+    play.drained(1)
+    play.received(1, `HTTP/1.1 200 OK\r\nContent-Length: ${300 * KiB}\r\n\r\n`)
+    play.received(1, new Uint8Array(256 * KiB))
+    expect(play.saidOf(1, 'pauseReading', 'resumeReading')).toEqual(['pauseReading'])
+    play.pass(60_000)
+    expect(play.outcome(id)).toBeUndefined()
+    play.tell({ type: 'consumed', id, bytes: 256 * KiB })
+    expect(play.saidOf(1, 'pauseReading', 'resumeReading')).toEqual(['pauseReading', 'resumeReading'])
+    play.pass(999)
+    expect(play.outcome(id)).toBeUndefined()
+    play.pass(1)
+    expect(play.error(id).name).toBe('ReadTimeout')
+  })
+  it('the total deadline goes on', () => {
+    const play = new Play()
+    const id = play.request({ timeouts: { total: 5_000 } })
+    play.connectAll()
+    play.received(1, 'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab')
+    play.pass(5_000)
+    expect(play.error(id)).toMatchObject({ name: 'TimeoutException', code: 'total-timeout' })
+  })
+  it('stops its own stream of HTTP/2 and no other', () => {
+    const play = new Play({ ...H2, http2Options: { streamWindow: 64 * KiB - 1 } })
+    const slow = play.request({ target: '/slow' })
+    const other = play.request({ target: '/other' })
+    play.connectAll()
+    const peer = new Peer(play, 1, 'h2').sync()
+    const exchange = peer.of('/slow')
+    peer.machine.sendResponse(exchange, { status: 200, headers: [], content: 'unknown' })
+    peer.machine.sendData(exchange, new Uint8Array(128 * KiB))
+    peer.sync()
+    expect(play.delivered(slow).content.length).toBe(64 * KiB - 1)
+    peer.respond('/other').sync()
+    expect(play.outcome(other)).toBe('ok')
+    expect(play.saidOf(1, 'pauseReading')).toEqual([])
+    play.tell({ type: 'consumed', id: slow, bytes: 64 * KiB - 1 })
+    peer.sync()
+    expect(play.delivered(slow).content.length).toBeGreaterThan(64 * KiB)
+  })
+})
+
+describe('a network that lags', () => {
+  it('has at most 256 KiB before it accepts some; the source is asked for no more meanwhile', () => {
+    const play = new Play()
+    const id = play.request({ method: 'POST', content: 'unknown' })
+    play.connectAll()
+    let given = 0
+    while (play.take('pullContent').length > 0 && given < 10_000) {
+      play.tell({ type: 'content', id, data: new Uint8Array(10 * KiB) })
+      given += 10
+    }
+    const ahead = play.takenBytes(1).reduce((sum, chunk) => sum + chunk.byteLength, 0)
+    expect(ahead).toBeLessThan(270 * KiB)
+    expect(given).toBeLessThan(600)
+    play.drained(1)
+    expect(play.takenBytes(1).length).toBeGreaterThan(0)
+  })
+  it('is timed by what it accepts: progress moves the deadline of writing', () => {
+    const play = new Play()
+    const id = play.request({ method: 'POST', content: { length: 100 }, timeouts: { write: 1_000 } })
+    play.connectAll()
+    for (let i = 0; i < 5; i++) {
+      play.tell({ type: 'content', id, data: new Uint8Array(10) })
+      play.pass(900)
+      play.tell({ type: 'drained', link: 1, bytes: 5 })
+    }
+    expect(play.outcome(id)).toBeUndefined()
+    play.pass(1_000)
+    expect(play.error(id)).toMatchObject({ name: 'WriteTimeout', blockedOn: { want: 'writable', since: 4_500 } })
+  })
+  it('a source that is slow is no fault of the network', () => {
+    const play = new Play()
+    const id = play.request({ method: 'POST', content: { length: 100 }, timeouts: { write: 1_000 } })
+    play.connectAll()
+    play.drained(1)
+    play.pass(60_000)
+    expect(play.outcome(id)).toBeUndefined()
+  })
+})
+
+describe('what was not read', () => {
+  it('is drained up to its limit, and the connection lives', () => {
+    const play = new Play()
+    const id = play.request()
+    play.connectAll()
+    play.drained(1)
+    play.received(1, 'HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nab')
+    play.tell({ type: 'drain', id, limit: 100 })
+    play.received(1, 'cdef')
+    expect(play.outcome(id)).toBe('ok')
+    expect(play.delivered(id).content).toBe('ab')
+    expect(play.stats()).toMatchObject({ connections: 1, idle: 1 })
+  })
+  it.each([
+    ['more than the limit', (play: Play) => play.received(1, 'x'.repeat(200))],
+    ['longer than drainTimeout', (play: Play) => play.pass(1_000)],
+  ])('%s: the connection goes, without an error', (_, act) => {
+    const play = new Play()
+    const id = play.request()
+    play.connectAll()
+    play.drained(1)
+    play.received(1, 'HTTP/1.1 200 OK\r\nContent-Length: 600\r\n\r\nab')
+    play.tell({ type: 'drain', id, limit: 100 })
+    act(play)
+    expect(play.outcome(id)).toBe('ok')
+    expect(play.stats().connections).toBe(0)
+  })
+})
+
+describe('cutting', () => {
+  const responses = `HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n3\r\nefg\r\n0\r\nX: y\r\n\r\n`
+  const whole = (cuts: readonly number[]): unknown => {
+    const play = new Play()
+    const first = play.request({ target: '/1' })
+    const second = play.request({
+      target: '/2',
+      method: 'POST',
+      content: { length: 6 },
+      origin: { scheme: 'http', host: '10.0.0.1', port: 80 },
+    })
+    play.dials()
+    play.connected(1)
+    play.drained(1)
+    let at = 0
+    for (const cut of [...cuts].sort((a, b) => a - b)) {
+      play.received(1, responses.slice(at, cut))
+      at = cut
+    }
+    play.received(1, responses.slice(at))
+    play.content(second, 'abcdef')
+    play.received(1, OK)
+    const events = play.delivered(first)
+    return [
+      events.events.filter((type, i, all) => type !== 'data' || all[i - 1] !== 'data'),
+      events.content,
+      play.outcome(first),
+      play.outcome(second),
+      text(play.takenBytes(1)),
+      play.infos(),
+    ]
+  }
+  test.prop([fc.array(fc.nat(responses.length), { maxLength: 40 })], { numRuns: 1000 })(
+    'P10, F23: however it is cut, the same is delivered, written and kept',
+    (cuts) => {
+      expect(whole(cuts)).toEqual(whole([]))
+    },
+  )
+})
