@@ -1,0 +1,306 @@
+// The worker: a byte pump between the rings and the sockets of the node network. It knows no HTTP, no pool, no deadline.
+//
+// It never waits. What finds no room in the facts ring is kept in order in `#waiting`, and the link that brought it is
+// paused until the caller has made room: one read of each link at most, so that what is kept here is bounded however
+// much the peers send. Commands are taken out as soon as it is woken, whatever the other ring is like; so the caller may
+// wait for room without any danger of a deadlock.
+import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads'
+import type { Bytes } from '../../http/index.ts'
+import type { LinkInfo, LinkSide, TlsTarget } from '../../pool/index.ts'
+import type { Link, Sink } from '../network.ts'
+import { nodeNetwork } from '../networks/node.ts'
+import {
+  CLEAN,
+  COMMAND,
+  FACT,
+  sendableError,
+  WORD,
+  type SentTls,
+  type ToCaller,
+  type ToWorker,
+  type WorkerStart,
+} from './protocol.ts'
+import { RingReader, RingWriter } from './ring.ts'
+
+/** A record on its way: a number, or bytes; what it announces goes to the port with it. */
+interface Fact {
+  readonly what: number
+  readonly whose: number
+  readonly value: number
+  readonly bytes?: Bytes
+  readonly announces?: ToCaller
+}
+
+class Pump {
+  readonly #commands: RingReader
+  readonly #facts: RingWriter
+  readonly #words: Int32Array
+  readonly #port: MessagePort
+  readonly #network = nodeNetwork()
+  readonly #links = new Map<number, PumpLink>()
+  readonly #options = new Map<number, unknown>()
+  readonly #waiting: Fact[] = []
+  readonly #held = new Set<PumpLink>()
+
+  constructor(start: WorkerStart) {
+    this.#commands = new RingReader(start.commands)
+    this.#facts = new RingWriter(start.facts)
+    this.#words = new Int32Array(start.words)
+    this.#port = start.port as MessagePort
+  }
+
+  /** Woken: take every command, then see whether there is room for what waits. */
+  run(): void {
+    Atomics.store(this.#words, WORD.workerWoken, 0)
+    if (this.#commands.next()) {
+      do this.#perform()
+      while (this.#commands.next())
+      // It may have waited for room.
+      this.ring()
+    }
+    if (this.#waiting.length > 0) this.#flush()
+  }
+
+  #perform(): void {
+    const { what, whose, value } = this.#commands
+    const link = this.#links.get(whose)
+    const chunks = what === COMMAND.write ? this.#written(whose) : this.#commands.take()
+    try {
+      if (chunks !== undefined) link?.link?.write(chunks)
+      else this.#order(what, whose, value, link)
+    } catch (error) {
+      // One link's trouble is not the others'.
+      link?.failed(error, 'write')
+      link?.link?.destroy()
+    }
+  }
+  #order(what: number, whose: number, value: number, link: PumpLink | undefined): void {
+    switch (what) {
+      case COMMAND.connect:
+        return this.#connect(whose)
+      case COMMAND.startTls:
+        return this.#startTls(link)
+      case COMMAND.end:
+        return link?.link?.end()
+      case COMMAND.pause:
+        return link?.pause()
+      case COMMAND.resume:
+        return link?.resume()
+      case COMMAND.close:
+        return link?.link?.close()
+      case COMMAND.destroy:
+        return link?.link?.destroy()
+      case COMMAND.resolve:
+        return this.#resolve(whose)
+      case COMMAND.ping:
+        Atomics.store(this.#words, WORD.pong, value)
+    }
+  }
+
+  /** All that was written to one link in a row leaves together. */
+  #written(whose: number): readonly Bytes[] {
+    const chunks: Bytes[] = []
+    do {
+      const chunk = Buffer.allocUnsafe(this.#commands.value)
+      this.#commands.copy(chunk)
+      chunks.push(chunk)
+    } while (this.#commands.next() && this.#commands.what === COMMAND.write && this.#commands.whose === whose)
+    return chunks
+  }
+
+  #connect(id: number): void {
+    const link = new PumpLink(this, id)
+    this.#links.set(id, link)
+    try {
+      const { connect, forget } = this.#announced() as Extract<ToWorker, { connect: unknown }>
+      this.#forget(forget)
+      link.link = this.#network.connect({ ...connect, tls: connect.tls && this.#tls(connect.tls) }, link)
+    } catch (error) {
+      link.failed(error, 'connect')
+      link.closed()
+    }
+  }
+  #startTls(link: PumpLink | undefined): void {
+    const { startTls, forget } = this.#announced() as Extract<ToWorker, { startTls: unknown }>
+    this.#forget(forget)
+    try {
+      link?.link?.startTls(this.#tls(startTls))
+    } catch (error) {
+      link?.failed(error, 'tls')
+      link?.link?.destroy()
+    }
+  }
+  #resolve(id: number): void {
+    const { resolve } = this.#announced() as Extract<ToWorker, { resolve: unknown }>
+    const done = (error: unknown, addresses: readonly string[]): void => {
+      const failure = error === undefined || error === null ? undefined : sendableError(error)
+      this.tell({ what: FACT.resolved, whose: id, value: 0, announces: { resolved: addresses, error: failure } })
+    }
+    try {
+      this.#network.resolve(resolve, done)
+    } catch (error) {
+      done(error, [])
+    }
+  }
+
+  #announced(): ToWorker {
+    const message = receiveMessageOnPort(this.#port) as { message: ToWorker } | undefined
+    if (message === undefined) throw new Error('a command came without what it announced')
+    return message.message
+  }
+  /** Options that were sent once are the same object ever after: by it the network knows which sessions it may resume. */
+  #tls({ serverName, alpn, options }: SentTls): TlsTarget {
+    const { id } = options
+    if ('value' in options) {
+      if (id !== 0) this.#options.set(id, options.value)
+      return { serverName, alpn, options: options.value }
+    }
+    // Never without: what is missing may be what says whom to trust.
+    if (!this.#options.has(id)) throw new Error('TLS options were named that never came')
+    return { serverName, alpn, options: this.#options.get(id) }
+  }
+  #forget(ids: readonly number[]): void {
+    for (const id of ids) this.#options.delete(id)
+  }
+
+  // ── facts ──
+
+  /** In order: what comes while something waits, waits behind it. */
+  tell(fact: Fact): void {
+    if (this.#waiting.length === 0 && this.#put(fact) === 0) this.ring()
+    else this.#wait(fact)
+  }
+  received(link: PumpLink, data: Bytes): void {
+    let sent = 0
+    if (this.#waiting.length === 0) {
+      for (let n = -1; sent < data.byteLength && n !== 0; sent += n) {
+        n = this.#facts.putBytes(FACT.received, link.id, data, sent)
+      }
+      if (sent > 0) this.ring()
+      if (sent === data.byteLength) return
+    }
+    this.#held.add(link)
+    link.hold(true)
+    this.#wait({ what: FACT.received, whose: link.id, value: 0, bytes: data.slice(sent) })
+  }
+  forget(link: PumpLink): void {
+    this.#links.delete(link.id)
+    this.#held.delete(link)
+  }
+
+  /** Returns what is left of it: 0, all went. */
+  #put({ what, whose, value, bytes, announces }: Fact): number {
+    if (bytes === undefined) {
+      if (this.#facts.room < 0) return 1
+      if (announces !== undefined) this.#port.postMessage(announces)
+      this.#facts.put(what, whose, value)
+      return 0
+    }
+    let sent = 0
+    for (let n = -1; sent < bytes.byteLength && n !== 0; sent += n) n = this.#facts.putBytes(what, whose, bytes, sent)
+    return bytes.byteLength - sent
+  }
+  #wait(fact: Fact): void {
+    this.#waiting.push(fact)
+    Atomics.store(this.#words, WORD.factsWait, 1)
+    // The caller may have emptied the ring, and gone to sleep, before it could see the word.
+    this.#flush()
+  }
+  #flush(): void {
+    let gone = 0
+    for (const fact of this.#waiting) {
+      const left = this.#put(fact)
+      if (left > 0) {
+        if (fact.bytes !== undefined) this.#waiting[gone] = { ...fact, bytes: fact.bytes.subarray(-left) }
+        break
+      }
+      gone++
+    }
+    this.#waiting.splice(0, gone)
+    if (this.#waiting.length === 0) {
+      Atomics.store(this.#words, WORD.factsWait, 0)
+      for (const link of this.#held) link.hold(false)
+      this.#held.clear()
+    }
+    this.ring()
+  }
+
+  /** Something has changed that the caller may be waiting for. */
+  ring(): void {
+    Atomics.add(this.#words, WORD.bell, 1)
+    if (Atomics.load(this.#words, WORD.callerSleeps) === 1) Atomics.notify(this.#words, WORD.bell)
+  }
+  ended(error: unknown): void {
+    if (Atomics.exchange(this.#words, WORD.ended, 1) === 0) this.#port.postMessage({ ended: sendableError(error) })
+    this.ring()
+  }
+}
+
+/** One link of the network: its facts become records. */
+class PumpLink implements Sink {
+  readonly id: number
+  readonly #pump: Pump
+  link: Link | undefined
+  /** Two may want it to be quiet: the caller, and the ring that is full. */
+  #paused = false
+  #held = false
+
+  constructor(pump: Pump, id: number) {
+    this.#pump = pump
+    this.id = id
+  }
+
+  pause(): void {
+    this.#paused = true
+    if (!this.#held) this.link?.pause()
+  }
+  resume(): void {
+    this.#paused = false
+    if (!this.#held) this.link?.resume()
+  }
+  hold(held: boolean): void {
+    if (held === this.#held) return
+    this.#held = held
+    if (this.#paused) return
+    if (held) this.link?.pause()
+    else this.link?.resume()
+  }
+
+  connected(info: LinkInfo): void {
+    this.#pump.tell({ what: FACT.connected, whose: this.id, value: 0, announces: { info } })
+  }
+  secured(info: LinkInfo): void {
+    this.#pump.tell({ what: FACT.secured, whose: this.id, value: 0, announces: { info } })
+  }
+  received(data: Bytes): boolean {
+    this.#pump.received(this, data)
+    return false
+  }
+  drained(bytes: number): void {
+    this.#pump.tell({ what: FACT.drained, whose: this.id, value: bytes })
+  }
+  eof(clean?: boolean): void {
+    this.#pump.tell({ what: FACT.eof, whose: this.id, value: CLEAN.indexOf(clean) })
+  }
+  failed(error: unknown, side: LinkSide): void {
+    this.#pump.tell({
+      what: FACT.failed,
+      whose: this.id,
+      value: 0,
+      announces: { failed: sendableError(error), side },
+    })
+  }
+  closed(): void {
+    this.#pump.forget(this)
+    this.#pump.tell({ what: FACT.closed, whose: this.id, value: 0 })
+  }
+}
+
+const pump = new Pump(workerData as WorkerStart)
+process.on('uncaughtException', (error) => {
+  pump.ended(error)
+  process.exit(1)
+})
+process.on('exit', (code) => pump.ended(new Error(`the worker has ended with ${code}`)))
+parentPort?.on('message', () => pump.run())
+pump.run()

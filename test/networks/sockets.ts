@@ -1,0 +1,83 @@
+// Peers for the conformance suite that are servers of Node, on loopback: for every network whose far end is a real socket.
+import { createServer } from 'node:net'
+import type { AddressInfo, Server, Socket } from 'node:net'
+import { createServer as createTlsServer, TLSSocket } from 'node:tls'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll } from 'vitest'
+import type { Network } from '../../src/drivers/network.ts'
+import { certificates } from '../fixtures/certificates.ts'
+import type { Bench, Peer, PeerScript } from './conformance.ts'
+
+/** @param turn what a network wants done while one waits, between turns of the event loop */
+export function socketBench(name: string, network: Network, turn: () => void = () => {}): () => Promise<Bench> {
+  const servers: Server[] = []
+  const sockets = new Set<Socket>()
+  afterAll(async () => {
+    for (const socket of sockets) socket.destroy()
+    await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
+  })
+
+  async function listening(server: Server): Promise<AddressInfo> {
+    servers.push(server)
+    server.on('connection', (socket: Socket) => {
+      sockets.add(socket)
+      socket.on('error', () => {})
+      socket.on('close', () => sockets.delete(socket))
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    return server.address() as AddressInfo
+  }
+
+  async function turns(what: () => boolean, millis: number): Promise<boolean> {
+    for (const end = performance.now() + millis; performance.now() < end; await sleep(2)) {
+      turn()
+      if (what()) return true
+    }
+    return what()
+  }
+
+  return async () => {
+    const made = await certificates()
+    return {
+      name,
+      network,
+      trust: { ca: made.ca },
+      listen: async (script, tls) => {
+        const half = { allowHalfOpen: true }
+        const secure = tls && { ...made[tls.identity], ...(tls.alpn && { ALPNProtocols: [...tls.alpn] }) }
+        let server: Server
+        if (secure === undefined) server = createServer(half, (socket) => play(script, socket))
+        else if (tls?.later === true) {
+          server = createServer(half, (socket) => play(script, new TLSSocket(socket, { isServer: true, ...secure })))
+        } else server = createTlsServer({ ...half, ...secure }, (socket) => play(script, socket))
+        const { port } = await listening(server)
+        return { address: '127.0.0.1', port }
+      },
+      nobody: async () => {
+        const server = createServer()
+        await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+        const { port } = server.address() as AddressInfo
+        await new Promise((resolve) => server.close(resolve))
+        return { address: '127.0.0.1', port }
+      },
+      until: async (what) => {
+        if (!(await turns(what, 10_000))) throw new Error('it did not happen within 10 s')
+      },
+      quiet: async () => void (await turns(() => false, 50)),
+    }
+  }
+}
+
+function play(script: PeerScript, socket: Socket): void {
+  const peer: Peer = {
+    write: (bytes) => socket.write(bytes),
+    end: () => socket.end(),
+    reset: () => socket.resetAndDestroy(),
+    pause: () => socket.pause(),
+    resume: () => socket.resume(),
+  }
+  socket.on('error', () => {})
+  socket.on('data', (bytes) => script.data?.(bytes, peer))
+  socket.on('end', () => script.end?.(peer))
+  script.open?.(peer)
+}
