@@ -34,20 +34,25 @@ export class List<N extends Node> {
     return this.#last as N | undefined
   }
 
+  // What stands somewhere leaves first: it may be the very neighbour that it would be put beside.
   push(node: N): void {
+    remove(node)
     this.#insert(node, this.#last, undefined)
   }
   unshift(node: N): void {
+    remove(node)
     this.#insert(node, undefined, this.#first)
   }
   /** Before the first node that it does not come after. For what returns to its old place, which is near the front. */
   insertFromFront(node: N, comesAfter: (other: N) => boolean): void {
+    remove(node)
     let next = this.#first
     while (next !== undefined && comesAfter(next as N)) next = next.next
     this.#insert(node, next === undefined ? this.#last : next.previous, next)
   }
   /** After the last node that it does not come before. For what is nearly always the last. */
   insertFromBack(node: N, comesBefore: (other: N) => boolean): void {
+    remove(node)
     let previous = this.#last
     while (previous !== undefined && comesBefore(previous as N)) previous = previous.previous
     this.#insert(node, previous, previous === undefined ? this.#first : previous.next)
@@ -59,7 +64,6 @@ export class List<N extends Node> {
   }
 
   #insert(node: Node, previous: Node | undefined, next: Node | undefined): void {
-    if (node.list !== undefined) remove(node)
     node.list = this as unknown as List<Node>
     node.previous = previous
     node.next = next
