@@ -1,7 +1,7 @@
 // The small parts on their own: lists, deadlines, numbers, the retry rule as a table, the SOCKS5 handshake.
 import { fc, test } from '@fast-check/vitest'
 import { describe, expect, it } from 'vitest'
-import { List, Node, remove, Ticket } from '../../src/pool/list.ts'
+import { List, remove, Ticket, type Node } from '../../src/pool/list.ts'
 import { retryOf, type Failure } from '../../src/pool/retry.ts'
 import { BySlot, Slots, slotOf } from '../../src/pool/slots.ts'
 import { Socks5Handshake } from '../../src/pool/socks5.ts'
