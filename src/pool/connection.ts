@@ -53,6 +53,8 @@ export type ConnectionTimer = 'idle' | 'age' | 'closing' | 'machine' | 'grace' |
 export class PoolConnection extends Carrier {
   readonly site: Site
   establishing: Establishing | undefined
+  /** Somebody listens to what becomes of it: the request that it was dialled for was traced. */
+  traced = false
   link: Link | undefined
   machine: Connection | undefined
   info: LinkInfo = {}
@@ -73,6 +75,8 @@ export class PoolConnection extends Carrier {
   accepted = 0
   dirty = false
   paused = false
+  /** How long what it sent back is not dialled for; undefined: it sent nothing back. */
+  backoff: Millis | undefined
   /** It refused a stream, and has given no sign since that it would take another. */
   refusing = false
   /** The peer sends no more. */

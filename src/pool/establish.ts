@@ -27,7 +27,7 @@ import {
 } from '../http/index.ts'
 import { H11Connection } from '../h11/index.ts'
 import { H2Connection } from '../h2/index.ts'
-import type { LinkInfo, LinkSide, PoolCommand, TlsTarget } from './commands.ts'
+import type { LinkId, LinkInfo, LinkSide, PoolCommand, TlsTarget } from './commands.ts'
 import { Link, type PoolConnection, type Site } from './connection.ts'
 import { isHttpProxy, type HttpProxy, type PoolSettings, type ProxyTarget, type SocksProxy } from './settings.ts'
 import type { Slots } from './slots.ts'
@@ -48,7 +48,7 @@ export interface Surroundings {
   unresolve(host: string, asker: Establishing): void
   established(connection: PoolConnection, result: Established, now: Millis): void
   notEstablished(connection: PoolConnection, error: unknown, now: Millis): void
-  trace(connection: PoolConnection, name: string, info?: Readonly<Record<string, unknown>>): void
+  trace(connection: PoolConnection, name: string, info: Readonly<Record<string, unknown>>, link?: LinkId): void
 }
 export interface Established {
   readonly link: Link
@@ -116,6 +116,8 @@ export class Establishing {
   #proxy: H11Connection | Socks5Handshake | undefined
   #refusal: { status: number; headers: Fields; content: Uint8Array } | undefined
   #failures = 0
+  /** The step that a trace was told the beginning of. */
+  #tracing: string | undefined
   #startedAt: Millis = 0
 
   constructor(pool: Surroundings, connection: PoolConnection, alpn: readonly string[], connectTimeout: Millis) {
@@ -156,14 +158,14 @@ export class Establishing {
 
   #resolve(host: string): void {
     this.#host = host
-    this.#pool.trace(this.#connection, 'connection.resolve.started', { host })
+    this.#stepBegins('connection.resolve', { host })
     this.#pool.resolve(host, this)
   }
   resolved(addresses: readonly string[], now: Millis): void {
     if (this.#host === undefined) return
     const host = this.#host
     this.#host = undefined
-    this.#pool.trace(this.#connection, 'connection.resolve.complete', { addresses })
+    this.#stepEnds('complete', { addresses })
     if (this.#step === 'proxying' && addresses.length > 0) return this.#askSocks(addresses[0] as string)
     const { localAddress } = this.#pool.settings
     // A socket that is bound to one family reaches no address of the other.
@@ -174,7 +176,6 @@ export class Establishing {
   }
   notResolved(cause: unknown, now: Millis): void {
     this.#host = undefined
-    this.#pool.trace(this.#connection, 'connection.resolve.failed', { exception: cause })
     this.#fail(this.#error(ConnectError, 'the name could not be resolved', 'resolve', 'dns', cause), now)
   }
 
@@ -197,11 +198,7 @@ export class Establishing {
       settings.unixSocket === undefined
         ? { address, port, localAddress: settings.localAddress }
         : { path: settings.unixSocket }
-    this.#pool.trace(
-      this.#connection,
-      `connection.${settings.unixSocket === undefined ? 'connect_tcp' : 'connect_unix_socket'}.started`,
-      { ...place },
-    )
+    this.#pool.trace(this.#connection, `${this.#dialling}.started`, { ...place }, link.id)
     this.#pool.emit({
       type: 'connect',
       link: link.id,
@@ -223,15 +220,16 @@ export class Establishing {
     this.#pool.timers.clear(this.#attemptDeadline)
     this.#link = link
     this.#info = info
-    this.#pool.trace(this.#connection, 'connection.connect_tcp.complete', { address: link.address })
-    if (this.#hops[0]?.tls === undefined) return this.#afterHop(now)
+    this.#pool.trace(this.#connection, `${this.#dialling}.complete`, { address: link.address }, link.id)
+    const tls = this.#hops[0]?.tls
+    if (tls === undefined) return this.#afterHop(now)
     this.#step = 'securing'
-    this.#pool.trace(this.#connection, 'connection.start_tls.started', {})
+    this.#stepBegins('connection.start_tls', { serverName: tls.serverName })
   }
   secured(link: Link, info: LinkInfo, now: Millis): void {
     if (this.#step !== 'securing' || link !== this.#link) return
     this.#info = { ...this.#info, ...info }
-    this.#pool.trace(this.#connection, 'connection.start_tls.complete', { alpn: info.alpn })
+    this.#stepEnds('complete', { alpn: info.alpn })
     this.#afterHop(now)
   }
 
@@ -283,7 +281,7 @@ export class Establishing {
   #askSocks(host: string): void {
     const proxy = this.#pool.settings.proxies[this.#hop - 1] as SocksProxy
     const { port } = this.#hops[this.#hop] as Hop
-    this.#pool.trace(this.#connection, 'socks.setup_socks5_connection.started', { host, port })
+    this.#stepBegins('socks.setup_socks5_connection', { host, port })
     const handshake = (this.#proxy = new Socks5Handshake(host, port, proxy.credentials))
     this.#write(handshake.takeOutput())
   }
@@ -292,7 +290,7 @@ export class Establishing {
     const machine = new H11Connection('client', { now, limits: { maxHeadBytes: limits.maxProxyHeadBytes } })
     const target = `${formatHost(hop.host)}:${hop.port}`
     const headers = proxyFields(proxy)
-    this.#pool.trace(this.#connection, 'proxy.connect.started', { target })
+    this.#stepBegins('proxy.connect', { target })
     machine.sendRequest({ method: 'CONNECT', authority: target, target, headers }, { end: true })
     this.#proxy = machine
     this.#refusal = undefined
@@ -376,7 +374,7 @@ export class Establishing {
   #tunnelled(surplus: Bytes, now: Millis): void {
     const hop = this.#hops[this.#hop] as Hop
     this.#proxy = undefined
-    this.#pool.trace(this.#connection, 'proxy.tunnel.complete', {})
+    this.#stepEnds('complete', {})
     if (hop.tls === undefined) {
       this.#surplus = surplus
       return this.#afterHop(now)
@@ -388,7 +386,8 @@ export class Establishing {
       return this.#fail(new ProxyError(message, details), now)
     }
     this.#step = 'securing'
-    this.#pool.trace(this.#connection, 'proxy.start_tls.started', {})
+    const socks = this.#pool.settings.proxies[this.#hop - 1]?.kind.startsWith('socks') === true
+    this.#stepBegins(socks ? 'socks.start_tls' : 'proxy.start_tls', { serverName: hop.tls.serverName })
     this.#pool.emit({ type: 'startTls', link: (this.#link as Link).id, tls: hop.tls })
   }
 
@@ -412,6 +411,7 @@ export class Establishing {
     // Options that cannot be used are as wrong for the next address.
     if (side === 'tls') return this.#fail(this.#tlsError(error), now)
     this.#attempts.push({ address: link.address, error })
+    this.#pool.trace(this.#connection, `${this.#dialling}.failed`, { address: link.address, exception: error }, link.id)
     if (this.#next < this.#addresses.length) return this.#dialNext(now)
     if (this.#racing.size > 0) return
     const what = this.#attempts.length === 1 ? link.address : `${this.#attempts.length} addresses`
@@ -455,7 +455,10 @@ export class Establishing {
 
   timeout(timer: EstablishTimer, now: Millis): void {
     if (timer === 'attempt') return this.#next < this.#addresses.length ? this.#dialNext(now) : undefined
-    if (timer === 'retry') return this.#begin(now)
+    if (timer === 'retry') {
+      this.#stepEnds('complete', {})
+      return this.#begin(now)
+    }
     const { phase } = this
     const blockedOn = { want: phase, since: this.#startedAt }
     const message = `no connection within ${this.#connectTimeout} ms (${phase})`
@@ -467,14 +470,16 @@ export class Establishing {
   #fail(error: HttpCoreError, now: Millis): void {
     const helps = error instanceof ConnectError && !HOPELESS.has(error.code)
     if (!helps || this.#failures >= this.#pool.settings.retries) return this.#give(error, now)
-    this.#pool.trace(this.#connection, 'connection.retry.started', { exception: error })
+    this.#stepEnds('failed', { exception: error })
     this.#discard()
     const delay = this.#failures === 0 ? 0 : FIRST_BACKOFF * 2 ** (this.#failures - 1)
     this.#failures++
     this.#step = 'backoff'
+    this.#stepBegins('connection.retry', { exception: error, delay })
     this.#pool.timers.after(this.#retryDeadline, delay, now)
   }
   #give(error: HttpCoreError, now: Millis): void {
+    this.#stepEnds('failed', { exception: error })
     this.#discard()
     this.#end()
     this.#pool.notEstablished(this.#connection, error, now)
@@ -495,6 +500,23 @@ export class Establishing {
     }
     if (this.#host !== undefined) this.#pool.unresolve(this.#host, this)
     this.#host = undefined
+  }
+
+  // A trace hears of every step that it began, and that it ended, one way or the other.
+  #stepBegins(step: string, info: Readonly<Record<string, unknown>>): void {
+    this.#tracing = step
+    this.#pool.trace(this.#connection, `${step}.started`, info, this.#link?.id)
+  }
+  #stepEnds(how: 'complete' | 'failed', info: Readonly<Record<string, unknown>>): void {
+    if (this.#tracing === undefined) return
+    this.#pool.trace(this.#connection, `${this.#tracing}.${how}`, info, this.#link?.id)
+    this.#tracing = undefined
+  }
+  /** What a trace calls an attempt. */
+  get #dialling(): string {
+    const { unixSocket, proxies } = this.#pool.settings
+    if (unixSocket !== undefined) return 'connection.connect_unix_socket'
+    return proxies[0]?.kind.startsWith('socks') === true ? 'socks.connect_tcp' : 'connection.connect_tcp'
   }
 
   #facts(phase: string): { phase: string; origin: string; attempts: readonly Attempt[] } {

@@ -131,7 +131,8 @@ export class PoolMachine {
       unresolve: (host, asker) => this.#resolving.get(host)?.delete(asker),
       established: (connection, result, now) => this.#established(connection, result, now),
       notEstablished: (connection, error) => this.#notEstablished(connection, error),
-      trace: (connection, name, info) => this.#trace(connection.opener as Exchange | undefined, connection, name, info),
+      trace: (connection, name, info, link) =>
+        this.#trace(connection.opener as Exchange | undefined, connection, name, info, link),
     }
   }
 
@@ -341,6 +342,7 @@ export class PoolMachine {
     const alpn = alpnOf(this.#settings, site, h1Only)
     if (site.seatsPerDial === Infinity && !h1Only)
       this.#timers.after(site.shareDeadline, this.#limits.shareTimeout, this.#now)
+    connection.traced = opener.traced
     this.#trace(opener, connection, 'pool.open', { reason: 'no-seat' })
     connection.establishing = new Establishing(this.#surroundings, connection, alpn, opener.timeouts.connect)
     connection.establishing.start(this.#now)
@@ -395,6 +397,11 @@ export class PoolMachine {
     const age = this.#settings.maxConnectionAge
     if (age !== undefined) this.#timers.after(connection.deadline('age'), age * (1 - this.#chance() / 10), now)
     this.#markDirty(connection)
+    if (connection.traced && multiplexed) {
+      for (const how of ['started', 'complete']) {
+        this.#trace(opener as Exchange | undefined, connection, `http2.send_connection_init.${how}`)
+      }
+    }
     // Whether it takes extended CONNECT is known with its first SETTINGS.
     this.#scheduler.opened(connection, multiplexed ? SERVES.any : SERVES.any | SERVES.h1, machine.capacity, multiplexed)
     if (!multiplexed) this.#refuseWaiting(site, 'h2-connect')
@@ -411,6 +418,10 @@ export class PoolMachine {
     this.#remembered.set(site.key, version)
     this.#timers.clear(site.shareDeadline)
     if (mayShare(this.#settings, site)) this.#scheduler.expect(site, version === 'h2' ? Infinity : 1)
+  }
+  /** How many requests one more dial is for, when the first takes long. */
+  #seatsPerDial(site: Site): number {
+    return this.#remembered.get(site.key) === 'h2' ? this.#limits.assumedConcurrentStreams : 1
   }
   /** Nobody here serves that need, and nobody will. */
   #refuseWaiting(site: Site, need: Need): void {
@@ -432,6 +443,7 @@ export class PoolMachine {
 
   #gone(connection: PoolConnection): void {
     this.#connections.delete(connection)
+    if (connection.traced && connection.machine !== undefined) this.#traceClosed(connection)
     for (const deadline of Object.values(connection.deadlines)) this.#timers.clear(deadline)
     this.#scheduler.gone(connection)
     this.#forgetSite(connection.site)
@@ -454,6 +466,7 @@ export class PoolMachine {
     // The machine may have come to the same end while it was asked for its last bytes.
     if (connection.closing) return
     connection.closing = true
+    if (connection.traced) this.#trace(undefined, connection, 'connection.close.started')
     const { link } = connection
     if (link === undefined || link.destroyed) return this.#gone(connection)
     this.#commands.push({ type: 'close', link: link.id })
@@ -776,6 +789,7 @@ export class PoolMachine {
   #onHead(connection: PoolConnection, exchange: Exchange, event: Extract<H11Event, { type: 'response' }>): void {
     exchange.headAt = exchange.movedAt = this.#now
     connection.site.failures = 0
+    connection.backoff = undefined
     // A final response instead of 100: the content is not wanted. RFC 9110 §10.1.1.
     // Nor is the rest of it where the server says no, or will not keep the connection.
     const unwanted = !connection.multiplexed && (event.status >= 400 || connection.machine?.draining === true)
@@ -1074,17 +1088,21 @@ export class PoolMachine {
       this.#scheduler.requeueFresh(exchange)
     } else {
       exchange.replays++
-      const hold = connection.phase !== 'open' && exchange.site.failures > 0
-      if (hold) this.#timers.after(exchange.deadline('backoff'), this.#backoff(exchange.site), this.#now)
-      exchange.site.failures++
-      this.#scheduler.requeue(exchange, hold)
+      // All that one connection sends back are one failure of its origin, and wait alike.
+      connection.backoff ??= this.#backoff(exchange.site)
+      const held = connection.backoff > 0
+      if (held) this.#timers.after(exchange.deadline('backoff'), connection.backoff, this.#now)
+      this.#scheduler.requeue(exchange, held)
     }
     this.#decide()
     if (exchange.waiting && exchange.dial === undefined) this.#awaitSeat(exchange)
   }
+  /** None for the first failure since a response came; the jitter only shortens it. */
   #backoff(site: Site): Millis {
     const { replayBackoff, replayBackoffCap } = this.#limits
-    return Math.min(replayBackoff * 2 ** Math.min(site.failures - 1, 16), replayBackoffCap) * (1 - this.#chance() / 10)
+    const before = site.failures++
+    if (before === 0) return 0
+    return Math.min(replayBackoff * 2 ** Math.min(before - 1, 16), replayBackoffCap) * (1 - this.#chance() / 10)
   }
   /** As if it had never been assigned. */
   #sendBack(exchange: Exchange): void {
@@ -1175,7 +1193,7 @@ export class PoolMachine {
       if (owner instanceof Exchange) this.#exchangeDue(owner, kind as ExchangeTimer)
       else if (owner instanceof PoolConnection) this.#connectionDue(owner, kind as ConnectionTimer)
       else if (owner instanceof Establishing) owner.timeout(kind as EstablishTimer, this.#now)
-      else if (owner instanceof Site) this.#scheduler.expect(owner, 1)
+      else if (owner instanceof Site) this.#scheduler.expect(owner, this.#seatsPerDial(owner))
       else this.#onDestroy(this.#reason)
       this.#decide()
     }
@@ -1319,6 +1337,11 @@ export class PoolMachine {
 
   // ── seeing in ──
 
+  #traceClosed(connection: PoolConnection): void {
+    if (!connection.closing) this.#trace(undefined, connection, 'connection.close.started')
+    this.#trace(undefined, connection, 'connection.close.complete', { reason: connection.machine?.closeReason })
+  }
+
   /** The step that was begun is over, the next begins. */
   #traceStep(
     exchange: Exchange,
@@ -1336,8 +1359,9 @@ export class PoolMachine {
     connection: PoolConnection | undefined,
     name: string,
     info: Readonly<Record<string, unknown>> = {},
+    link = connection?.link?.id,
   ): void {
-    if (exchange?.traced !== true) return
+    if (exchange?.traced !== true && connection?.traced !== true) return
     const prefix =
       name.includes('.') && !/^(send|receive|response)_/.test(name)
         ? ''
@@ -1349,8 +1373,8 @@ export class PoolMachine {
       event: {
         name: prefix + name,
         time: this.#now,
-        request: exchange.id,
-        connection: connection?.link?.id,
+        request: exchange?.id,
+        connection: link,
         info,
       },
     })

@@ -183,6 +183,16 @@ describe('sharing the first dial', () => {
     play.pass(250)
     expect(play.dials()).toEqual([2, 3])
   })
+  it('of an origin that is known to speak HTTP/2 one dial is for a hundred, however long it takes', () => {
+    const play = new Play({ ...H2, maxConnections: 10, maxConnectionsPerOrigin: 10 })
+    play.request()
+    play.connectAll()
+    play.eof(1)
+    for (let i = 0; i < 30; i++) play.request()
+    expect(play.dials()).toHaveLength(1)
+    play.pass(1_000)
+    expect(play.dials()).toEqual([])
+  })
   it('an answer of http/1.1 gives the connection to the first, and the others dial', () => {
     const play = new Play({ ...BOTH, maxConnections: 10, maxConnectionsPerOrigin: 10 })
     const ids = [0, 1, 2].map(() => play.request({ origin: https('10.0.0.1') }))

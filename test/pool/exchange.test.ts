@@ -253,6 +253,41 @@ describe('a stream that is refused', () => {
   })
 })
 
+describe('what a connection sends back', () => {
+  const GOAWAY = Uint8Array.of(0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+  const wave = (play: Play): number => {
+    const [link] = play.connectAll()
+    new Peer(play, link as number, 'h2').sync()
+    play.received(link as number, GOAWAY)
+    play.closed(link as number)
+    return play.stats().queued
+  }
+  it('is dialled for at once the first time, then after 100, 200, 400 ms, all of it alike (seeded jitter shortens it)', () => {
+    const play = new Play(H2)
+    const ids = [0, 1, 2].map((i) => play.request({ method: 'POST', target: `/${i}` }))
+    expect(wave(play)).toBe(2)
+    for (const delay of [100, 200, 400]) {
+      expect(wave(play)).toBe(3)
+      const before = play.now
+      play.pass(delay * 0.9 - 1)
+      expect(play.take('connect')).toEqual([])
+      play.pass(delay * 0.1 + 1)
+      expect(play.commands.filter(({ type }) => type === 'connect')).toHaveLength(1)
+      expect(play.now - before).toBe(delay)
+    }
+    expect(ids.map((id) => play.outcome(id))).toEqual([undefined, undefined, undefined])
+  })
+  it('never holds back a request of the caller’s own', () => {
+    const play = new Play(H2)
+    play.request({ method: 'POST', target: '/0' })
+    wave(play)
+    wave(play)
+    play.take('connect')
+    play.request({ target: '/1' })
+    expect(play.dials()).toHaveLength(1)
+  })
+})
+
 describe('a timeout in HTTP/2', () => {
   const stalled = (): { play: Play; id: number; peer: Peer } => {
     const play = new Play({ ...H2, maxConnections: 1, maxConnectionsPerOrigin: 1 })
