@@ -7,13 +7,14 @@ import { dts } from 'rollup-plugin-dts'
 import { ENTRIES } from './scripts/entries.mjs'
 
 const wanted = process.env['ENTRIES']?.split(',')
-const input = (extension) =>
+const input = (extension, entries = ENTRIES) =>
   Object.fromEntries(
-    ENTRIES.filter(({ name }) => wanted === undefined || wanted.includes(name)).map(({ name, source }) => [
-      name,
-      source.replace(/^src/, 'build').replace(/\.ts$/, extension),
-    ]),
+    entries
+      .filter(({ name }) => wanted === undefined || wanted.includes(name))
+      .map(({ name, source }) => [name, source.replace(/^src/, 'build').replace(/\.ts$/, extension)]),
   )
+// Nobody imports the others.
+const typed = ENTRIES.filter(({ subpath }) => subpath !== undefined)
 
 /** Hands rollup the maps that tsc wrote, so that those in dist/ lead back to src/. */
 const tscMaps = {
@@ -66,7 +67,7 @@ export default [
     output: [esm, cjs],
   },
   {
-    input: input('.d.ts'),
+    input: input('.d.ts', typed),
     external,
     onwarn,
     plugins: [dts()],

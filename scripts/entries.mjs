@@ -3,6 +3,8 @@
 
 export const ENTRIES = [
   { subpath: '.', source: 'src/index.ts', name: 'index' },
+  { subpath: './sync', source: 'src/sync.ts', name: 'sync' },
+  { subpath: undefined, source: 'src/drivers/blocking/worker.ts', name: 'worker' },
   { subpath: './h11', source: 'src/h11/index.ts', name: 'h11' },
   { subpath: './h2', source: 'src/h2/index.ts', name: 'h2' },
   { subpath: './hpack', source: 'src/h2/hpack/index.ts', name: 'hpack' },

@@ -11,6 +11,7 @@ export {
 export { Response } from './drivers/async/response.ts'
 export { NetworkStream, type StartTlsOptions } from './drivers/async/network-stream.ts'
 export type { ConnectionInfo } from './drivers/shared/exchange.ts'
+export type { ResponseParts } from './drivers/shared/response.ts'
 export type { CommonRequestOptions, TimeoutInit, TimeoutOptions } from './drivers/shared/options.ts'
 export type { CommonPoolOptions, ProxyOptions } from './drivers/shared/pool-options.ts'
 export { pump } from './drivers/shared/pump.ts'

@@ -51,7 +51,7 @@ describe('a ring of any size', () => {
           const bytes = Uint8Array.from({ length: step.bytes }, () => counter++)
           const room = writer.room
           const n = writer.putBytes(BYTES, step.whose, bytes, 0)
-          expect(n).toBe(Math.max(0, Math.min(room, step.bytes)))
+          expect(n).toBe(step.bytes <= room ? step.bytes : Math.max(0, room - (room % 8)))
           if (n > 0) model.records.push({ what: BYTES, whose: step.whose, value: n, bytes: bytes.slice(0, n) })
         }
       }
@@ -92,12 +92,12 @@ describe('a ring of any size', () => {
 
 it('its positions may pass 2^32', () => {
   const shared = makeRing(64)
-  // As if 4 GiB, less 24 bytes, had gone through already.
-  const near = -24
+  // As if 4 GiB, less 32 bytes, had gone through already.
+  const near = -32
   for (const word of [0, 16]) new Int32Array(shared)[word] = near
   const writer = new RingWriter(shared)
   const reader = new RingReader(shared)
-  expect(writer.room).toBe(64 - 12)
+  expect(writer.room).toBe(64 - 16)
   for (let i = 0; i < 20; i++) {
     const bytes = Uint8Array.from({ length: 1 + (i % 40) }, (_, n) => n + i)
     expect(writer.putBytes(BYTES, i, bytes, 0)).toBe(bytes.length)

@@ -2,13 +2,10 @@
 //
 // Nobody is ever told twice, and nothing is told to nobody: a failure after the head waits here for the next reader,
 // so that an abandoned response is not an unhandled rejection.
-import { misuse, type Bytes, type Fields, type FieldsInit, type OwnedBytes } from '../../http/index.ts'
-import type { Settlement, TraceEvent } from '../../pool/index.ts'
-import { ContentPump } from '../shared/content.ts'
+import { misuse, type Bytes, type OwnedBytes } from '../../http/index.ts'
 import type { Driver } from '../shared/driver.ts'
-import { CLOSED, Exchange, type ContentMode } from '../shared/exchange.ts'
+import { CLOSED, Exchange, type ContentMode, type ExchangeHooks } from '../shared/exchange.ts'
 import type { PreparedRequest } from '../shared/options.ts'
-import { unwatch, watch } from './signals.ts'
 
 interface Waiter<T> {
   readonly resolve: (value: T) => void
@@ -20,18 +17,7 @@ interface PendingWrite {
 }
 export type Lent = (lent: Bytes) => void | Promise<void>
 
-export interface ExchangeHooks {
-  readonly trailers: FieldsInit | (() => FieldsInit) | undefined
-  readonly signal: AbortSignal | undefined
-  readonly maxContentBytes: number
-  readonly onInformational: ((status: number, headers: Fields) => void) | undefined
-  readonly trace: ((event: TraceEvent) => void) | undefined
-}
-
 export class AsyncExchange extends Exchange {
-  readonly trace: ((event: TraceEvent) => void) | undefined
-  readonly #signal: AbortSignal | undefined
-  readonly #content: ContentPump
   #begun: Waiter<void> | undefined
   #readers: Waiter<OwnedBytes | undefined>[] = []
   #waiting: { readonly until: 'ended' | 'settled'; readonly waiter: Waiter<void> }[] = []
@@ -42,11 +28,7 @@ export class AsyncExchange extends Exchange {
   #handshake: Waiter<void> | undefined
 
   constructor(driver: Driver, request: PreparedRequest, mode: ContentMode, hooks: ExchangeHooks) {
-    super(driver, request, mode, hooks.maxContentBytes, hooks.onInformational)
-    this.trace = hooks.trace
-    this.#content = new ContentPump(this, hooks.trailers)
-    this.#signal = hooks.signal
-    if (this.#signal !== undefined) watch(this.#signal, this)
+    super(driver, request, mode, hooks, true)
   }
 
   /** Settles with the head, or, where content is collected, with all of it. */
@@ -66,8 +48,7 @@ export class AsyncExchange extends Exchange {
   }
 
   #answerBegin(begun: Waiter<void>): void {
-    const ready = this.mode === 'collect' ? this.settled : this.response !== undefined
-    if (this.failure === undefined && !ready) return
+    if (!this.answered) return
     this.#begun = undefined
     if (this.failure !== undefined) begun.reject(this.failure.error)
     else begun.resolve()
@@ -93,11 +74,6 @@ export class AsyncExchange extends Exchange {
       else if (one.until === 'ended' ? ended : this.settled) one.waiter.resolve()
       else this.#waiting.push(one)
     }
-  }
-
-  override settle(result: Settlement, timings: Readonly<Record<string, number>>): void {
-    if (this.#signal !== undefined) unwatch(this.#signal, this)
-    super.settle(result, timings)
   }
 
   // ── reading ──
@@ -184,15 +160,15 @@ export class AsyncExchange extends Exchange {
   // ── content of the request, or bytes after a switch ──
 
   override openContent(): void {
-    this.#content.open()
+    this.content.open()
   }
   override pullContent(): void {
-    if (!this.duplex) return this.#content.pull()
+    if (!this.duplex) return this.content.pull()
     this.#room = true
     this.#answerWriters()
   }
   override stopContent(): void {
-    this.#content.stop()
+    this.content.stop()
   }
 
   write(data: Bytes): Promise<void> {

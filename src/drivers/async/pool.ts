@@ -2,22 +2,14 @@
 //
 // Everything that is decided is decided in the machine. Here a call becomes an input, and a command the settling of a
 // promise: one promise for each thing that settles, none inside.
-import { misuse, type Millis, type Origin, type RequestHead } from '../../http/index.ts'
-import { PoolMachine, type TraceEvent } from '../../pool/index.ts'
+import type { Millis, Origin, RequestHead } from '../../http/index.ts'
 import { nodeNetwork } from '../networks/node.ts'
 import type { Network } from '../network.ts'
+import { checkAddresses, checkResolve, closing, hooksOf, makeMachine, report } from '../shared/client.ts'
 import { Driver } from '../shared/driver.ts'
-import type { Exchange } from '../shared/exchange.ts'
-import {
-  checkInteger,
-  checkMillis,
-  prepareHead,
-  prepareRequest,
-  type CommonRequestOptions,
-  type PreparedRequest,
-} from '../shared/options.ts'
+import { prepareHead, prepareRequest, type CommonRequestOptions, type PreparedRequest } from '../shared/options.ts'
 import { preparePool, type CommonPoolOptions, type PreparedPool } from '../shared/pool-options.ts'
-import { isTraced, tell, type TraceCallback } from '../shared/trace.ts'
+import { isTraced } from '../shared/trace.ts'
 import { AsyncExchange } from './exchange.ts'
 import { Response } from './response.ts'
 
@@ -37,9 +29,6 @@ export interface PoolOptions extends CommonPoolOptions {
   readonly networkBackend?: Network | undefined
 }
 
-const GiB = 1024 ** 3
-const DEFAULT_GRACE: Millis = 30_000
-
 /** Connections, shared by the requests of a program. Limits, timeouts and reuse are the options'. */
 export class ConnectionPool implements AsyncDisposable {
   readonly #prepared: PreparedPool
@@ -48,17 +37,14 @@ export class ConnectionPool implements AsyncDisposable {
 
   constructor(options: PoolOptions = {}) {
     const { resolve, networkBackend, ...common } = options
-    if (resolve !== undefined && typeof resolve !== 'function') throw new TypeError('resolve must be a function')
-    this.#prepared = preparePool(common)
+    checkResolve(resolve)
+    const prepared = preparePool(common)
+    this.#prepared = prepared
     const network = networkBackend ?? nodeNetwork()
-    const machine = new PoolMachine(this.#prepared.settings, {
-      now: network.now(),
-      seed: Math.floor(Math.random() * 2 ** 32),
-    })
-    this.#driver = new Driver(machine, network, {
+    this.#driver = new Driver(makeMachine(prepared.settings, network.now()), network, {
       defer: queueMicrotask,
       resolve: resolve === undefined ? (host, done) => network.resolve(host, done) : resolveWith(resolve),
-      trace: (event, exchange) => this.#trace(event, exchange),
+      trace: (event, exchange) => report(event, exchange, prepared.trace),
       closed: () => this.#closing?.resolve(),
     })
   }
@@ -83,33 +69,14 @@ export class ConnectionPool implements AsyncDisposable {
     mode: 'collect' | 'queue',
     options: RequestOptions | undefined,
   ): Promise<Response> {
-    const signal = options?.signal
-    if (signal !== undefined) checkSignal(signal)
-    signal?.throwIfAborted()
-    const trace = options?.trace
-    const exchange = new AsyncExchange(this.#driver, request, mode, {
-      trailers: options?.trailers,
-      signal,
-      maxContentBytes: checkInteger('maxContentBytes', options?.maxContentBytes, GiB, 0, Number.MAX_SAFE_INTEGER),
-      onInformational: options?.onInformational,
-      trace,
-    })
-    await exchange.begin(options?.expectContinue ?? false, options?.sniHostname, isTraced(trace, this.#prepared.trace))
+    const hooks = hooksOf(options)
+    const exchange = new AsyncExchange(this.#driver, request, mode, hooks)
+    await exchange.begin(
+      options?.expectContinue ?? false,
+      options?.sniHostname,
+      isTraced(hooks.trace, this.#prepared.trace),
+    )
     return new Response(exchange)
-  }
-
-  #trace(event: TraceEvent, exchange: Exchange | undefined): void {
-    const own: TraceCallback | undefined = exchange instanceof AsyncExchange ? exchange.trace : undefined
-    try {
-      tell(event, own, this.#prepared.trace)
-    } catch (error) {
-      if (exchange !== undefined) exchange.giveUp(error)
-      // An event of no request: there is no promise that could reject with it.
-      else
-        queueMicrotask(() => {
-          throw error
-        })
-    }
   }
 
   /** The connections there are, connecting and draining ones included. */
@@ -127,8 +94,7 @@ export class ConnectionPool implements AsyncDisposable {
   }
   /** No new requests; queued ones fail with PoolClosed, running ones finish within `grace` (30 s), then are destroyed. */
   close(options?: { readonly grace?: Millis | undefined }): Promise<void> {
-    const grace = options?.grace === undefined ? DEFAULT_GRACE : checkMillis('grace', options.grace)
-    return this.#close({ type: 'close', grace })
+    return this.#close(closing(options))
   }
   /** Everything ends now; requests fail with PoolClosed, or with `reason`. */
   destroy(reason?: unknown): Promise<void> {
@@ -150,11 +116,6 @@ export class ConnectionPool implements AsyncDisposable {
   }
 }
 
-function checkSignal(signal: unknown): void {
-  if (typeof signal === 'object' && signal !== null && 'aborted' in signal && 'addEventListener' in signal) return
-  throw new TypeError('signal must be an AbortSignal')
-}
-
 function resolveWith(hook: NonNullable<PoolOptions['resolve']>): Network['resolve'] {
   return (host, done) => {
     // A hook may answer at once; the pool must not hear of it from inside its own command.
@@ -167,12 +128,6 @@ function resolveWith(hook: NonNullable<PoolOptions['resolve']>): Network['resolv
       )
   }
 }
-function checkAddresses(addresses: unknown): readonly string[] {
-  if (Array.isArray(addresses) && addresses.every((address) => typeof address === 'string'))
-    return addresses as string[]
-  throw misuse('resolve', 'RFC 9110 §4.3', 'resolve must give an array of addresses')
-}
-
 let shared: ConnectionPool | undefined
 
 /** `ConnectionPool#request` on one pool with default options that the whole program shares. */

@@ -255,6 +255,8 @@ class WorkerLink implements Link, Sink {
   #closed = false
   #side: LinkSide = 'connect'
   #paused = false
+  /** The worker was told: only when bytes come that have to be set aside. Most pauses are over before that. */
+  #quiet = false
   #aside: Aside[] = []
 
   constructor(network: WorkerNetwork, thread: WorkerThread, id: number, sink: Sink) {
@@ -274,12 +276,12 @@ class WorkerLink implements Link, Sink {
   }
   pause(): void {
     this.#paused = true
-    this.#order(COMMAND.pause)
   }
   resume(): void {
     this.#paused = false
     if (this.#aside.length > 0) this.#network.resumed(this)
-    this.#order(COMMAND.resume)
+    if (this.#quiet) this.#order(COMMAND.resume)
+    this.#quiet = false
   }
   startTls(tls: TlsTarget): void {
     if (!this.#over) this.#network.startTls(this.#thread, this.id, tls)
@@ -313,6 +315,10 @@ class WorkerLink implements Link, Sink {
     if (this.#over) return false
     if (!this.#paused && this.#aside.length === 0) return this.#sink.received(data)
     this.#aside.push({ data: data.slice() })
+    if (this.#paused && !this.#quiet) {
+      this.#quiet = true
+      this.#order(COMMAND.pause)
+    }
     return false
   }
   drained(bytes: number): void {

@@ -1,7 +1,10 @@
 // Content that is iterated, whichever way: opened for each attempt, pulled chunk by chunk as the pool has room, and
 // returned when nobody wants more. The pool says when; this only knows iterators.
 //
-// Async iterators are stepped by `then`, so that the blocking interface can use the same file and refuse them.
+// Async iterators are stepped by `then`: the blocking interface, which cannot wait for anything, refuses them.
+//
+// A source is the user's code. It may make a request of its own while it is asked for a chunk, and what happens meanwhile
+// may end this one; so it is told to stop only when it has answered.
 import { Fields, misuse, type FieldsInit } from '../../http/index.ts'
 import type { Exchange } from './exchange.ts'
 import { asChunk } from './options.ts'
@@ -11,28 +14,41 @@ type AnyIterator = Iterator<unknown> | AsyncIterator<unknown>
 export class ContentPump {
   readonly #exchange: Exchange
   readonly #trailers: FieldsInit | (() => FieldsInit) | undefined
+  readonly #mayWait: boolean
   #single: Uint8Array | undefined
   #iterator: AnyIterator | undefined
   /** Of the attempt: what an earlier one still answers is not heard. */
   #attempt = 0
+  /** The iterator that is being asked at this moment, further up the stack. */
+  #asked: AnyIterator | undefined
 
-  constructor(exchange: Exchange, trailers: FieldsInit | (() => FieldsInit) | undefined) {
+  constructor(exchange: Exchange, trailers: FieldsInit | (() => FieldsInit) | undefined, mayWait: boolean) {
     this.#exchange = exchange
     this.#trailers = trailers
+    this.#mayWait = mayWait
+  }
+
+  /** Whether opening or pulling calls the user. */
+  get callsUser(): boolean {
+    return this.#exchange.request.source.open !== undefined || typeof this.#trailers === 'function'
   }
 
   open(): void {
-    this.#attempt++
+    const attempt = ++this.#attempt
     this.#iterator = undefined
     const { chunk, open } = this.#exchange.request.source
     this.#single = chunk
     if (open === undefined) return
     try {
       const value = open()
-      this.#single = asChunk(value)
-      if (this.#single === undefined) this.#iterator = iterate(value)
+      const single = asChunk(value)
+      const iterator = single === undefined ? iterate(value, this.#mayWait) : undefined
+      if (attempt === this.#attempt) {
+        this.#single = single
+        this.#iterator = iterator
+      } else if (iterator !== undefined) giveBack(iterator)
     } catch (error) {
-      this.#fail(error)
+      if (attempt === this.#attempt) this.#fail(error)
     }
   }
 
@@ -52,18 +68,21 @@ export class ContentPump {
     const iterator = this.#iterator
     this.#attempt++
     this.#iterator = this.#single = undefined
-    try {
-      const returned = iterator?.return?.()
-      if (isThenable(returned)) returned.then(undefined, ignore)
-    } catch {
-      ignore()
-    }
+    if (iterator !== undefined && iterator !== this.#asked) giveBack(iterator)
   }
 
   #step(iterator: AnyIterator, attempt: number): void {
+    const asked = this.#asked
+    this.#asked = iterator
     try {
       const result = iterator.next()
-      if (!isThenable(result)) return this.#take(iterator, result)
+      this.#asked = asked
+      if (!isThenable(result)) {
+        if (attempt === this.#attempt) this.#take(iterator, result)
+        else giveBack(iterator)
+        return
+      }
+      if (!this.#mayWait) throw new TypeError(`content must not come in promises: ${NO_WAITING}`)
       result.then(
         (step) => {
           if (attempt === this.#attempt) this.#take(iterator, step)
@@ -73,7 +92,8 @@ export class ContentPump {
         },
       )
     } catch (error) {
-      this.#fail(error)
+      this.#asked = asked
+      if (attempt === this.#attempt) this.#fail(error)
     }
   }
 
@@ -90,13 +110,15 @@ export class ContentPump {
     this.#exchange.ask({ type: 'content', id: this.#exchange.id, data })
   }
   #end(): void {
+    const attempt = this.#attempt
     this.#iterator = undefined
     try {
       const trailers = typeof this.#trailers === 'function' ? this.#trailers() : this.#trailers
       const fields = trailers === undefined ? undefined : Fields.from(trailers)
+      if (attempt !== this.#attempt) return
       this.#exchange.ask({ type: 'contentEnd', id: this.#exchange.id, trailers: fields })
     } catch (error) {
-      this.#fail(error)
+      if (attempt === this.#attempt) this.#fail(error)
     }
   }
   #fail(error: unknown): void {
@@ -104,12 +126,25 @@ export class ContentPump {
   }
 }
 
-function iterate(value: unknown): AnyIterator {
+export const NO_WAITING = 'the blocking interface cannot wait for them'
+
+function iterate(value: unknown, mayWait: boolean): AnyIterator {
   if (typeof value === 'object' && value !== null) {
-    if (Symbol.asyncIterator in value) return (value as AsyncIterable<unknown>)[Symbol.asyncIterator]()
+    const waits = Symbol.asyncIterator in value
+    if (waits && mayWait) return (value as AsyncIterable<unknown>)[Symbol.asyncIterator]()
     if (Symbol.iterator in value) return (value as Iterable<unknown>)[Symbol.iterator]()
+    if (waits) throw new TypeError(`content must not be an async iterable or a ReadableStream: ${NO_WAITING}`)
   }
   throw misuse('content', 'RFC 9110 §6.4', 'the content function gave neither bytes, a string nor an iterable')
+}
+
+function giveBack(iterator: AnyIterator): void {
+  try {
+    const returned = iterator.return?.()
+    if (isThenable(returned)) returned.then(undefined, ignore)
+  } catch {
+    ignore()
+  }
 }
 
 function isThenable(value: unknown): value is PromiseLike<IteratorResult<unknown>> {

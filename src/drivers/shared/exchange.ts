@@ -8,13 +8,17 @@ import {
   RemoteProtocolError,
   type Bytes,
   type Fields,
+  type FieldsInit,
   type Framing,
   type Millis,
   type OwnedBytes,
 } from '../../http/index.ts'
 import type { DeliveredEvent, LinkInfo, PoolCommand, PoolInput, RequestId, Settlement } from '../../pool/index.ts'
+import { ContentPump } from './content.ts'
 import type { Driver } from './driver.ts'
 import type { PreparedRequest } from './options.ts'
+import { unwatch, watch } from './signals.ts'
+import type { TraceCallback } from './trace.ts'
 
 export interface ConnectionInfo extends LinkInfo {
   readonly id: number
@@ -26,6 +30,15 @@ export type ResponseEvent = Extract<DeliveredEvent, { type: 'response' }>
 
 /** What the interface does with content: collect it for `request()`, keep it to be taken, hand it on, or drop it. */
 export type ContentMode = 'collect' | 'queue' | 'lend' | 'drop'
+
+/** What of the options stays with the interface. */
+export interface ExchangeHooks {
+  readonly trailers: FieldsInit | (() => FieldsInit) | undefined
+  readonly signal: AbortSignal | undefined
+  readonly maxContentBytes: number
+  readonly onInformational: ((status: number, headers: Fields) => void) | undefined
+  readonly trace: TraceCallback | undefined
+}
 
 /** The reason of our own closing; it settles the request without an error. */
 export const CLOSED: unique symbol = Symbol('closed by its owner')
@@ -56,26 +69,25 @@ export abstract class Exchange {
   settled = false
   /** Why it failed; undefined: it has not. */
   failure: { readonly error: unknown } | undefined
-  #maxContentBytes: number
+  readonly trace: TraceCallback | undefined
+  /** What the request's content is pulled from. */
+  protected readonly content: ContentPump
+  readonly #hooks: ExchangeHooks
   #received = 0
   #target: OwnedBytes | undefined
   #queue: OwnedBytes[] = []
   #next = 0
-  #onInformational: ((status: number, headers: Fields) => void) | undefined
 
-  constructor(
-    driver: Driver,
-    request: PreparedRequest,
-    mode: ContentMode,
-    maxContentBytes: number,
-    onInformational: ((status: number, headers: Fields) => void) | undefined,
-  ) {
+  /** @param mayWait whether the content's source may answer with promises */
+  constructor(driver: Driver, request: PreparedRequest, mode: ContentMode, hooks: ExchangeHooks, mayWait: boolean) {
     this.driver = driver
     this.request = request
     this.mode = mode
-    this.#maxContentBytes = maxContentBytes
-    this.#onInformational = onInformational
+    this.trace = hooks.trace
+    this.content = new ContentPump(this, hooks.trailers, mayWait)
+    this.#hooks = hooks
     driver.enter(this)
+    if (hooks.signal !== undefined) watch(hooks.signal, this)
   }
 
   /** Something of the above is different now. */
@@ -129,7 +141,7 @@ export abstract class Exchange {
         this.ended = true
         return this.changed()
       case 'informational':
-        return this.guard(() => this.#onInformational?.(event.status, event.headers))
+        return this.#informational(event.status, event.headers)
       case 'switched':
         this.switched = true
         if (this.mode === 'collect') this.mode = 'queue'
@@ -141,7 +153,13 @@ export abstract class Exchange {
     }
   }
 
+  #informational(status: number, headers: Fields): void {
+    const { onInformational } = this.#hooks
+    if (onInformational !== undefined) this.callBack(() => onInformational(status, headers))
+  }
+
   settle(result: Settlement, timings: Readonly<Record<string, Millis>>): void {
+    if (this.#hooks.signal !== undefined) unwatch(this.#hooks.signal, this)
     this.settled = true
     this.timings = timings
     if (!result.ok && result.error !== CLOSED && this.failure === undefined) this.failure = { error: result.error }
@@ -162,6 +180,15 @@ export abstract class Exchange {
     }
   }
 
+  /** There is something to return to whoever began it: the head, all of the content where it is collected, or a failure. */
+  get answered(): boolean {
+    return this.failure !== undefined || (this.mode === 'collect' ? this.settled : this.response !== undefined)
+  }
+
+  /** Calls the user: at once, or when the interface lets users in. */
+  protected callBack(callback: () => void): void {
+    this.guard(callback)
+  }
   /** The driver's own bookkeeping goes on when a user's callback throws: its request fails with what was thrown. */
   guard(callback: () => void): void {
     try {
@@ -223,7 +250,7 @@ export abstract class Exchange {
   #collect(data: Bytes): void {
     const from = this.#received
     this.#received = from + data.byteLength
-    if (this.#received > this.#maxContentBytes) return this.#tooLarge()
+    if (this.#received > this.#hooks.maxContentBytes) return this.#tooLarge()
     if (from === 0) this.#target = this.#preallocated()
     if (this.#target !== undefined) this.#target.set(data, from)
     else this.#keep(data)
@@ -237,7 +264,7 @@ export abstract class Exchange {
   }
   #tooLarge(): void {
     this.mode = 'drop'
-    const message = `the content is longer than the ${this.#maxContentBytes} bytes of maxContentBytes`
+    const message = `the content is longer than the ${this.#hooks.maxContentBytes} bytes of maxContentBytes`
     this.cancel(
       new RemoteProtocolError(message, { code: 'limit-content', phase: 'receive', disposition: 'response-started' }),
     )

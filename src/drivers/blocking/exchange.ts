@@ -1,0 +1,151 @@
+// A request whose owner sleeps: the shared Exchange, with a loop to wait in. What is delivered changes state; whoever
+// waits for a state looks when the loop has turned.
+//
+// What it has noted about a source of content is forgotten when the pool has thought better of it: a retry opens the
+// source anew, and what the attempt before wanted of it is of no interest.
+import { HttpCoreError, misuse, NetworkError, type Bytes, type Millis, type OwnedBytes } from '../../http/index.ts'
+import type { Settlement } from '../../pool/index.ts'
+import { NO_WAITING } from '../shared/content.ts'
+import type { Driver } from '../shared/driver.ts'
+import { CLOSED, Exchange, type ContentMode, type ExchangeHooks } from '../shared/exchange.ts'
+import type { PreparedRequest } from '../shared/options.ts'
+import type { Loop } from './loop.ts'
+import { WorkerLost } from './thread.ts'
+
+export class BlockingExchange extends Exchange {
+  readonly #loop: Loop
+  /** Counts the openings and stops of the source. */
+  #opening = 0
+  /** There is room for a chunk; only after a switch. */
+  #room = false
+
+  constructor(loop: Loop, driver: Driver, request: PreparedRequest, mode: ContentMode, hooks: ExchangeHooks) {
+    super(driver, request, mode, hooks, false)
+    this.#loop = loop
+  }
+
+  /** Until there is the head, or, where content is collected, all of it. */
+  begin(expectContinue: boolean, sniHostname: string | undefined, trace: boolean): void {
+    this.start(expectContinue, sniHostname, trace)
+    this.#until(() => this.answered)
+  }
+
+  /** Throws what the request has failed with. */
+  #until(done: () => boolean): void {
+    this.#loop.until(() => this.failure !== undefined || done())
+    if (this.failure !== undefined) throw this.failure.error
+  }
+
+  protected override changed(): void {}
+  protected override callBack(callback: () => void): void {
+    this.#loop.later(() => this.guard(callback))
+  }
+  override settle(result: Settlement, timings: Readonly<Record<string, Millis>>): void {
+    super.settle(result.ok ? result : { ok: false, error: named(result.error) }, timings)
+  }
+
+  // ── reading ──
+
+  /** The next piece of content; undefined: its end. */
+  next(): OwnedBytes | undefined {
+    this.#loop.enter()
+    this.#loop.until(() => this.queued || this.ended || this.settled)
+    const chunk = this.take()
+    if (chunk === undefined && this.failure !== undefined) throw this.failure.error
+    return chunk
+  }
+
+  /** Everything that is left, in one piece. */
+  all(): OwnedBytes {
+    this.#loop.enter()
+    this.collectRest()
+    this.#until(() => this.ended || this.settled)
+    return this.collected()
+  }
+
+  each(consume: (lent: Bytes) => void): void {
+    for (let chunk = this.next(); chunk !== undefined; chunk = this.next()) this.#lendTo(consume, chunk)
+  }
+  #lendTo(consume: (lent: Bytes) => unknown, chunk: Bytes): void {
+    try {
+      const answer = consume(chunk)
+      if (answer instanceof Promise) throw new TypeError(`the callback must not return a promise: ${NO_WAITING}`)
+    } catch (error) {
+      this.giveUp(error)
+      this.#until(() => this.settled)
+    }
+  }
+  /** The loop has not come to rest when bytes are delivered: they wait for it like any others. */
+  protected override lend(data: Bytes): void {
+    this.enqueue(this.own(data))
+  }
+
+  /** Read and drop what is left, up to so many bytes; past that the connection is given up. */
+  drain(limit: number): void {
+    this.#loop.enter()
+    this.dropContent()
+    this.ask({ type: 'drain', id: this.id, limit })
+    this.#until(() => this.settled)
+  }
+
+  close(): void {
+    this.#loop.enter()
+    if (this.settled) return
+    this.dropContent()
+    this.cancel(CLOSED)
+    this.#loop.until(() => this.settled)
+  }
+
+  // ── content of the request, or bytes after a switch ──
+
+  override openContent(): void {
+    this.#opening++
+    this.#ofSource(() => this.content.open())
+  }
+  override pullContent(): void {
+    if (this.duplex) this.#room = true
+    else this.#ofSource(() => this.content.pull())
+  }
+  override stopContent(): void {
+    this.#opening++
+    this.#ofSource(() => this.content.stop())
+  }
+  /** At once where no user is called: head and content then leave together. */
+  #ofSource(act: () => void): void {
+    if (!this.content.callsUser) return act()
+    const opening = this.#opening
+    this.#loop.later(() => {
+      if (opening === this.#opening) act()
+    })
+  }
+
+  write(data: Bytes): void {
+    this.#loop.enter()
+    this.#until(() => this.#room || this.settled)
+    if (this.settled) throw misuse('stream-closed', 'RFC 9110 §7.8', 'the stream is closed')
+    if (data.byteLength === 0) return
+    this.#room = false
+    this.ask({ type: 'content', id: this.id, data })
+  }
+  /** Half-close, after what was written. */
+  endWriting(): void {
+    this.#loop.enter()
+    this.ask({ type: 'contentEnd', id: this.id })
+  }
+
+  startTls(serverName: string | undefined, alpn: readonly string[], options: unknown): void {
+    this.#loop.enter()
+    this.secured = undefined
+    this.ask({ type: 'startTls', id: this.id, tls: { serverName, alpn, options } })
+    this.#until(() => this.secured !== undefined || this.settled)
+    if (this.secured === undefined) throw misuse('stream-closed', 'RFC 9110 §7.8', 'the stream is closed')
+  }
+}
+
+/** What broke was neither the connection nor the peer. */
+function named(error: unknown): unknown {
+  if (!(error instanceof HttpCoreError) || !(error.cause instanceof WorkerLost)) return error
+  const { phase, origin, bytesSent, bytesReceived, disposition, attempts } = error
+  const facts = { phase, origin, bytesSent, bytesReceived, disposition, attempts, cause: error.cause }
+  return new NetworkError(error.cause.message, { code: 'worker-lost', ...facts })
+}

@@ -1,0 +1,65 @@
+// The response, with its content waited for.
+//
+// It must be read, drained or closed: until then its connection is taken. `using` does that.
+import type { Bytes, OwnedBytes } from '../../http/index.ts'
+import { DEFAULT_DRAIN, ResponseParts } from '../shared/response.ts'
+import type { BlockingExchange } from './exchange.ts'
+import { NetworkStream } from './network-stream.ts'
+
+export class Response extends ResponseParts implements Iterable<OwnedBytes>, Disposable {
+  readonly #exchange: BlockingExchange
+  #stream: NetworkStream | undefined
+
+  /** @internal */
+  constructor(exchange: BlockingExchange) {
+    super(exchange)
+    this.#exchange = exchange
+  }
+
+  /** After 101, or 2xx to CONNECT. */
+  get networkStream(): NetworkStream | undefined {
+    if (!this.#exchange.duplex) return undefined
+    return (this.#stream ??= new NetworkStream(this.#exchange))
+  }
+
+  /** All content; the same bytes each time. */
+  read(): OwnedBytes {
+    if (this.known !== undefined) return this.known
+    this.take()
+    return this.keep(this.#exchange.all())
+  }
+  /** Piece by piece; the pieces are the caller's for ever. Leaving the loop early closes the response. */
+  [Symbol.iterator](): Iterator<OwnedBytes, undefined, undefined> {
+    this.take()
+    const exchange = this.#exchange
+    return {
+      next: () => {
+        const value = exchange.next()
+        return value === undefined ? { done: true, value } : { done: false, value }
+      },
+      return: () => {
+        exchange.close()
+        return { done: true, value: undefined }
+      },
+    }
+  }
+  /** Every piece as it comes, lent until the callback returns. */
+  forEach(consume: (lent: Bytes) => void): void {
+    this.take()
+    this.#exchange.each(consume)
+  }
+
+  /** Reads and drops what is left, up to `limit` bytes (64 KiB) and a second, so that the connection lives; else closes. */
+  drain(limit: number = DEFAULT_DRAIN): void {
+    this.leave()
+    this.#exchange.drain(limit)
+  }
+  /** Gives up what has not come. May be called twice. */
+  close(): void {
+    this.leave()
+    this.#exchange.close()
+  }
+  [Symbol.dispose](): void {
+    this.close()
+  }
+}

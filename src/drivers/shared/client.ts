@@ -1,0 +1,62 @@
+// What the pools of both interfaces do alike: making the machine, taking a request's options apart, telling a trace.
+import { misuse, type Millis } from '../../http/index.ts'
+import { PoolMachine, type PoolSettings, type TraceEvent } from '../../pool/index.ts'
+import type { Exchange, ExchangeHooks } from './exchange.ts'
+import { checkInteger, checkMillis, type CommonRequestOptions } from './options.ts'
+import { tell, type TraceCallback } from './trace.ts'
+
+const GiB = 1024 ** 3
+const DEFAULT_GRACE: Millis = 30_000
+
+export function makeMachine(settings: PoolSettings, now: Millis): PoolMachine {
+  return new PoolMachine(settings, { now, seed: Math.floor(Math.random() * 2 ** 32) })
+}
+
+/** Throws the signal's own reason where it has been aborted. */
+export function hooksOf(options: CommonRequestOptions<unknown> | undefined): ExchangeHooks {
+  const signal = options?.signal
+  if (signal !== undefined) checkSignal(signal)
+  signal?.throwIfAborted()
+  return {
+    trailers: options?.trailers,
+    signal,
+    maxContentBytes: checkInteger('maxContentBytes', options?.maxContentBytes, GiB, 0, Number.MAX_SAFE_INTEGER),
+    onInformational: options?.onInformational,
+    trace: options?.trace,
+  }
+}
+function checkSignal(signal: unknown): void {
+  if (typeof signal === 'object' && signal !== null && 'aborted' in signal && 'addEventListener' in signal) return
+  throw new TypeError('signal must be an AbortSignal')
+}
+
+export function closing(options: { readonly grace?: Millis | undefined } | undefined): {
+  type: 'close'
+  grace: Millis
+} {
+  return { type: 'close', grace: options?.grace === undefined ? DEFAULT_GRACE : checkMillis('grace', options.grace) }
+}
+
+export function checkResolve(resolve: unknown): void {
+  if (resolve !== undefined && typeof resolve !== 'function') throw new TypeError('resolve must be a function')
+}
+/** What the user's own `resolve` gave. */
+export function checkAddresses(addresses: unknown): readonly string[] {
+  if (Array.isArray(addresses) && addresses.every((address) => typeof address === 'string'))
+    return addresses as string[]
+  throw misuse('resolve', 'RFC 9110 §4.3', 'resolve must give an array of addresses')
+}
+
+/** Tells everybody; the request whose event it is fails with what a callback throws. */
+export function report(event: TraceEvent, exchange: Exchange | undefined, pool: TraceCallback | undefined): void {
+  try {
+    tell(event, exchange?.trace, pool)
+  } catch (error) {
+    if (exchange !== undefined) exchange.giveUp(error)
+    // An event of no request: there is no call that could fail with it.
+    else
+      queueMicrotask(() => {
+        throw error
+      })
+  }
+}
