@@ -13,8 +13,8 @@ const input = (extension, entries = ENTRIES) =>
       .filter(({ name }) => wanted === undefined || wanted.includes(name))
       .map(({ name, source }) => [name, source.replace(/^src/, 'build').replace(/\.ts$/, extension)]),
   )
-// Nobody imports the others.
-const typed = ENTRIES.filter(({ subpath }) => subpath !== undefined)
+// Nobody imports the others: no types, and for require() no second file.
+const imported = ENTRIES.filter(({ subpath }) => subpath !== undefined)
 
 /** Hands rollup the maps that tsc wrote, so that those in dist/ lead back to src/. */
 const tscMaps = {
@@ -25,6 +25,14 @@ const tscMaps = {
   },
 }
 
+/** tsc indents by four spaces; one tab weighs less. */
+const tabs = {
+  name: 'tabs',
+  renderChunk(code) {
+    return { code: code.replace(/^(?: {4})+/gm, (spaces) => '\t'.repeat(spaces.length / 4)), map: null }
+  },
+}
+
 /** Maps by line: that is all a stack trace or a breakpoint needs, and a tenth of the size. */
 const lineMaps = {
   name: 'line-maps',
@@ -32,7 +40,7 @@ const lineMaps = {
     for (const asset of Object.values(bundle)) {
       if (asset.type !== 'asset' || !asset.fileName.endsWith('.map')) continue
       const map = JSON.parse(asset.source)
-      const lines = decode(map.mappings).map(([first]) => (first === undefined ? [] : [first.slice(0, 4)]))
+      const lines = decode(map.mappings).map(([first]) => (first === undefined ? [] : [[0, ...first.slice(1, 4)]]))
       asset.source = JSON.stringify({ ...map, names: [], mappings: encode(lines) })
     }
   },
@@ -55,7 +63,7 @@ const output = (format, extension) => ({
 })
 // Maps name the lines of src/ in the repository. CommonJS is for tools that know no `module-sync`: nobody reads it, so it
 // is small and has no maps.
-const esm = { ...output('es', '.js'), sourcemap: true, sourcemapExcludeSources: true, plugins: [lineMaps] }
+const esm = { ...output('es', '.js'), sourcemap: true, sourcemapExcludeSources: true, plugins: [tabs, lineMaps] }
 const cjs = { ...output('cjs', '.cjs'), exports: 'named', plugins: [terser()] }
 
 export default [
@@ -64,10 +72,16 @@ export default [
     external,
     onwarn,
     plugins: [tscMaps],
-    output: [esm, cjs],
+    output: esm,
   },
   {
-    input: input('.d.ts', typed),
+    input: input('.js', imported),
+    external,
+    onwarn,
+    output: cjs,
+  },
+  {
+    input: input('.d.ts', imported),
     external,
     onwarn,
     plugins: [dts()],

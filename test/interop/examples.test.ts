@@ -1,0 +1,104 @@
+// The examples as a reader runs them: from the built package, against tools that others wrote.
+import { execFile, execFileSync, spawn, type ChildProcess } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { connect } from 'node:net'
+import { createInterface } from 'node:readline'
+import { promisify } from 'node:util'
+import { afterEach, beforeEach, describe, expect, it, type TestContext } from 'vitest'
+
+const run = promisify(execFile)
+let child: ChildProcess | undefined
+
+beforeEach((context) => {
+  if (!existsSync('dist/h11.js')) context.skip('dist/ is missing: npm run build')
+})
+afterEach(() => {
+  child?.kill()
+  child = undefined
+})
+
+/** Starts an example server on a free port; resolves to the number in the first line it prints. */
+async function serve(example: string): Promise<string> {
+  const started = spawn(process.execPath, [`examples/${example}.mjs`, '0'], { stdio: ['ignore', 'pipe', 'inherit'] })
+  child = started
+  for await (const line of createInterface({ input: started.stdout })) return /\d+$/.exec(line)?.[0] as string
+  throw new Error(`${example} printed no port`)
+}
+
+function needs(tool: string, context: TestContext): void {
+  try {
+    execFileSync('sh', ['-c', `command -v ${tool}`])
+  } catch {
+    context.skip(`${tool} is missing`)
+  }
+}
+const curl = async (...args: string[]): Promise<string> =>
+  (await run('curl', ['-sS', '--max-time', '10', ...args])).stdout
+const client = async (example: string, port: string): Promise<string> =>
+  (await run(process.execPath, [`examples/${example}.mjs`, port], { timeout: 10_000 })).stdout
+
+describe('h11-server', () => {
+  it('answers its own client twice over one connection, which then closes', async () => {
+    const printed = await client('h11-client', await serve('h11-server'))
+    expect(printed).toContain('GET /one')
+    expect(printed).toContain('GET /two')
+  })
+
+  it('keeps a connection alive for curl', async (context) => {
+    needs('curl', context)
+    const url = `http://127.0.0.1:${await serve('h11-server')}`
+    const connects = ['-o', '/dev/null', '-w', '%{http_code} %{num_connects}\n']
+    expect(await curl(...connects, `${url}/a`, ...connects.slice(0, 2), `${url}/b`)).toBe('200 1\n200 0\n')
+  })
+
+  it('answers HEAD without content', async (context) => {
+    needs('curl', context)
+    const printed = await curl('-I', `http://127.0.0.1:${await serve('h11-server')}/head`)
+    expect(printed).toMatch(/^HTTP\/1\.1 200/)
+    expect(printed.toLowerCase()).toContain('content-length: 11')
+  })
+
+  it('reads chunked content, and asks for it with 100 (Continue)', async (context) => {
+    needs('curl', context)
+    const url = `http://127.0.0.1:${await serve('h11-server')}/upload`
+    const chunked = ['-H', 'Transfer-Encoding: chunked', '-H', 'Expect: 100-continue', '--expect100-timeout', '9']
+    const printed = await curl('-i', '--max-time', '5', ...chunked, '-d', 'some content', url)
+    expect(printed).toMatch(/^HTTP\/1\.1 100/)
+    expect(printed).toContain('POST /upload')
+  })
+
+  it('answers pipelined requests in order', async () => {
+    const socket = connect(Number(await serve('h11-server')), '127.0.0.1')
+    const request = (target: string, more = ''): string => `GET ${target} HTTP/1.1\r\nHost: a\r\n${more}\r\n`
+    socket.write(request('/1') + request('/2') + request('/3', 'Connection: close\r\n'))
+    let printed = ''
+    for await (const bytes of socket) printed += String(bytes)
+    expect(printed.match(/GET \/\d/g)).toEqual(['GET /1', 'GET /2', 'GET /3'])
+  })
+
+  it('answers wrk without an error', async (context) => {
+    needs('wrk', context)
+    const { stdout } = await run('wrk', ['-t1', '-c20', '-d1s', `http://127.0.0.1:${await serve('h11-server')}/`])
+    expect(stdout).toMatch(/[1-9]\d* requests in/)
+    expect(stdout).not.toMatch(/Non-2xx|Socket errors/)
+  })
+})
+
+describe('h2c-server', () => {
+  it('answers its own client', async () => {
+    expect(await client('h2c-client', await serve('h2c-server'))).toContain('hello, world')
+  })
+
+  it('answers curl with prior knowledge', async (context) => {
+    needs('curl', context)
+    const url = `http://127.0.0.1:${await serve('h2c-server')}/`
+    expect(await curl('--http2-prior-knowledge', '-w', '%{http_version}', url)).toBe('hello, world\n2')
+  })
+
+  it('answers 100,000 requests of h2load, 100 at a time over each of 10 connections', async (context) => {
+    needs('h2load', context)
+    const url = `http://127.0.0.1:${await serve('h2c-server')}/`
+    const { stdout } = await run('h2load', ['-n', '100000', '-c', '10', '-m', '100', url])
+    expect(stdout).toContain('100000 succeeded, 0 failed, 0 errored, 0 timeout')
+  })
+})
