@@ -71,6 +71,8 @@ export class Carrier {
   serves = 0
   /** Free seats. */
   free = 0
+  /** Assigned by decisions that were not taken yet: whoever says how many seats are free does not know of these. */
+  promised = 0
   active = 0
   opener: Waiter | undefined = undefined
   /** Whether it was dialled for its opener and nobody else. @internal */
@@ -167,7 +169,9 @@ export class Scheduler {
       }
       return undefined
     }
-    return this.#decisions[this.#taken++]
+    const decision = this.#decisions[this.#taken++] as Decision
+    if (decision.type === 'assign') decision.carrier.promised--
+    return decision
   }
 
   // ── facts about requests ──
@@ -250,11 +254,11 @@ export class Scheduler {
     if (carrier.phase === 'leaving' && carrier.active === 0) this.#waitToBeGone(carrier)
     this.seats(carrier, free)
   }
-  /** So many seats are free now. */
+  /** So many seats are free now, but for those promised. */
   seats(carrier: Carrier, free: number): void {
-    carrier.free = free
+    carrier.free = free - carrier.promised
     if (carrier.phase !== 'open') return
-    if (free <= 0) remove(carrier.availableTicket)
+    if (carrier.free <= 0) remove(carrier.availableTicket)
     else {
       if (carrier.active === 0 && this.#yieldToStarved(carrier)) return
       this.#show(carrier)
@@ -343,6 +347,7 @@ export class Scheduler {
     carrier.origin.active++
     this.active++
     carrier.free--
+    carrier.promised++
     carrier.usedAt = ++this.#uses
     if (carrier.free <= 0) remove(carrier.availableTicket)
     this.#decisions.push({ type: 'assign', carrier, waiter })

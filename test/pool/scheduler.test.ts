@@ -190,3 +190,23 @@ describe('the cost of a step does not grow (counted, not timed)', () => {
     expect(cost(10_000, 10, 1_000)).toBeLessThan(1.5 * cost(10_000, 10, 10) + 20)
   })
 })
+
+describe('what is free', () => {
+  it('does not count a seat twice that was promised and not yet taken', () => {
+    const scheduler = new Scheduler(
+      { maxConnections: 1, maxConnectionsPerOrigin: 1, maxIdleConnections: 1 },
+      (origin, need) => new Carrier(origin, groupOf(need)),
+    )
+    const origin = new OriginQueue()
+    for (let n = 0; n < 6; n++) scheduler.enqueue(new Waiter(origin, 'any'))
+    const opening = scheduler.next()
+    if (opening?.type !== 'open') throw new Error('nothing is dialled')
+    const { carrier } = opening
+    scheduler.opened(carrier, SERVES.any, 2)
+    expect([scheduler.next()?.type, scheduler.next()?.type]).toEqual(['assign', 'assign'])
+    // Both end in one read: the machine has two seats again, and says so before either was taken.
+    scheduler.released(carrier, 2)
+    scheduler.released(carrier, 2)
+    expect(carrier.active).toBe(2)
+  })
+})
