@@ -5,6 +5,7 @@ import { connect } from 'node:net'
 import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it, type TestContext } from 'vitest'
+import { httpServer, withServer } from '../fixtures/servers.ts'
 
 const run = promisify(execFile)
 let child: ChildProcess | undefined
@@ -81,6 +82,17 @@ describe('h11-server', () => {
     const { stdout } = await run('wrk', ['-t1', '-c20', '-d1s', `http://127.0.0.1:${await serve('h11-server')}/`])
     expect(stdout).toMatch(/[1-9]\d* requests in/)
     expect(stdout).not.toMatch(/Non-2xx|Socket errors/)
+  })
+})
+
+describe('sync', () => {
+  it('prints a response, blocking', async () => {
+    await withServer(
+      httpServer((_, response) => response.end('hello, world\n')),
+      async ({ port }) => {
+        expect(await client('sync', `http://127.0.0.1:${port}/`)).toBe('200 hello, world\n')
+      },
+    )
   })
 })
 

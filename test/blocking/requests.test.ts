@@ -1,0 +1,292 @@
+// The blocking interface as its users call it, against servers on a thread of their own; beside the asynchronous one
+// where both must say the same.
+import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { Worker } from 'node:worker_threads'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { ConnectionPool as AsyncPool } from '../../src/index.ts'
+import { ConnectError, ConnectionPool, LocalProtocolError, ReadTimeout, type PoolOptions } from '../../src/sync.ts'
+import { certificates } from '../fixtures/certificates.ts'
+import { nginx } from '../fixtures/servers.ts'
+import { builtSource } from './worker-build.ts'
+
+vi.mock('../../src/drivers/blocking/worker-file.ts', async () => (await import('./worker-build.ts')).workerFile())
+
+const run = promisify(execFile)
+const folder = mkdtempSync(join(tmpdir(), 'httpcore-blocking-'))
+const unixSocket = join(folder, 'socket')
+let server: Worker
+let ports: Record<'http' | 'https' | 'http2' | 'h2c', number>
+let ca = ''
+beforeAll(async () => {
+  const made = await certificates()
+  ca = made.ca
+  server = new Worker(new URL('./server.mjs', import.meta.url), {
+    workerData: { identity: made.good, unix: unixSocket },
+  })
+  ports = ((await once(server, 'message')) as [typeof ports])[0]
+})
+afterAll(async () => {
+  await server.terminate()
+  rmSync(folder, { recursive: true })
+})
+
+function withPool(options: PoolOptions, use: (pool: ConnectionPool) => void): void {
+  const pool = new ConnectionPool({ tls: { ca }, ...options })
+  try {
+    use(pool)
+    expect(pool.stats).toMatchObject({ requests: 0, active: 0, queued: 0 })
+  } finally {
+    pool.close()
+  }
+}
+interface Echo {
+  readonly method: string
+  readonly length?: string
+  readonly trailers: Record<string, string>
+  readonly content: string
+}
+const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
+const echo = (bytes: Uint8Array): Echo => JSON.parse(text(bytes)) as Echo
+const http = (path: string): string => `http://127.0.0.1:${ports.http}${path}`
+function thrown(act: () => unknown): unknown {
+  try {
+    act()
+  } catch (error) {
+    return error
+  }
+  throw new Error('nothing was thrown')
+}
+
+const ROUTES: readonly [string, string, PoolOptions, () => string][] = [
+  ['HTTP', 'HTTP/1.1', {}, () => http('')],
+  ['HTTPS', 'HTTP/1.1', {}, () => `https://localhost:${ports.https}`],
+  ['HTTP/2', 'HTTP/2', { http2: true }, () => `https://localhost:${ports.http2}`],
+  ['HTTP/2 in the clear', 'HTTP/2', { http1: false, http2: true }, () => `http://127.0.0.1:${ports.h2c}`],
+  ['a Unix socket', 'HTTP/1.1', { unixSocket }, () => 'http://localhost'],
+]
+
+describe.each(ROUTES)('%s', (_, version, options, url) => {
+  it('GET, and again over the same connection', () => {
+    withPool(options, (pool) => {
+      for (let n = 0; n < 2; n++) {
+        const response = pool.request('GET', `${url()}/`)
+        expect([response.status, response.httpVersion, echo(response.content).method]).toEqual([200, version, 'GET'])
+        expect(response.connection?.reused).toBe(n === 1)
+      }
+    })
+  })
+
+  it('sends bytes, a string, what is iterated, and what a function gives', () => {
+    function* pieces(): Generator<Uint8Array> {
+      yield new Uint8Array([97])
+      yield new Uint8Array([98, 99])
+    }
+    withPool(options, (pool) => {
+      for (const content of [new Uint8Array([97, 98, 99]), 'abc', pieces(), () => pieces()]) {
+        expect(echo(pool.request('POST', `${url()}/`, { content }).content).content).toBe('abc')
+      }
+    })
+  })
+
+  it('gives 20 MiB piece by piece, lent or owned, no more than the rings hold at a time', () => {
+    withPool(options, (pool) => {
+      let owned = 0
+      for (const chunk of pool.stream('GET', `${url()}/large/20`)) owned += chunk.byteLength
+      let lent = 0
+      pool.stream('GET', `${url()}/large/20`).forEach((chunk) => (lent += chunk.byteLength))
+      expect([owned, lent]).toEqual([20 << 20, 20 << 20])
+    })
+  })
+
+  it('may be left early, closed or drained; the next request is served', () => {
+    withPool({ ...options, maxConnections: 1 }, (pool) => {
+      for (const chunk of pool.stream('GET', `${url()}/large/5`)) {
+        expect(chunk.byteLength).toBeGreaterThan(0)
+        break
+      }
+      pool.stream('GET', `${url()}/large/5`).close()
+      pool.stream('GET', `${url()}/`).drain()
+      expect(pool.request('GET', `${url()}/`).status).toBe(200)
+    })
+  })
+
+  it('runs out of time while the server is silent', () => {
+    withPool(options, (pool) => {
+      expect(thrown(() => pool.request('GET', `${url()}/silent`, { timeout: { read: 50 } }))).toBeInstanceOf(
+        ReadTimeout,
+      )
+      expect(pool.request('GET', `${url()}/`).status).toBe(200)
+    })
+  })
+
+  it('tells a trace the same names as the asynchronous interface, and gives the same content', async () => {
+    const scenario = [
+      ['GET', '/', {}],
+      ['POST', '/', { content: 'abc' }],
+      ['POST', '/', { content: () => [new Uint8Array(70_000), new Uint8Array(3)] }],
+      ['GET', '/large/1', {}],
+    ] as const
+    const blocking: unknown[] = []
+    const names: string[] = []
+    const trace = ({ name }: { name: string }): void => void names.push(name)
+    withPool({ ...options, trace }, (pool) => {
+      for (const [method, path, more] of scenario) {
+        const { status, content } = pool.request(method, url() + path, more)
+        blocking.push([status, text(content), names.splice(0)])
+      }
+    })
+    const pool = new AsyncPool({ tls: { ca }, ...(options as object), trace })
+    names.length = 0
+    for (const [n, [method, path, more]] of scenario.entries()) {
+      const { status, content } = await pool.request(method, url() + path, more)
+      expect([status, text(content), names.splice(0)]).toEqual(blocking[n])
+    }
+    await pool.close()
+  })
+})
+
+it('sends trailers', () => {
+  withPool({}, (pool) => {
+    const response = pool.request('POST', http('/'), {
+      content: () => [new Uint8Array([97])],
+      trailers: { 'X-Sum': '7' },
+    })
+    expect(echo(response.content).trailers).toEqual({ 'x-sum': '7' })
+  })
+})
+
+describe('callbacks', () => {
+  it('of content may make a request of their own', () => {
+    withPool({}, (pool) => {
+      function* content(): Generator<Uint8Array> {
+        yield pool.request('GET', http('/')).content
+      }
+      const outer = echo(pool.request('POST', http('/'), { content: content() }).content)
+      expect((JSON.parse(outer.content) as Echo).method).toBe('GET')
+    })
+  })
+  it('of a trace may not', () => {
+    withPool({}, (pool) => {
+      const trace = (): void => void pool.request('GET', http('/'))
+      const error = thrown(() => pool.request('GET', http('/'), { trace }))
+      expect(error).toBeInstanceOf(LocalProtocolError)
+      expect((error as LocalProtocolError).code).toBe('nested-call')
+    })
+  })
+  it('may abort the request; the signal’s reason is thrown', () => {
+    withPool({}, (pool) => {
+      const controller = new AbortController()
+      const { signal } = controller
+      function* content(): Generator<Uint8Array> {
+        yield new Uint8Array(1)
+        controller.abort(new Error('enough'))
+        yield new Uint8Array(1)
+      }
+      expect(thrown(() => pool.request('POST', http('/'), { content: content(), signal }))).toBe(signal.reason)
+      expect(thrown(() => pool.request('GET', http('/'), { signal }))).toBe(signal.reason)
+    })
+  })
+  it('may throw; the request throws that', () => {
+    withPool({}, (pool) => {
+      const mistake = new Error('mine')
+      const content = (): never => {
+        throw mistake
+      }
+      expect(thrown(() => pool.request('POST', http('/'), { content }))).toBe(mistake)
+    })
+  })
+})
+
+describe('what cannot block is refused by name', () => {
+  it.each([
+    ['an async iterable', { content: (async function* () {})() }, /async iterable/],
+    ['promises', { content: [Promise.resolve()] }, /Uint8Arrays or strings|promises/],
+  ])('content: %s', (_, options, message) => {
+    withPool({}, (pool) => {
+      expect(() => pool.request('POST', http('/'), options as never)).toThrow(message)
+    })
+  })
+  it('functions and handles in tls, also a proxy’s', () => {
+    const tls = { checkServerIdentity: () => undefined }
+    expect(() => new ConnectionPool({ tls: tls as never })).toThrow('tls.checkServerIdentity is a function')
+    const proxy = { url: 'https://127.0.0.1:1', tls: { secureContext: new Map() } }
+    expect(() => new ConnectionPool({ proxy: proxy as never })).toThrow('proxy.tls.secureContext is a handle')
+  })
+  it('a network', () => {
+    expect(() => new ConnectionPool({ networkBackend: {} } as never)).toThrow('networkBackend')
+  })
+  it('resolve with a promise', () => {
+    const pool = new ConnectionPool({ resolve: (() => Promise.resolve(['127.0.0.1'])) as never })
+    const error = thrown(() => pool.request('GET', `http://name.test:${ports.http}/`)) as { cause?: unknown }
+    expect(String(error.cause ?? error)).toMatch(/promise/)
+    pool.close()
+  })
+})
+
+it('fails as the asynchronous interface does where nobody listens', async () => {
+  const url = 'http://127.0.0.1:1/'
+  const pool = new AsyncPool()
+  const other = (await pool.request('GET', url).catch((error: unknown) => error)) as ConnectError
+  await pool.close()
+  withPool({}, (own) => {
+    const error = thrown(() => own.request('GET', url)) as ConnectError
+    expect(error).toBeInstanceOf(ConnectError)
+    expect([error.code, error.phase, error.disposition]).toEqual([other.code, other.phase, other.disposition])
+  })
+})
+
+it('10,000 requests in sequence over one connection to nginx', { timeout: 120_000 }, async (context) => {
+  const other = await nginx()
+  if ('missing' in other) return context.skip(other.missing)
+  withPool({}, (pool) => {
+    for (let n = 0; n < 10_000; n++) {
+      const { status, content } = pool.request('GET', `http://127.0.0.1:${other.http}/small`)
+      if (status !== 200 || content.byteLength !== 5) throw new Error(`${status}, ${content.byteLength} bytes`)
+    }
+    expect(pool.connections).toHaveLength(1)
+  })
+  await other.stop()
+})
+
+describe('in a process of its own', () => {
+  const script = async (name: string, code: string): Promise<string> => {
+    const file = join(folder, name)
+    writeFileSync(file, code)
+    return (await run(process.execPath, [file], { timeout: 60_000 })).stdout.trim()
+  }
+  const sync = (): string => JSON.stringify(join(builtSource(), 'sync.js'))
+
+  it('prints a response at a script’s top level, and ends by itself', async () => {
+    const code = `import { request } from ${sync()}\nconsole.log(request('GET', '${http('/')}').status)`
+    expect(await script('one.mjs', code)).toBe('200')
+  })
+  it('works in a CommonJS module, and in a synchronous callback', async () => {
+    const code = `const { request } = require(${sync()})\nnew Set([1]).forEach(() => console.log(request('GET', '${http('/')}').status))`
+    expect(await script('two.cjs', code)).toBe('200')
+  })
+  it('works from inside another worker', async () => {
+    const inner = `require('node:worker_threads').parentPort.postMessage(require(${sync()}).request('GET', '${http('/')}').status)`
+    const code = `new (require('node:worker_threads').Worker)(${JSON.stringify(inner)}, { eval: true }).on('message', console.log)`
+    expect(await script('three.cjs', code)).toBe('200')
+  })
+  it('streams 1 GiB within 32 MiB of memory', { timeout: 60_000 }, async () => {
+    const code = `
+      import { ConnectionPool } from ${sync()}
+      const pool = new ConnectionPool()
+      const read = (count) => { let n = 0; pool.stream('GET', '${http('/large/')}' + count).forEach((c) => { n += c.byteLength; most = Math.max(most, process.memoryUsage.rss()) }); return n }
+      let most = 0
+      read(64)
+      const before = process.memoryUsage.rss()
+      most = 0
+      const bytes = read(1024)
+      console.log(JSON.stringify([bytes, most - before]))`
+    const [bytes, growth] = JSON.parse(await script('four.mjs', code)) as [number, number]
+    expect(bytes).toBe(1 << 30)
+    expect(growth).toBeLessThanOrEqual(32 << 20)
+  })
+})

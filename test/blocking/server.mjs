@@ -1,0 +1,39 @@
+// The other side of a blocked thread: servers on a thread of their own. They post their ports.
+import { createServer } from 'node:http'
+import { createServer as createH2c, createSecureServer } from 'node:http2'
+import { createServer as createSecure } from 'node:https'
+import { parentPort, workerData } from 'node:worker_threads'
+
+const MIB = Buffer.alloc(1 << 20, 'x')
+
+function answer(request, response) {
+  const [, what, count] = request.url.split('/')
+  if (what === 'silent') return
+  if (what === 'large') {
+    let left = Number(count)
+    const more = () => {
+      while (left > 0) if ((left--, !response.write(MIB))) return void response.once('drain', more)
+      response.end()
+    }
+    return more()
+  }
+  const chunks = []
+  request.on('data', (chunk) => chunks.push(chunk))
+  request.on('end', () => {
+    const { method, headers, trailers } = request
+    const content = Buffer.concat(chunks).toString('latin1')
+    response.setHeader('content-type', 'application/json')
+    response.end(JSON.stringify({ method, length: headers['content-length'], trailers, content }))
+  })
+}
+
+const listen = (server, where) => new Promise((resolve) => server.listen(where, () => resolve(server.address().port)))
+const here = { host: '127.0.0.1', port: 0 }
+const { identity, unix } = workerData
+await listen(createServer(answer), { path: unix })
+parentPort.postMessage({
+  http: await listen(createServer(answer), here),
+  https: await listen(createSecure(identity, answer), here),
+  http2: await listen(createSecureServer(identity, answer), here),
+  h2c: await listen(createH2c(answer), here),
+})
