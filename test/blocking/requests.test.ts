@@ -11,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { ConnectionPool as AsyncPool } from '../../src/index.ts'
 import { ConnectError, ConnectionPool, LocalProtocolError, ReadTimeout, type PoolOptions } from '../../src/sync.ts'
 import { certificates } from '../fixtures/certificates.ts'
+import { program } from '../fixtures/proxies.ts'
 import { nginx } from '../fixtures/servers.ts'
 import { builtSource } from './worker-build.ts'
 
@@ -150,6 +151,26 @@ describe.each(ROUTES)('%s', (_, version, options, url) => {
   })
 })
 
+// Proxies that others wrote: one in this process could not answer while its thread is blocked.
+describe.each(['squid', 'tinyproxy', 'microsocks', 'dante'] as const)('through %s', (name) => {
+  it('reaches HTTP, HTTPS and HTTP/2 origins', async (context) => {
+    const proxy = await program(name)
+    if ('missing' in proxy) return context.skip(proxy.missing)
+    try {
+      for (const [, version, options, url] of ROUTES.slice(0, 3)) {
+        withPool({ ...options, proxy: proxy.url }, (pool) => {
+          const { httpVersion, content } = pool.request('POST', `${url().replace('localhost', '127.0.0.1')}/`, {
+            content: 'abc',
+          })
+          expect([httpVersion, echo(content).content]).toEqual([version, 'abc'])
+        })
+      }
+    } finally {
+      await proxy.stop()
+    }
+  })
+})
+
 it('sends trailers', () => {
   withPool({}, (pool) => {
     const response = pool.request('POST', http('/'), {
@@ -273,6 +294,19 @@ describe('in a process of its own', () => {
     const inner = `require('node:worker_threads').parentPort.postMessage(require(${sync()}).request('GET', '${http('/')}').status)`
     const code = `new (require('node:worker_threads').Worker)(${JSON.stringify(inner)}, { eval: true }).on('message', console.log)`
     expect(await script('three.cjs', code)).toBe('200')
+  })
+  it('survives its worker: a typed error, and a new one for the next request', { timeout: 30_000 }, async () => {
+    const code = `
+      import threads from 'node:worker_threads'
+      import { syncBuiltinESMExports } from 'node:module'
+      const started = []
+      threads.Worker = class extends threads.Worker { constructor(...a) { super(...a); started.push(this) } }
+      syncBuiltinESMExports()
+      const { request } = await import(${sync()})
+      const content = function* () { void started[0].terminate(); yield new Uint8Array(1) }
+      try { request('POST', '${http('/silent')}', { content: content() }) } catch (error) { console.log(error.name, error.code) }
+      console.log(request('GET', '${http('/')}').status, started.length)`
+    expect(await script('five.mjs', code)).toBe('NetworkError worker-lost\n200 2')
   })
   it('streams 1 GiB within 32 MiB of memory', { timeout: 60_000 }, async () => {
     const code = `
