@@ -1119,7 +1119,8 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
       throw misuse('limit-header-list', 'RFC 9113 §6.5.2', `${bytes} bytes of fields, above the peer's limit`)
     }
     const end = options?.end === true
-    const promised = promisedBy(plan)
+    // What goes through a tunnel is not content of the request. RFC 9110 §9.3.6.
+    const promised = head.method === 'CONNECT' ? Infinity : promisedBy(plan)
     if (end && this.#validate && promised > 0 && promised !== Infinity) throw endsShort(promised)
     const stream = this.#addStream(this.#nextId, 'idle')
     this.#nextId += 2

@@ -1,0 +1,214 @@
+// Bytes that are no longer HTTP: WebSockets by upgrade and by extended CONNECT, with `ws` as the other end; CONNECT by
+// hand, and TLS within it; targets that are no path.
+import { randomBytes } from 'node:crypto'
+import { createServer as createHttp, type Server } from 'node:http'
+import { createSecureServer, type ServerHttp2Stream } from 'node:http2'
+import { createServer as createHttps } from 'node:https'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { WebSocket, WebSocketServer } from 'ws'
+import { ConnectionPool, UnsupportedProtocol, type PoolOptions, type Response } from '../../src/index.ts'
+import { certificates } from '../fixtures/certificates.ts'
+import { httpProxy, program, socksProxy, type Started } from '../fixtures/proxies.ts'
+import { http2Server, httpsServer, serve, type Running } from '../fixtures/servers.ts'
+
+let ca = ''
+const origins: Record<string, Running> = {}
+beforeAll(async () => {
+  const made = await certificates()
+  ca = made.ca
+  const echo = (server: Server): Server => {
+    new WebSocketServer({ server }).on('connection', (socket) => {
+      socket.send('welcome')
+      socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }))
+    })
+    return server
+  }
+  origins['ws'] = await serve(echo(createHttp()))
+  origins['wss'] = await serve(echo(createHttps(made.good)))
+  const extended = createSecureServer({ ...made.good, settings: { enableConnectProtocol: true } })
+  extended.on('stream', (stream: ServerHttp2Stream, headers) => {
+    if (headers[':protocol'] !== 'websocket') return stream.respond({ ':status': 400 }, { endStream: true })
+    stream.respond({ ':status': 200 })
+    // What `ws` does with the socket of an upgrade, done with a stream.
+    const socket = new WebSocket(null as never, undefined, {}) as WebSocket & {
+      setSocket(s: Duplex, head: Buffer, o: object): void
+    }
+    socket.setSocket(stream, Buffer.alloc(0), {
+      allowSynchronousEvents: true,
+      maxPayload: 0,
+      skipUTF8Validation: false,
+    })
+    socket.send('welcome')
+    socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }))
+  })
+  origins['h2'] = await serve(extended)
+})
+afterAll(async () => {
+  for (const origin of Object.values(origins)) await origin.stop()
+})
+
+const key = (): string => randomBytes(16).toString('base64')
+const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
+
+/** A frame from a client: short, masked. RFC 6455 §5.2. */
+function frame(opcode: number, payload: string): Uint8Array {
+  const mask = randomBytes(4)
+  const data = Buffer.from(payload).map((byte, i) => byte ^ (mask[i % 4] as number))
+  return Buffer.concat([Buffer.of(0x80 | opcode, 0x80 | data.byteLength), mask, data])
+}
+const TEXT = 1
+const CLOSE = 8
+
+/** Short unmasked frames, however they were cut. */
+async function readFrames(response: Response, count: number): Promise<string[]> {
+  let held = Buffer.alloc(0)
+  const frames: string[] = []
+  while (frames.length < count) {
+    const length = held[1]
+    if (length !== undefined && held.byteLength >= 2 + length) {
+      frames.push(text(held.subarray(2, 2 + length)))
+      held = held.subarray(2 + length)
+      continue
+    }
+    const more = await response.networkStream?.read()
+    if (more === null || more === undefined) throw new Error('the stream ended early')
+    held = Buffer.concat([held, more])
+  }
+  return frames
+}
+
+async function converse(response: Response): Promise<void> {
+  const stream = response.networkStream
+  if (stream === undefined) throw new Error(`no stream after ${response.status}`)
+  await stream.write(frame(TEXT, 'one'))
+  await stream.write(frame(TEXT, 'two'))
+  expect(await readFrames(response, 3)).toEqual(['welcome', 'one', 'two'])
+  await stream.write(frame(CLOSE, ''))
+  await stream.close()
+}
+
+const none = async (): Promise<Started> => ({ url: '', stop: async () => undefined })
+const ROUTES: readonly [string, () => Promise<Started>, (url: string) => PoolOptions][] = [
+  ['direct', none, () => ({})],
+  ['HTTP proxy', () => httpProxy({ auth: true }), (url) => ({ proxy: { url, tunnel: 'always' } })],
+  [
+    'HTTPS proxy',
+    () => httpProxy({ auth: true, tls: true }),
+    (url) => ({ proxy: { url, tunnel: 'always', tls: { ca } } }),
+  ],
+  ['SOCKS5', () => socksProxy({ auth: true }), (url) => ({ proxy: url })],
+  ['squid', () => program('squid'), (url) => ({ proxy: { url, tunnel: 'always' } })],
+  ['tinyproxy', () => program('tinyproxy'), (url) => ({ proxy: { url, tunnel: 'always' } })],
+  ['microsocks', () => program('microsocks'), (url) => ({ proxy: url })],
+  ['dante', () => program('dante'), (url) => ({ proxy: url })],
+]
+
+describe.each(ROUTES)('WebSocket, %s', (_, start, options) => {
+  let at: Started = { missing: 'not started' }
+  beforeAll(async () => {
+    at = await start()
+  })
+  afterAll(async () => {
+    if ('stop' in at) await at.stop()
+  })
+
+  it.each(['ws', 'wss'])('%s: a handshake by upgrade, an echo, and the seat is free again', async (scheme) => {
+    if ('missing' in at) return expect(at.missing).toMatch(/cannot be run|ended|listen/)
+    const pool = new ConnectionPool({ ...options(at.url), tls: { ca }, http2: true, maxConnections: 1 })
+    for (let n = 0; n < 2; n++) {
+      const response = await pool.stream('GET', `${scheme}://127.0.0.1:${origins[scheme]?.port}/`, {
+        headers: [
+          ['Connection', 'Upgrade'],
+          ['Upgrade', 'websocket'],
+          ['Sec-WebSocket-Key', key()],
+          ['Sec-WebSocket-Version', '13'],
+        ],
+      })
+      expect(response.status).toBe(101)
+      await converse(response)
+    }
+    expect(pool.stats).toMatchObject({ requests: 0, active: 0 })
+    await pool.close()
+  })
+
+  it('https: a handshake by extended CONNECT, two at a time over one connection', async () => {
+    if ('missing' in at) return expect(at.missing).toMatch(/cannot be run|ended|listen/)
+    const pool = new ConnectionPool({ ...options(at.url), tls: { ca }, http2: true, maxConnections: 1 })
+    const url = `https://127.0.0.1:${origins['h2']?.port}/chat`
+    const one = async (): Promise<void> => {
+      const response = await pool.stream('CONNECT', url, {
+        protocol: 'websocket',
+        headers: [['Sec-WebSocket-Version', '13']],
+      })
+      expect([response.status, response.httpVersion]).toEqual([200, 'HTTP/2'])
+      await converse(response)
+    }
+    await Promise.all([one(), one()])
+    expect(pool.stats).toMatchObject({ requests: 0, connections: 1 })
+    await pool.close()
+  })
+})
+
+it('extended CONNECT where the server does not take it fails before anything is sent', async () => {
+  const server = await http2Server((_, response) => response.end())
+  const pool = new ConnectionPool({ tls: { ca }, http2: true })
+  const sent = pool.stream('CONNECT', `https://127.0.0.1:${server.port}/`, { protocol: 'websocket' })
+  expect(await sent.catch((error: unknown) => error)).toBeInstanceOf(UnsupportedProtocol)
+  await pool.close()
+  await server.stop()
+})
+
+it('CONNECT by hand: a tunnel through a proxy, TLS within it, a request within that', async () => {
+  const proxy = await httpProxy()
+  const origin = await httpsServer((_, response) => response.end('inside'))
+  const pool = new ConnectionPool()
+  const authority = `localhost:${origin.port}`
+  const response = await pool.stream('CONNECT', proxy.url, { target: authority, headers: { Host: authority } })
+  expect(response.status).toBe(200)
+  const stream = await response.networkStream?.startTls({ serverName: 'localhost', options: { ca } })
+  if (stream === undefined) throw new Error('no tunnel')
+  await stream.write(new TextEncoder().encode(`GET / HTTP/1.1\r\nHost: ${authority}\r\nConnection: close\r\n\r\n`))
+  let got = ''
+  for (let bytes = await stream.read(); bytes !== null; bytes = await stream.read()) got += text(bytes)
+  expect(got).toMatch(/^HTTP\/1\.1 200/)
+  expect(got).toContain('inside')
+  await stream.close()
+  expect(pool.stats).toMatchObject({ requests: 0, active: 0 })
+  await pool.close()
+  await origin.stop()
+  await proxy.stop()
+})
+
+it('asks an origin itself: OPTIONS *', async () => {
+  const seen: unknown[] = []
+  const server = await serve(
+    createHttp((request, response) => {
+      seen.push(request.method, request.url)
+      response.end()
+    }),
+  )
+  const pool = new ConnectionPool()
+  expect((await pool.request('OPTIONS', `http://127.0.0.1:${server.port}`, { target: '*' })).status).toBe(200)
+  expect(seen).toEqual(['OPTIONS', '*'])
+  await pool.close()
+  await server.stop()
+})
+
+it('bytes that came with the head of 101 are read first', async () => {
+  const server = await serve(
+    createHttp().on('upgrade', (_, socket: Socket) => {
+      socket.end('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\nleading')
+    }),
+  )
+  const pool = new ConnectionPool()
+  const headers = { Connection: 'Upgrade', Upgrade: 'raw' }
+  const response = await pool.stream('GET', `http://127.0.0.1:${server.port}/`, { headers })
+  const first = await response.networkStream?.read()
+  expect(text(first as Uint8Array)).toBe('leading')
+  expect(await response.networkStream?.read()).toBe(null)
+  await response.close()
+  await pool.close()
+  await server.stop()
+})
