@@ -4,7 +4,7 @@ import { H2Connection } from '../../src/h2/index.ts'
 
 it.each([undefined, 'websocket'])('CONNECT without content, protocol %s: bytes go both ways', (protocol) => {
   const client = new H2Connection('client', { now: 0 })
-  const server = new H2Connection('server', { now: 0, settings: { enableConnectProtocol: true } })
+  const server = new H2Connection('server', { now: 0, settings: { enableConnectProtocol: 1 } })
   const flush = (from: H2Connection, to: H2Connection): void => {
     for (const bytes of from.takeOutput()) to.receiveData(bytes, 0)
   }
