@@ -187,9 +187,10 @@ export class H11Connection implements Connection<H11Event> {
     if (this.#deaf || this.#eof) return this.#eof && this.#pos < this.#end && !this.#deaf ? 'paused' : 'done'
     if (this.#phase === 'wait') {
       if (this.#life === 'draining' && this.#response !== 'switching' && !this.#maySwitch) return 'done'
-      if (this.#pos < this.#end) return 'paused'
+      return this.#pos < this.#end ? 'paused' : 'need-data'
     }
-    return this.#unread >= this.#limits.streamWindow ? 'paused' : 'need-data'
+    // What was delivered of a message that is over holds up no other.
+    return this.#phase !== 'head' && this.#unread >= this.#limits.streamWindow ? 'paused' : 'need-data'
   }
 
   /** No byte will be looked at any more. */

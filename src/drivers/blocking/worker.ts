@@ -219,8 +219,10 @@ class Pump {
     this.#waiting.splice(0, gone)
     if (this.#waiting.length === 0) {
       Atomics.store(this.#words, WORD.factsWait, 0)
-      for (const link of this.#held) link.hold(false)
+      // Cleared first: a link that goes on may fill the ring at once, and is held again.
+      const held = [...this.#held]
       this.#held.clear()
+      for (const link of held) link.hold(false)
     }
     this.ring()
   }
