@@ -3,16 +3,9 @@
 //
 // After every step of the network the invariants are looked at (limits, seats, one settling each, prefixes, one execution
 // of what is not idempotent); at the end nothing may be left: no request, connection, link or deadline.
-import {
-  ConnectionPool,
-  type ConnectTarget,
-  type Link,
-  type PoolOptions,
-  type RequestOptions,
-  type Response,
-  type Sink,
-} from '../../src/index.ts'
+import { ConnectionPool, type PoolOptions, type RequestOptions, type Response } from '../../src/index.ts'
 import { SimNetwork, type SimFault, type SimOptions } from '../../src/sim.ts'
+import { WatchedNetwork } from './network.ts'
 import {
   connectProxy,
   contentOf,
@@ -60,49 +53,13 @@ interface Stats {
   readonly origins: Readonly<Record<string, { readonly connections: number; readonly waiting: number }>>
 }
 
-class Network extends SimNetwork {
-  /** Links that count: what failed or was destroyed does not, though the network takes a step more to let go of it. */
-  held = 0
-  check: () => void = () => undefined
-  override step(): boolean {
-    const stepped = super.step()
-    if (stepped) this.check()
-    return stepped
-  }
-  override connect(target: ConnectTarget, sink: Sink): Link {
-    let counts = true
-    const gone = (): void => {
-      if (counts) this.held--
-      counts = false
-    }
-    const failed = sink.failed.bind(sink)
-    sink.failed = (error, side) => {
-      if (side !== 'write') gone()
-      failed(error, side)
-    }
-    const closed = sink.closed.bind(sink)
-    sink.closed = () => {
-      gone()
-      closed()
-    }
-    const link = super.connect(target, sink)
-    const destroy = link.destroy.bind(link)
-    link.destroy = () => {
-      gone()
-      destroy()
-    }
-    this.held++
-    return link
-  }
-}
-
 const NONE: Tally = { ok: 0, failed: 0, cancelled: 0 }
 const CANCELLED = new Error('cancelled')
 /** More than any world needs, in milliseconds of its own time. */
 const LONGEST = 3_600_000
 
 class SimWorld {
-  readonly #sim: Network
+  readonly #sim: WatchedNetwork
   readonly #chance: SimNetwork
   readonly #peers: Peers = peers()
   readonly #pool: ConnectionPool
@@ -119,7 +76,7 @@ class SimWorld {
   constructor(seed: number) {
     this.#chance = new SimNetwork({ seed })
     this.#calm = this.#oneIn(4)
-    this.#sim = new Network(this.#conditions())
+    this.#sim = new WatchedNetwork(this.#conditions())
     this.#maxConnections = this.#from(1, 4)
     this.#perOrigin = this.#from(1, this.#maxConnections)
     this.#pool = new ConnectionPool(this.#listen())
