@@ -8,13 +8,14 @@ export {
   type PoolOptions,
   type RequestOptions,
 } from './drivers/async/pool.ts'
+export { SingleConnection, type SingleConnectionOptions } from './drivers/async/connection.ts'
 export { Response } from './drivers/async/response.ts'
 export { NetworkStream, type StartTlsOptions } from './drivers/async/network-stream.ts'
 export type { ConnectionInfo } from './drivers/shared/exchange.ts'
 export type { ResponseParts } from './drivers/shared/response.ts'
 export type { CommonRequestOptions, TimeoutInit, TimeoutOptions } from './drivers/shared/options.ts'
 export type { CommonPoolOptions, ProxyOptions } from './drivers/shared/pool-options.ts'
-export { pump } from './drivers/shared/pump.ts'
+export { pump, type Pump } from './drivers/shared/pump.ts'
 export { nodeNetwork } from './drivers/networks/node.ts'
 export type { Link, Network, NetworkCapabilities, Sink } from './drivers/network.ts'
 export type { ConnectTarget, LinkInfo, LinkSide, Timeouts, TlsTarget, TraceEvent } from './pool/index.ts'

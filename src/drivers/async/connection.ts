@@ -1,0 +1,81 @@
+// One connection, held by hand: a pool that dials once. What would wait for a seat, or for another connection, is
+// ConnectionNotAvailable at once; so whoever owns several of them decides which one takes a request.
+//
+// It knows no protocol: what the bytes travel over is the option `link`, or the network's own dial.
+import { ConnectionNotAvailable } from '../../http/index.ts'
+import type { ConnectTarget, LinkInfo, LinkSide } from '../../pool/index.ts'
+import { nodeNetwork } from '../networks/node.ts'
+import type { Link, Network, Sink } from '../network.ts'
+import { ConnectionPool, type PoolOptions, type RequestOptions } from './pool.ts'
+import type { Response } from './response.ts'
+
+type Shared = 'maxConnections' | 'maxConnectionsPerOrigin' | 'maxIdleConnections' | 'maxQueuedRequests'
+export interface SingleConnectionOptions extends Omit<PoolOptions, Shared> {
+  /** What carries the bytes, as `Network.connect` does it; names are then not resolved. Default: the network dials. */
+  readonly link?: Network['connect'] | undefined
+}
+
+/** One connection to one origin, dialled for the first request and never again. */
+export class SingleConnection implements AsyncDisposable {
+  readonly #pool: ConnectionPool
+
+  constructor(options: SingleConnectionOptions = {}) {
+    const { link, networkBackend = nodeNetwork(), ...others } = options
+    this.#pool = new ConnectionPool({
+      ...(link === undefined ? {} : { resolve: (host: string) => [host] }),
+      ...others,
+      networkBackend: once(networkBackend, link ?? networkBackend.connect.bind(networkBackend)),
+      maxConnections: 1,
+      maxQueuedRequests: 0,
+    })
+  }
+
+  /** As `ConnectionPool#request`. Rejects with ConnectionNotAvailable while it is taken. */
+  request(method: string, url: string | URL, options?: RequestOptions): Promise<Response> {
+    return this.#pool.request(method, url, options)
+  }
+  /** As `ConnectionPool#stream`. Rejects with ConnectionNotAvailable while it is taken. */
+  stream(method: string, url: string | URL, options?: RequestOptions): Promise<Response> {
+    return this.#pool.stream(method, url, options)
+  }
+  /** As httpcore prints it; undefined: there is none yet, or no longer. */
+  info(): string | undefined {
+    return this.#pool.connections[0]?.info()
+  }
+  /** What runs finishes within `grace` (30 s). */
+  close(options?: { readonly grace?: number | undefined }): Promise<void> {
+    return this.#pool.close(options)
+  }
+  destroy(reason?: unknown): Promise<void> {
+    return this.#pool.destroy(reason)
+  }
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}
+
+/** The network, until one of its links is connected: another is refused from then on. */
+function once(network: Network, connect: Network['connect']): Network {
+  let used = false
+  return {
+    can: network.can,
+    now: () => network.now(),
+    timer: (at, fire, keepAlive) => network.timer(at, fire, keepAlive),
+    resolve: (host, done) => network.resolve(host, done),
+    connect: (target: ConnectTarget, sink: Sink): Link => {
+      if (used) throw new ConnectionNotAvailable('the connection has been used up', { code: 'connection-used' })
+      return connect(target, {
+        connected: (info: LinkInfo) => {
+          used = true
+          sink.connected(info)
+        },
+        secured: (info: LinkInfo) => sink.secured(info),
+        received: (data) => sink.received(data),
+        drained: (bytes) => sink.drained(bytes),
+        eof: (clean) => sink.eof(clean),
+        failed: (error: unknown, side: LinkSide) => sink.failed(error, side),
+        closed: () => sink.closed(),
+      })
+    },
+  }
+}

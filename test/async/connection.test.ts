@@ -1,0 +1,65 @@
+// One connection held by hand, over the network's own dial and over a link that its owner brings.
+import { describe, expect, it } from 'vitest'
+import { SingleConnection, type SingleConnectionOptions } from '../../src/index.ts'
+import { SimNetwork } from '../../src/sim.ts'
+import { peers, server, type Version } from '../simulation/peers.ts'
+
+const URL = 'http://origin.test/'
+
+function world(version: Version, options: (sim: SimNetwork) => SingleConnectionOptions = () => ({})) {
+  const sim = new SimNetwork({ latency: 1 })
+  sim.listen('origin.test', 80, server(sim, version, peers()))
+  const versions = version === 'h2' ? { http1: false, http2: true } : {}
+  return { sim, connection: new SingleConnection({ networkBackend: sim, ...versions, ...options(sim) }) }
+}
+async function asked({ sim, connection }: ReturnType<typeof world>): Promise<unknown> {
+  const response = connection.request('GET', URL).then(
+    ({ connection: { id } }) => id,
+    (error: unknown) => error,
+  )
+  await sim.run(response)
+  return response
+}
+
+describe.each(['h1', 'h2'] as const)('%s', (version) => {
+  it('serves one request after the other, and says what it is', async () => {
+    const it = world(version)
+    expect(it.connection.info()).toBeUndefined()
+    expect(await asked(it)).toBe(await asked(it))
+    expect(it.connection.info()).toContain(version === 'h1' ? 'HTTP/1.1, IDLE' : 'HTTP/2, IDLE')
+    await it.sim.run(it.connection.close())
+    expect(it.sim.openLinks).toBe(0)
+  })
+  it('is not dialled again when it is gone', async () => {
+    const it = world(version)
+    await asked(it)
+    await it.sim.advance(120_000)
+    expect(it.connection.info()).toBeUndefined()
+    expect(await asked(it)).toMatchObject({ name: 'ConnectError', cause: { name: 'ConnectionNotAvailable' } })
+    await it.sim.run(it.connection.close())
+  })
+  it('runs over any link', async () => {
+    let opened = 0
+    const it = world(version, (sim) => ({
+      link: (_, sink) => {
+        opened++
+        return sim.connect({ address: '198.51.100.1', port: 80 }, sink)
+      },
+    }))
+    await asked(it)
+    expect([typeof (await asked(it)), opened]).toEqual(['number', 1])
+    await it.sim.run(it.connection.close())
+  })
+})
+
+it('h1: a second request at once is ConnectionNotAvailable; over h2 it has a stream', async () => {
+  for (const version of ['h1', 'h2'] as const) {
+    const it = world(version)
+    await asked(it)
+    const [first, second] = await Promise.all([asked(it), asked(it)])
+    expect(typeof first).toBe('number')
+    if (version === 'h1') expect(second).toMatchObject({ name: 'ConnectionNotAvailable', code: 'queue-full' })
+    else expect(second).toBe(first)
+    await it.sim.run(it.connection.close())
+  }
+})
