@@ -212,7 +212,9 @@ export class PoolMachine {
   /** The next command to perform, in order; undefined: nothing until the next input. */
   poll(): PoolCommand | undefined {
     if (this.#taken === this.#commands.length) {
-      this.#commands.length = this.#taken = 0
+      // Setting a length costs a call into the engine.
+      if (this.#taken > 0) this.#commands = []
+      this.#taken = 0
       // Everything has been told: what the machines have to say leaves now, together.
       while (this.#dirty.length > 0) this.#flush(this.#dirty.pop() as PoolConnection)
       if (this.#commands.length === 0) return undefined

@@ -119,6 +119,8 @@ class NodeLink implements Link {
 
   write(chunks: readonly Bytes[]): void {
     if (this.#over || this.#ended || this.#writeFailed) return
+    // Nothing waits: they leave as they are.
+    if (this.#phase === 'open' && this.#batch === 0 && this.#steps.length === 0) return this.#writeBatch(chunks)
     for (const chunk of chunks) if (chunk.length > 0) this.#steps.push(chunk)
     this.#advance()
   }
@@ -322,14 +324,10 @@ class NodeLink implements Link {
   /** Does what can be done of what waits: the next batch, or the step after it. */
   #advance(): void {
     if (this.#phase !== 'open' || this.#batch > 0) return
+    const steps = this.#steps
     let count = 0
-    let bytes = 0
-    for (const step of this.#steps) {
-      if (!ArrayBuffer.isView(step)) break
-      bytes += step.byteLength
-      count++
-    }
-    if (count > 0) this.#writeBatch(this.#steps.splice(0, count) as Bytes[], bytes)
+    while (count < steps.length && ArrayBuffer.isView(steps[count])) count++
+    if (count > 0) this.#writeBatch(steps.splice(0, count) as Bytes[])
     else this.#perform(this.#steps.shift())
   }
 
@@ -342,9 +340,12 @@ class NodeLink implements Link {
     } else if ('tls' in step) this.#secure(step.tls)
   }
 
-  #writeBatch(chunks: readonly Bytes[], bytes: number): void {
+  #writeBatch(chunks: readonly Bytes[]): void {
     const socket = this.#socket as Socket
     const last = chunks.length - 1
+    let bytes = 0
+    for (const chunk of chunks) bytes += chunk.byteLength
+    if (bytes === 0) return
     this.#batch = bytes
     this.#reported = 0
     if (last > 0) socket.cork()
@@ -415,13 +416,20 @@ function watchProgress(link: NodeLink): void {
 function separateWriteErrors(socket: Socket, report: (error: Error) => void): void {
   const write = socket._write
   const writev = socket._writev
-  const guard =
-    (done: (error?: Error | null) => void) =>
-    (error?: Error | null): void => {
-      if (error === undefined || error === null || socket.destroyed) done(error)
-      // Node tells it from inside write where the system refuses at once.
-      else queueMicrotask(() => report(error))
+  // A stream has one write under way at a time.
+  let done: ((error?: Error | null) => void) | undefined
+  const guarded = (error?: Error | null): void => {
+    if (error === undefined || error === null || socket.destroyed) done?.(error)
+    // Node tells it from inside write where the system refuses at once.
+    else queueMicrotask(() => report(error))
+  }
+  socket._write = (chunk, encoding, callback) => {
+    done = callback
+    write.call(socket, chunk, encoding, guarded)
+  }
+  if (writev)
+    socket._writev = (chunks, callback) => {
+      done = callback
+      writev.call(socket, chunks, guarded)
     }
-  socket._write = (chunk, encoding, done) => write.call(socket, chunk, encoding, guard(done))
-  if (writev) socket._writev = (chunks, done) => writev.call(socket, chunks, guard(done))
 }
