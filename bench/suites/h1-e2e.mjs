@@ -49,6 +49,19 @@ export default {
         close: () => pool.close(),
       }
     }),
+    'project chunks': peer(async ({ url }) => {
+      const { ConnectionPool } = await project('')
+      const pool = new ConnectionPool({ maxConnections: 500 })
+      return {
+        async send(path, content) {
+          const response = await pool.stream(content === undefined ? 'GET' : 'POST', url + path, { content })
+          let bytes = 0
+          for await (const chunk of response) bytes += chunk.byteLength
+          return { status: response.status, bytes }
+        },
+        close: () => pool.close(),
+      }
+    }),
     'project forEach': peer(async ({ url }) => {
       const { ConnectionPool } = await project('')
       const pool = new ConnectionPool({ maxConnections: 500 })

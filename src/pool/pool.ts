@@ -632,7 +632,8 @@ export class PoolMachine {
     if (machine === undefined || link === undefined || link.destroyed || closing || writeFailure !== undefined) return
     const room = MAX_AHEAD - (connection.written - connection.accepted)
     if (room > 0 && machine.outputBytes > 0) {
-      const chunks = machine.takeOutput(room)
+      // Where nothing has to pass, a large chunk leaves whole: in pieces it costs a fifth more.
+      const chunks = machine.takeOutput(connection.multiplexed ? room : Infinity)
       let bytes = 0
       for (const chunk of chunks) bytes += chunk.byteLength
       connection.written += bytes

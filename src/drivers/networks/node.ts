@@ -13,6 +13,8 @@ import { lookup } from 'node:dns'
 import type { LookupAddress } from 'node:dns'
 import { connect } from 'node:net'
 import type { Socket, SocketConnectOpts } from 'node:net'
+// The global of that name is a getter, looked up at each call.
+import { performance } from 'node:perf_hooks'
 import type { TLSSocket } from 'node:tls'
 import type { Bytes, Millis } from '../../http/index.ts'
 import type { ConnectTarget, LinkInfo, LinkSide, TlsTarget } from '../../pool/index.ts'
