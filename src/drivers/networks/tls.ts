@@ -8,10 +8,16 @@
 // handshake: the address, the name, ALPN and each option.
 import { isIP } from 'node:net'
 import type { Socket, SocketConnectOpts } from 'node:net'
-import { checkServerIdentity, connect, createSecureContext } from 'node:tls'
+import type * as Tls from 'node:tls'
 import type { ConnectionOptions, SecureContext, TLSSocket } from 'node:tls'
 import type { OwnedBytes } from '../../http/index.ts'
 import type { LinkInfo, TlsTarget } from '../../pool/index.ts'
+
+let loaded: typeof Tls | undefined
+/** Loaded for the first handshake: it is a third of what importing this package costs, and http has no use for it. */
+function tls(): typeof Tls {
+  return (loaded ??= process.getBuiltinModule('node:tls'))
+}
 
 /** Sessions and contexts that are kept; the one used longest ago goes first. */
 const MAX_KEPT = 100
@@ -41,7 +47,7 @@ export class TlsClient {
         ? undefined
         : JSON.stringify([peer, carrier.localAddress, target.serverName, target.alpn, wanted])
     const kept = key === undefined ? undefined : this.#sessions.get(key)
-    const socket = connect({
+    const socket = tls().connect({
       secureContext: this.#context(options, wanted),
       ...(kept === undefined ? undefined : { session: kept }),
       ...options,
@@ -59,7 +65,7 @@ export class TlsClient {
     if (options.secureContext !== undefined) return options.secureContext
     const kept = this.#contexts.get(wanted)
     if (kept !== undefined) return kept
-    const context = createSecureContext(options)
+    const context = tls().createSecureContext(options)
     this.#contexts.set(wanted, context)
     return context
   }
@@ -86,7 +92,7 @@ export class TlsClient {
 function nameOf(target: TlsTarget, options: ConnectionOptions): ConnectionOptions {
   const name = target.serverName ?? ''
   if (isIP(name) === 0) return { servername: name }
-  const check = options.checkServerIdentity ?? checkServerIdentity
+  const check = options.checkServerIdentity ?? tls().checkServerIdentity
   return { servername: '', checkServerIdentity: (_, certificate) => check(name, certificate) }
 }
 
