@@ -85,6 +85,12 @@ function damaged(wire: string, edits: readonly Edit[]): Uint8Array {
 }
 const edits = fc.oneof(fc.constant([]), fc.array(edit, { maxLength: 3 }))
 
+/** One message, whole or damaged. */
+export const wires = {
+  request: fc.tuple(requestText, edits).map(([wire, damage]) => damaged(wire, damage)),
+  response: fc.tuple(responseText, edits).map(([wire, damage]) => damaged(wire, damage)),
+} as const
+
 // ── scenes ──
 
 const options: fc.Arbitrary<Omit<H11Options, 'now'>> = fc.oneof(
