@@ -14,7 +14,7 @@ interface Row {
 const BOTH_REFUSE_HOST = /^refused (?:invalid|missing)-host \/ complete/
 const HEAD_GRAMMAR =
   /^refused (?:field-line|field-name|field-value|space-before-colon|leading-whitespace|obs-fold|bare-lf|bare-cr|status-line|request-line|target|version) \/ (?:complete|incomplete|refused error)/
-const UPGRADES = /\r\nconnection: Keep-Alive, upgrade\r\n/
+const UPGRADES = /\r\nconnection:.*upgrade\r\n/
 
 const ROWS: readonly Row[] = [
   {
