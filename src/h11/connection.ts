@@ -520,6 +520,11 @@ export class H11Connection implements Connection<H11Event> {
     this.#request = REQUEST.done.next
     this.#response = RESPONSE.done.next
     this.#phase = 'head'
+    this.#reader.rest()
+    if (this.#pos < this.#end) return
+    this.#base += this.#end
+    this.#data = EMPTY
+    this.#pos = this.#end = 0
   }
 
   #push(event: H11Event): void {

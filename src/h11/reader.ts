@@ -218,6 +218,11 @@ export class SectionReader {
   drop(): void {
     this.#own = undefined
   }
+  /** Nobody will ask for the last section again: an idle connection does not hold it. */
+  rest(): void {
+    this.#section = undefined
+    this.#text = ''
+  }
 
   /** After FAULTY: its code, and where it is, counted from the section's first byte. */
   get fault(): FaultCode {
