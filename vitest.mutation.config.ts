@@ -2,5 +2,12 @@
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
-  test: { include: ['test/h11/cases.test.ts', 'test/h11/verbs.test.ts', 'test/h11/vectors.test.ts'] },
+  test: {
+    include: [
+      'test/h11/cases.test.ts',
+      'test/h11/grammar.test.ts',
+      'test/h11/verbs.test.ts',
+      'test/h11/vectors.test.ts',
+    ],
+  },
 })
