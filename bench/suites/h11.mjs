@@ -44,10 +44,17 @@ export default {
       const end = { end: true }
       return () => {
         const connection = new H11Connection('client', { now: 0 })
+        let given
+        let plain
         return (parts, seen) => {
+          if (parts !== given) {
+            // Our network gives Uint8Arrays, as the peers' gives Buffers.
+            given = parts
+            plain = parts.map(({ buffer, byteOffset, length }) => new Uint8Array(buffer, byteOffset, length))
+          }
           connection.sendRequest(request, end)
           connection.takeOutput()
-          for (const part of parts) {
+          for (const part of plain) {
             connection.receiveData(part, 0)
             for (let event = connection.nextEvent(); event !== undefined; event = connection.nextEvent()) {
               if (event.type === 'data') {
