@@ -147,10 +147,11 @@ test('TLS options are not changed, and bad ones fail with side tls', async () =>
     const good = dial(network, { address: '127.0.0.1', port, tls: { serverName: 'localhost', alpn: [], options } })
     await until(() => good.sink.has('secured'))
     good.link.destroy()
-    const bad = { serverName: 'localhost', alpn: [], options: { key: 'not a key' } }
-    const { sink } = dial(network, { address: '127.0.0.1', port, tls: bad })
-    await until(() => sink.has('closed') && good.sink.has('closed'))
-    expect(sink.facts).toEqual(['failed tls', 'closed'])
+    for (const bad of [{ key: 'not a key' }, { keylog: 'not a function' }]) {
+      const { sink } = dial(network, { address: '127.0.0.1', port, tls: { serverName: 'a', alpn: [], options: bad } })
+      await until(() => sink.has('closed') && good.sink.has('closed'))
+      expect(sink.facts).toEqual(['failed tls', 'closed'])
+    }
   })
 })
 
