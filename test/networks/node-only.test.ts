@@ -13,8 +13,7 @@ import { nodeNetwork } from '../../src/drivers/networks/index.ts'
 import { refusedAlpn } from '../../src/drivers/networks/tls.ts'
 import { certificates } from '../fixtures/certificates.ts'
 import { nginx, serve, tcpServer, withServer } from '../fixtures/servers.ts'
-import { dial } from './conformance.ts'
-import type { Recorder } from './conformance.ts'
+import { dial, type Recorder } from '../../src/conformance.ts'
 
 const network = nodeNetwork()
 const text = (s: string): Uint8Array => new Uint8Array(Buffer.from(s, 'latin1'))
