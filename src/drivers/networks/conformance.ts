@@ -198,7 +198,7 @@ const ALL: Readonly<Record<string, Body>> = {
     same([sink.facts, code(sink)], [['failed connect', 'closed'], 'ECONNREFUSED'])
   },
   'connecting and destroyed at once says only closed': async (at) => {
-    const { sink, link } = await at.dial({})
+    const { sink, link } = at.to(await at.subject.listen({}))
     link.destroy()
     await at.quiet()
     same(sink.facts, ['closed'])
@@ -265,7 +265,7 @@ const ALL: Readonly<Record<string, Body>> = {
     same([failures(sink).length, code(sink)], [1, 'ECONNRESET'])
   },
   'verbs after closed do nothing': async (at) => {
-    const { sink, link } = await at.dial({})
+    const { sink, link } = at.to(await at.subject.listen({}))
     link.destroy()
     await at.until(() => sink.has('closed'))
     link.write([bytesOf('x')])
