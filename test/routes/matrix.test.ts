@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest'
-import { ConnectionPool, ProxyError, ReadTimeout } from '../../src/index.ts'
+import { ConnectionPool, HttpCoreError, ProxyError, ReadTimeout, splitUrl } from '../../src/index.ts'
 import { certificates } from '../fixtures/certificates.ts'
 import { httpProxy, PASSWORD, socksProxy, USER } from '../fixtures/proxies.ts'
 import { ROUTES, type Opened, type Route, type Way } from '../fixtures/routes.ts'
@@ -182,6 +182,30 @@ describe('a proxy that refuses', () => {
     await pool.close()
     await hop.stop()
   })
+})
+
+it.each([
+  `${USER}:${PASSWORD}@127.0.0.1:8080`,
+  `//${USER}:${PASSWORD}@127.0.0.1`,
+  `ftp://${USER}:${PASSWORD}@127.0.0.1`,
+  `http://${USER}:${PASSWORD}@`,
+  `http://${USER}:${PASSWORD}@127.0.0.1:port`,
+  `http://${USER}:${PASSWORD}@127.0.0.1:99999`,
+  `http://${USER}:${PASSWORD}#@127.0.0.1`,
+  `http://${USER}:${PASSWORD}/@127.0.0.1`,
+  `http://${USER}:%ZZ${PASSWORD}@127.0.0.1`,
+  `http://${USER}:${PASSWORD}@x@127.0.0.1:port`,
+])('a URL that cannot be used is refused, and its password is not shown (case %#)', (proxy) => {
+  let refusal: unknown
+  for (const make of [() => new ConnectionPool({ proxy }), () => splitUrl(proxy)]) {
+    try {
+      make()
+    } catch (error) {
+      refusal = error
+      tell(error)
+    }
+    expect(refusal).toBeInstanceOf(HttpCoreError)
+  }
 })
 
 it('no credential of a proxy is in what origins received, in a trace, in an error, in what a pool says of itself', () => {
