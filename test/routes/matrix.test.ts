@@ -9,9 +9,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest'
-import { ConnectionPool, ProxyError, ReadTimeout, type PoolOptions } from '../../src/index.ts'
+import { ConnectionPool, HttpCoreError, ProxyError, ReadTimeout, splitUrl } from '../../src/index.ts'
 import { certificates } from '../fixtures/certificates.ts'
-import { httpProxy, PASSWORD, program, socksProxy, USER, type Started } from '../fixtures/proxies.ts'
+import { httpProxy, PASSWORD, socksProxy, USER } from '../fixtures/proxies.ts'
+import { ROUTES, type Opened, type Route, type Way } from '../fixtures/routes.ts'
 import { serve, type Running } from '../fixtures/servers.ts'
 
 const SECRETS = [PASSWORD, Buffer.from(`${USER}:${PASSWORD}`).toString('base64')]
@@ -59,33 +60,6 @@ const ORIGINS = {
 } as const
 type OriginName = keyof typeof ORIGINS
 
-const none = async (): Promise<Started> => ({ url: '', stop: async () => undefined })
-const one = ({ url }: { url: string }): PoolOptions => ({ proxy: url })
-const ROUTES: Record<
-  string,
-  { start: () => Promise<Started>; options: (at: { url: string }) => PoolOptions; closes?: OriginName }
-> = {
-  direct: { start: none, options: () => ({}) },
-  'HTTP proxy': { start: () => httpProxy({ auth: true }), options: one },
-  'HTTP proxy, tunnel always': {
-    start: () => httpProxy({ auth: true }),
-    options: ({ url }) => ({ proxy: { url, tunnel: 'always' } }),
-  },
-  'HTTPS proxy': { start: () => httpProxy({ auth: true, tls: true }), options: one },
-  SOCKS5: { start: () => socksProxy({ scheme: 'socks5' }), options: one },
-  'SOCKS5 that resolves, with credentials': { start: () => socksProxy({ auth: true }), options: one },
-  'Unix socket': { start: none, options: () => ({}) },
-  'squid, forward': { start: () => program('squid'), options: one },
-  'squid, tunnel always': {
-    start: () => program('squid'),
-    options: ({ url }) => ({ proxy: { url, tunnel: 'always' } }),
-  },
-  // It ends the connection after each request that it forwards.
-  tinyproxy: { start: () => program('tinyproxy'), options: one, closes: 'http, HTTP/1.1' },
-  microsocks: { start: () => program('microsocks'), options: one },
-  dante: { start: () => program('dante'), options: one },
-}
-
 let ca = ''
 const folder = mkdtempSync(join(tmpdir(), 'httpcore-routes-'))
 const origins = new Map<string, Running>()
@@ -103,19 +77,17 @@ afterAll(async () => {
 
 /** A pool over the route, gone afterwards. */
 async function over(
-  route: string,
-  at: { readonly url: string },
+  route: Route,
+  way: Way,
   name: OriginName,
   use: (pool: ConnectionPool, url: string) => Promise<void>,
 ): Promise<void> {
   const { scheme, options } = ORIGINS[name]
-  const unix = route === 'Unix socket' ? origins.get(`${name}, Unix socket`)?.path : undefined
+  const unix = route.unix === true ? origins.get(`${name}, Unix socket`)?.path : undefined
   const host = unix === undefined ? `127.0.0.1:${origins.get(name)?.port}` : 'localhost'
-  const proxy = ROUTES[route]?.options(at).proxy
-  const withCa = typeof proxy === 'string' ? { url: proxy, tls: { ca } } : proxy
   const pool = new ConnectionPool({
     ...options,
-    proxy: withCa as PoolOptions['proxy'],
+    ...way.options,
     unixSocket: unix,
     tls: { ca },
     maxConnections: 1,
@@ -132,18 +104,15 @@ async function over(
 }
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
 
-describe.each(Object.keys(ROUTES))('%s', (route) => {
-  let at: Started = { missing: 'not started' }
+describe.each(Object.entries(ROUTES))('%s', (_, route) => {
+  let way: Opened = { missing: 'not started' }
   beforeAll(async () => {
-    at = (await ROUTES[route]?.start()) as Started
+    way = await route.open()
   })
   afterAll(async () => {
-    if ('stop' in at) await at.stop()
+    if ('stop' in way) await way.stop()
   })
-  const ready = (context: TestContext): { readonly url: string } => {
-    if ('missing' in at) context.skip(at.missing)
-    return at as { readonly url: string }
-  }
+  const ready = (context: TestContext): Way => ('missing' in way ? context.skip(way.missing) : way)
 
   describe.each(Object.keys(ORIGINS) as OriginName[])('%s', (name) => {
     it('GET, and again over the same connection', async (context) => {
@@ -152,7 +121,7 @@ describe.each(Object.keys(ROUTES))('%s', (route) => {
           const response = await pool.request('GET', `${url}/`)
           expect([response.status, text(response.content)]).toEqual([200, 'hello'])
           expect(response.httpVersion).toBe(name.split(', ')[1])
-          expect(response.connection?.reused).toBe(n === 1 && ROUTES[route]?.closes !== name)
+          expect(response.connection?.reused).toBe(n === 1 && !(route.plain === true && name === 'http, HTTP/1.1'))
         }
       })
     })
@@ -191,24 +160,6 @@ describe.each(Object.keys(ROUTES))('%s', (route) => {
   })
 })
 
-describe('a chain', () => {
-  it.each(Object.keys(ORIGINS) as OriginName[])('HTTP, HTTPS, SOCKS5, then %s', async (name) => {
-    const hops = [
-      await httpProxy({ auth: true }),
-      await httpProxy({ auth: true, tls: true }),
-      await socksProxy({ auth: true }),
-    ]
-    const { scheme, options } = ORIGINS[name]
-    const proxy = hops.map(({ url }) => ({ url, tls: { ca } }))
-    const pool = new ConnectionPool({ ...options, proxy, tls: { ca }, trace: tell })
-    const url = `${scheme}://127.0.0.1:${origins.get(name)?.port}/`
-    const response = await pool.request('GET', url)
-    expect([response.status, text(response.content), response.httpVersion]).toEqual([200, 'hello', name.split(', ')[1]])
-    await pool.close()
-    for (const hop of hops) await hop.stop()
-  })
-})
-
 describe('a proxy that refuses', () => {
   const wrong = (url: string): string => url.replace(PASSWORD, `${PASSWORD}-wrong`)
   it.each([
@@ -231,6 +182,30 @@ describe('a proxy that refuses', () => {
     await pool.close()
     await hop.stop()
   })
+})
+
+it.each([
+  `${USER}:${PASSWORD}@127.0.0.1:8080`,
+  `//${USER}:${PASSWORD}@127.0.0.1`,
+  `ftp://${USER}:${PASSWORD}@127.0.0.1`,
+  `http://${USER}:${PASSWORD}@`,
+  `http://${USER}:${PASSWORD}@127.0.0.1:port`,
+  `http://${USER}:${PASSWORD}@127.0.0.1:99999`,
+  `http://${USER}:${PASSWORD}#@127.0.0.1`,
+  `http://${USER}:${PASSWORD}/@127.0.0.1`,
+  `http://${USER}:%ZZ${PASSWORD}@127.0.0.1`,
+  `http://${USER}:${PASSWORD}@x@127.0.0.1:port`,
+])('a URL that cannot be used is refused, and its password is not shown (case %#)', (proxy) => {
+  let refusal: unknown
+  for (const make of [() => new ConnectionPool({ proxy }), () => splitUrl(proxy)]) {
+    try {
+      make()
+    } catch (error) {
+      refusal = error
+      tell(error)
+    }
+    expect(refusal).toBeInstanceOf(HttpCoreError)
+  }
 })
 
 it('no credential of a proxy is in what origins received, in a trace, in an error, in what a pool says of itself', () => {

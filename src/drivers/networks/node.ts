@@ -104,6 +104,8 @@ class NodeLink implements Link {
   /** The owner has said that it will write no more. */
   #ended = false
   #steps: Step[] = []
+  /** TLS handshakes that came before this one. */
+  #layers = 0
   /** Bytes of the batch that the system has not accepted as a whole, and how many of them it was reported to have. */
   #batch = 0
   #reported = 0
@@ -194,8 +196,9 @@ class NodeLink implements Link {
     if (tls !== undefined) this.#whenSecured(socket as TLSSocket, tls)
   }
 
+  /** Whose session a handshake resumes: one through a proxy is not one with the proxy, though both may have one name. */
   #peer(): string {
-    return JSON.stringify([this.#target.address, this.#target.port, this.#target.path])
+    return JSON.stringify([this.#target.address, this.#target.port, this.#target.path, this.#layers])
   }
 
   #failedToStart(error: unknown): void {
@@ -254,6 +257,7 @@ class NodeLink implements Link {
 
   /** What came first is said first; then what waited can go on. */
   #opened(tell: () => void): void {
+    if (this.#phase === 'securing') this.#layers++
     this.#phase = 'open'
     if (this.#paused) this.#socket?.pause()
     tell()

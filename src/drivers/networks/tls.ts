@@ -37,9 +37,12 @@ export class TlsClient {
   readonly #sessions = new RecentMap<Buffer>()
   readonly #contexts = new RecentMap<SecureContext>()
 
-  /** Throws what node:tls throws for options that it cannot use. `peer` is the address that is or was dialled. */
+  /**
+   * Throws what node:tls throws for options that it cannot use.
+   * @param peer what tells connections apart: the address that is or was dialled, the handshakes before this one
+   */
   connect(target: TlsTarget, carrier: Carrier, peer: string): TLSSocket {
-    const options = copyOf(target.options)
+    const { keylog, ...options } = copyOf(target.options)
     const wanted = signature(options)
     // For a tunnel to an IP literal there is no name that tells which peer it leads to: its session is not kept.
     const key =
@@ -58,6 +61,7 @@ export class TlsClient {
       rejectUnauthorized: options.rejectUnauthorized !== false,
     } as ConnectionOptions)
     if (key !== undefined) this.#keepSession(socket, key)
+    if (keylog !== undefined) socket.on('keylog', (line: Buffer) => keylog(new Uint8Array(line)))
     return socket
   }
 
@@ -139,10 +143,18 @@ const NOT_THE_USERS = {
 }
 
 /** Without what is undefined: node:tls takes an explicit undefined for a value here and there. */
-function copyOf(options: unknown): ConnectionOptions {
+function copyOf(options: unknown): OwnOptions {
   if (options === undefined || options === null) return {}
   if (typeof options !== 'object') throw new TypeError(`TLS options must be an object, not ${typeof options}`)
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as ConnectionOptions
+  const copy = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as OwnOptions
+  if (copy.keylog !== undefined && typeof copy.keylog !== 'function') throw new TypeError('keylog must be a function')
+  return copy
+}
+
+/** What node:tls gives only as an event of the socket, which nobody outside has. */
+interface OwnOptions extends ConnectionOptions {
+  /** Called with each line of the key log: NSS's format, ended by LF. */
+  readonly keylog?: (line: Uint8Array) => void
 }
 
 const identities = new WeakMap<object, number>()

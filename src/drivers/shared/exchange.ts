@@ -223,10 +223,10 @@ export abstract class Exchange {
       this.giveUp(error)
     }
   }
-  /** What the user's own code threw is what the request fails with, even when all its bytes are there already. */
+  /** What the request fails with, even when all its bytes are there already: what the user's own code threw, or a limit. */
   giveUp(error: unknown): void {
-    if (!this.settled) return this.cancel(error)
     this.failure ??= { error }
+    this.cancel(error)
     this.changed()
   }
 
@@ -293,7 +293,7 @@ export abstract class Exchange {
   #tooLarge(): void {
     this.mode = 'drop'
     const message = `the content is longer than the ${this.#hooks.maxContentBytes} bytes of maxContentBytes`
-    this.cancel(
+    this.giveUp(
       new RemoteProtocolError(message, { code: 'limit-content', phase: 'receive', disposition: 'response-started' }),
     )
   }
