@@ -46,24 +46,16 @@ export const CLOSED: unique symbol = Symbol('closed by its owner')
 /** Up to here a Content-Length is believed before the bytes are there: what a lying peer can make us allocate. */
 const MAX_PREALLOCATED = 16 * 1024 * 1024
 
-/**
- * Small contents are cut from one piece of memory, as Buffers are: memory of its own costs a content of 1 KiB more than
- * all that the pool does for it. Whoever keeps one of them keeps the whole piece, so it is not large.
- */
-const SLAB_BYTES = 32 * 1024
-const MAX_CUT = 4 * 1024
-let slab: OwnedBytes | undefined
-let cut = 0
+const { Buffer } = globalThis as { Buffer?: { allocUnsafe(length: number): OwnedBytes } }
 
+/**
+ * Memory that will be filled from end to end. Node cuts small pieces from a slab of its own, which nobody can transfer
+ * away: memory of its own costs a content of 1 KiB more than all that the pool does for it.
+ */
 function memory(length: number): OwnedBytes {
-  if (length > MAX_CUT) return new Uint8Array(length)
-  if (slab === undefined || cut + length > SLAB_BYTES) {
-    slab = new Uint8Array(SLAB_BYTES)
-    cut = 0
-  }
-  const from = cut
-  cut += length
-  return slab.subarray(from, cut)
+  if (Buffer === undefined) return new Uint8Array(length)
+  const { buffer, byteOffset } = Buffer.allocUnsafe(length)
+  return new Uint8Array(buffer, byteOffset, length)
 }
 
 /** Below it a copy costs less than a fresh buffer for the network. */
