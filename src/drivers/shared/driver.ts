@@ -90,9 +90,13 @@ export class Driver {
 
   run(): void {
     this.#running = true
-    let command: PoolCommand | undefined
-    while ((command = this.machine.poll()) !== undefined) this.#perform(command)
-    this.#running = false
+    try {
+      let command: PoolCommand | undefined
+      while ((command = this.machine.poll()) !== undefined) this.#perform(command)
+    } finally {
+      // A network that throws has a bug; it is told so by whoever called, and the other requests go on.
+      this.#running = false
+    }
     this.#arm()
   }
 
