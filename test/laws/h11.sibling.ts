@@ -288,6 +288,7 @@ export const h11: Sibling = {
     (machine) => machine.cancel(99),
   ],
   readableOutput: latin1,
+  resetsAfterEnd: false,
   held(machine) {
     const { held } = machine.snapshot() as { held: { section: number; input: number } }
     // What was delivered in one piece may wait; a partial section may not pass its limit.
