@@ -38,7 +38,7 @@ export interface Sibling {
   /** Output with what may depend on cutting summed up (HTTP/2: WINDOW_UPDATEs). */
   readableOutput(bytes: Uint8Array): unknown
   /** What the machine holds for its peer, and the most that it may. */
-  held(machine: Machine): { readonly bytes: number; readonly atMost: number }
+  held(machine: Machine, options: object): { readonly bytes: number; readonly atMost: number }
   /** A peer whose message has ended may still reset the exchange, of which nothing more is told. */
   readonly resetsAfterEnd: boolean
   /** One whole exchange between mirrors: what was sent, and what arrived. */
@@ -283,7 +283,7 @@ export function describeConnectionLaws(sibling: Sibling): void {
 
     test.prop([sibling.scenes, fc.nat()], RUNS)('C10: what it holds stays within its limits', (scene, seed) => {
       const watch = (machine: Machine): void => {
-        const { bytes, atMost } = sibling.held(machine)
+        const { bytes, atMost } = sibling.held(machine, scene.options)
         expect(bytes).toBeLessThanOrEqual(atMost)
       }
       play(sibling, scene, { ...cutBy(seed), watch })

@@ -1,7 +1,7 @@
 // HTTP/1.1 as a sibling: conversations from the grammar, then damaged.
 import { fc } from '@fast-check/vitest'
 import { H11Connection, type H11Options } from '../../src/h11/index.ts'
-import type { ContentPlan, H11Event, Role } from '../../src/http/index.ts'
+import { type ContentPlan, type H11Event, resolveLimits, type Role } from '../../src/http/index.ts'
 import { latin1, type Machine, type Scene, type Sibling, type Step } from './connection.ts'
 
 function bytes(text: string): Uint8Array {
@@ -289,10 +289,11 @@ export const h11: Sibling = {
   ],
   readableOutput: latin1,
   resetsAfterEnd: false,
-  held(machine) {
-    const { held } = machine.snapshot() as { held: { section: number; input: number } }
+  held(machine, given) {
+    const { held } = machine.snapshot() as { held: { section: number } }
     // What was delivered in one piece may wait; a partial section may not pass its limit.
-    return { bytes: held.section, atMost: 128 * 1024 }
+    const { maxHeadBytes, maxTrailerBytes } = resolveLimits((given as H11Options).limits, machine.role)
+    return { bytes: held.section, atMost: Math.max(maxHeadBytes, maxTrailerBytes) }
   },
   mirror,
 }
