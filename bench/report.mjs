@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
 const docs = fileURLToPath(new URL('../docs/', import.meta.url))
-const ORDER = ['h1-e2e', 'h2-e2e', 'sync', 'queue', 'origins', 'footprint', 'h11', 'h2', 'hpack']
+const ORDER = ['h1-e2e', 'h2-e2e', 'sync', 'queue', 'origins', 'footprint', 'h11', 'h11-write', 'h2', 'hpack']
 /** A bound, not something that one could use in our place. */
 const BOUNDS = new Set(['floor'])
 

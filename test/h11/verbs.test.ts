@@ -2,7 +2,7 @@
 // and what a harness may write that nobody else may. What comes from a peer stands in test/cases/h11.
 import { describe, expect, it, test } from 'vitest'
 import { H11Connection, type H11Options } from '../../src/h11/index.ts'
-import { Fields, LocalProtocolError, type H11Event, type RequestHead } from '../../src/http/index.ts'
+import { Fields, type FieldsInit, LocalProtocolError, type H11Event, type RequestHead } from '../../src/http/index.ts'
 
 type Given = Omit<H11Options, 'now'>
 const make = (role: 'client' | 'server', given: Given = {}): H11Connection =>
@@ -483,6 +483,73 @@ it('a switch waits for the end of the request', () => {
   refuses(machine, (server) => server.sendRaw(bytes('x')), 'closed')
 })
 
+it('fields that are those of the request before are written as they are now', () => {
+  const given: readonly (readonly [FieldsInit, string])[] = [
+    [
+      [
+        ['X-A', '1'],
+        ['b', '2'],
+      ],
+      'Host: a\r\nX-A: 1\r\nb: 2\r\n',
+    ],
+    [{ 'X-A': '1', b: '2' }, 'Host: a\r\nX-A: 1\r\nb: 2\r\n'],
+    [
+      [
+        ['x-a', '1'],
+        ['b', '2'],
+      ],
+      'Host: a\r\nx-a: 1\r\nb: 2\r\n',
+    ],
+    [new Fields(['x-a', '1', 'b', '2']), 'Host: a\r\nx-a: 1\r\nb: 2\r\n'],
+    [new Fields(['x-a', '1', 'b', '3']), 'Host: a\r\nx-a: 1\r\nb: 3\r\n'],
+    [
+      [
+        ['x-a', '1'],
+        ['B', '3'],
+      ],
+      'Host: a\r\nx-a: 1\r\nB: 3\r\n',
+    ],
+    [
+      [
+        ['x-a', '1'],
+        ['Host', 'z'],
+      ],
+      'Host: z\r\nx-a: 1\r\n',
+    ],
+    [
+      [
+        ['Host', 'z'],
+        ['x-a', '1'],
+      ],
+      'Host: z\r\nx-a: 1\r\n',
+    ],
+    [
+      [
+        ['host', 'y'],
+        ['x-a', '1'],
+      ],
+      'host: y\r\nx-a: 1\r\n',
+    ],
+    [[], 'Host: a\r\n'],
+  ]
+  for (const [headers, fields] of [...given, ...[...given].reverse()]) {
+    const machine = make('client')
+    machine.sendRequest({ ...GET, headers }, { end: true })
+    expect(written(machine)).toBe(`GET / HTTP/1.1\r\n${fields}\r\n`)
+    refuses(
+      machine,
+      () =>
+        make('client').sendRequest({
+          ...GET,
+          headers: [
+            ['x-a', '1'],
+            ['b', '\n'],
+          ],
+        }),
+      'field-value',
+    )
+  }
+})
 it('a client switches when its request has ended, too', () => {
   const machine = make('client')
   machine.sendRequest({ ...POST, headers: [['Upgrade', 'x']], content: { length: 1 } })
