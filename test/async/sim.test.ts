@@ -2,41 +2,9 @@
 // machines. An hour takes milliseconds, and every cut, delay and reset comes from a seed.
 import { fc, test } from '@fast-check/vitest'
 import { describe, expect, it } from 'vitest'
-import { H11Connection } from '../../src/h11/index.ts'
-import { H2Connection } from '../../src/h2/index.ts'
-import { ConnectionPool, pump, type Connection, type Link, type PoolOptions, type Sink } from '../../src/index.ts'
+import { ConnectionPool, type PoolOptions } from '../../src/index.ts'
 import { SimNetwork, type SimOptions } from '../../src/sim.ts'
-
-type Server = (link: Link) => Sink
-
-/** Answers each request with its own target, after its content; `/silent` never. */
-function server(sim: SimNetwork, version: 'h1' | 'h2'): Server {
-  return (link) => {
-    const machine: Connection =
-      version === 'h1'
-        ? (new H11Connection('server', { now: sim.now() }) as Connection)
-        : new H2Connection('server', { now: sim.now() })
-    const targets = new Map<number, string>()
-    const sink = pump(
-      machine,
-      () => sim.now(),
-      (event) => {
-        if (event.type === 'request') targets.set(event.exchange, event.target)
-        if (event.type === 'data') machine.consume(event.exchange, event.data.length)
-        if (event.type !== 'end') return
-        const target = targets.get(event.exchange) as string
-        if (target === '/silent') return
-        const content = new TextEncoder().encode(target.repeat(target === '/large' ? 50_000 : 1))
-        machine.sendResponse(event.exchange, { status: 200, headers: [], content: { length: content.length } })
-        machine.sendData(event.exchange, content, true)
-        machine.nextExchange()
-        sink.flush()
-      },
-    )
-    sink.attach(link)
-    return sink
-  }
-}
+import { server } from '../fixtures/sim.ts'
 
 function world(
   version: 'h1' | 'h2',

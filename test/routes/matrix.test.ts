@@ -1,19 +1,12 @@
 // Every route to every kind of origin, for every kind of end that a request may come to: the same calls, the same
 // results. What a proxy is told about who we are reaches nobody else.
-import { mkdtempSync, rmSync } from 'node:fs'
-import type { IncomingMessage, RequestListener } from 'node:http'
-import { createServer as createHttp } from 'node:http'
-import { createServer as createH2c, createSecureServer, type Http2ServerRequest } from 'node:http2'
-import type { Server } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest'
 import { ConnectionPool, HttpCoreError, ProxyError, ReadTimeout, splitUrl } from '../../src/index.ts'
 import { certificates } from '../fixtures/certificates.ts'
 import { httpProxy, PASSWORD, socksProxy, USER } from '../fixtures/proxies.ts'
-import { ROUTES, type Opened, type Route, type Way } from '../fixtures/routes.ts'
-import { serve, type Running } from '../fixtures/servers.ts'
+import { ORIGIN_NAMES, ORIGINS, startOrigins, type Answer, type OriginName, type Origins } from '../fixtures/origins.ts'
+import { OWN_ROUTES, ROUTES, type Opened, type Route, type Way } from '../fixtures/routes.ts'
 
 const SECRETS = [PASSWORD, Buffer.from(`${USER}:${PASSWORD}`).toString('base64')]
 const MIB = 1 << 20
@@ -23,57 +16,21 @@ const seen: string[] = []
 const tell = (what: unknown): void =>
   void seen.push(inspect(what, { depth: 8, showHidden: true, maxStringLength: null }))
 
-function answer(request: IncomingMessage | Http2ServerRequest, respond: (content: string) => void): void {
+const answer: Answer = (request, respond) => {
   seen.push(JSON.stringify([request.url, request.rawHeaders]))
   if (request.url?.endsWith('/silent') === true) return
   let bytes = 0
   request.on('data', (chunk: Buffer) => (bytes += chunk.byteLength))
   request.on('end', () => respond(request.method === 'POST' ? String(bytes) : 'hello'))
 }
-const h1: RequestListener = (request, response) => answer(request, (content) => response.end(content))
-
-/** An origin that speaks so, on 127.0.0.1 and on a Unix socket. */
-const ORIGINS = {
-  'http, HTTP/1.1': { scheme: 'http', options: {}, start: () => createHttp(h1) },
-  'http, HTTP/2': {
-    scheme: 'http',
-    options: { http1: false, http2: true },
-    start: () =>
-      createH2c((request, response) => answer(request, (content) => response.end(content))) as unknown as Server,
-  },
-  'https, HTTP/1.1': {
-    scheme: 'https',
-    options: {},
-    start: async () => {
-      const { createServer } = await import('node:https')
-      return createServer((await certificates()).good, h1)
-    },
-  },
-  'https, HTTP/2': {
-    scheme: 'https',
-    options: { http2: true },
-    start: async () =>
-      createSecureServer((await certificates()).good, (request, response) =>
-        answer(request, (content) => response.end(content)),
-      ),
-  },
-} as const
-type OriginName = keyof typeof ORIGINS
 
 let ca = ''
-const folder = mkdtempSync(join(tmpdir(), 'httpcore-routes-'))
-const origins = new Map<string, Running>()
+let origins: Origins
 beforeAll(async () => {
   ca = (await certificates()).ca
-  for (const [name, { start }] of Object.entries(ORIGINS)) {
-    origins.set(name, await serve(await start()))
-    origins.set(`${name}, Unix socket`, await serve(await start(), join(folder, String(origins.size))))
-  }
+  origins = await startOrigins(answer)
 })
-afterAll(async () => {
-  for (const origin of origins.values()) await origin.stop()
-  rmSync(folder, { recursive: true })
-})
+afterAll(() => origins.stop())
 
 /** A pool over the route, gone afterwards. */
 async function over(
@@ -82,20 +39,18 @@ async function over(
   name: OriginName,
   use: (pool: ConnectionPool, url: string) => Promise<void>,
 ): Promise<void> {
-  const { scheme, options } = ORIGINS[name]
-  const unix = route.unix === true ? origins.get(`${name}, Unix socket`)?.path : undefined
-  const host = unix === undefined ? `127.0.0.1:${origins.get(name)?.port}` : 'localhost'
+  const { url, unixSocket } = origins.at(route, name)
   const pool = new ConnectionPool({
-    ...options,
+    ...ORIGINS[name].options,
     ...way.options,
-    unixSocket: unix,
+    unixSocket,
     tls: { ca },
     maxConnections: 1,
     timeout: { connect: 5_000, read: 5_000, pool: 5_000 },
     trace: tell,
   })
   try {
-    await use(pool, `${scheme}://${host}`)
+    await use(pool, url)
     tell([pool.stats, pool.connections])
     expect(pool.stats).toMatchObject({ requests: 0, active: 0, queued: 0 })
   } finally {
@@ -114,7 +69,7 @@ describe.each(Object.entries(ROUTES))('%s', (_, route) => {
   })
   const ready = (context: TestContext): Way => ('missing' in way ? context.skip(way.missing) : way)
 
-  describe.each(Object.keys(ORIGINS) as OriginName[])('%s', (name) => {
+  describe.each(ORIGIN_NAMES)('%s', (name) => {
     it('GET, and again over the same connection', async (context) => {
       await over(route, ready(context), name, async (pool, url) => {
         for (let n = 0; n < 2; n++) {
@@ -169,7 +124,7 @@ describe('a proxy that refuses', () => {
   ] as const)('%s: ProxyError, and no seat is lost', async (_, start, status) => {
     const hop = await start()
     const pool = new ConnectionPool({ proxy: { url: wrong(hop.url), tls: { ca } }, tls: { ca }, trace: tell })
-    const url = `https://127.0.0.1:${origins.get('https, HTTP/1.1')?.port}/`
+    const { url } = origins.at(OWN_ROUTES.direct, 'https, HTTP/1.1')
     for (let n = 0; n < 2; n++) {
       const failure: unknown = await pool.request('GET', url).then(undefined, (error: unknown) => error)
       tell(failure)
