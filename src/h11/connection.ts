@@ -861,6 +861,9 @@ export class H11Connection implements Connection<H11Event> {
   get closeReason(): string | undefined {
     return this.#closeReason
   }
+  unsent(_exchange: ExchangeId): number {
+    return this.#output.bytes
+  }
   sendWindow(_exchange: ExchangeId): number {
     return Infinity
   }

@@ -1337,6 +1337,12 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
     return this.#closeReason
   }
 
+  unsent(exchange: ExchangeId): number {
+    const stream = this.#streams.get(exchange)
+    if (stream === undefined) return 0
+    // One for what has no bytes yet: a section, or the end.
+    return stream.buffered + (stream.head !== undefined || stream.sending === 'ending' ? 1 : 0)
+  }
   sendWindow(exchange: ExchangeId): number {
     const stream = this.#streams.get(exchange)
     if (stream === undefined || isClosed(stream.state)) return 0

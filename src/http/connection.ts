@@ -72,6 +72,8 @@ export interface Connection<E = H11Event | H2Event> {
   readonly draining: boolean
   readonly closed: boolean
   readonly closeReason: string | undefined
+  /** What was handed over for the exchange and not taken out yet: 0, or about so many bytes. */
+  unsent(exchange: ExchangeId): number
   /** Bytes of content that could leave now; Infinity in HTTP/1.1. */
   sendWindow(exchange: ExchangeId): number
   /** JSON of the whole state, secrets redacted. */

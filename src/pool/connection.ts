@@ -64,7 +64,9 @@ export class PoolConnection extends Carrier {
   only: Exchange | undefined
   /** After a switch: the exchange whose bytes these are. */
   tunnel: Exchange | undefined
-  /** Exchanges whose last byte was handed over, in order, until the network has accepted it. */
+  /** Exchanges whose last byte was handed over, until the machine has let go of it. */
+  leaving: Exchange[] = []
+  /** Exchanges whose last byte has left the machine, in order, until the network has accepted it. */
   readonly sent: Exchange[] = []
   /** How many requests it was given. */
   requests = 0

@@ -68,6 +68,8 @@ export class Exchange extends Waiter {
   /** What was delivered and not consumed. */
   unconsumed = 0
   draining: { left: number } | undefined
+  /** What of it was still the machine's when it was last looked at. */
+  unsent = 0
   /** The network has to have accepted so much before the request counts as sent. */
   sentMark = 0
   /** What had been written to the connection when the request was assigned. */

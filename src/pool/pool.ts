@@ -22,6 +22,7 @@ import {
   parseDecimal,
   resolveLimits,
   type Bytes,
+  type Connection,
   type Disposition,
   type H11Event,
   type H2Event,
@@ -501,7 +502,7 @@ export class PoolMachine {
     exchange.reused = reused
     exchange.assignedAt = exchange.movedAt = this.#now
     exchange.stage = 'sending'
-    exchange.bytesSent = exchange.bytesReceived = 0
+    exchange.bytesSent = exchange.bytesReceived = exchange.unsent = 0
     exchange.writtenBefore = connection.written
     if (exchange.traced) this.#trace(exchange, connection, 'pool.assigned', { reason: reused ? 'reused' : 'dialled' })
     const duplex = connection.multiplexed && exchange.head.method === 'CONNECT'
@@ -615,8 +616,7 @@ export class PoolMachine {
   }
   /** Its last byte is the machine's; it counts as sent when the network has accepted it. */
   #handedOver(exchange: Exchange): void {
-    exchange.sentMark = Infinity
-    exchange.connection?.sent.push(exchange)
+    exchange.connection?.leaving.push(exchange)
     if (exchange.traced && exchange.step === 'send_request_body') this.#traceStep(exchange, 'receive_response_headers')
   }
 
@@ -641,7 +641,7 @@ export class PoolMachine {
       if (bytes > 0) this.#commands.push({ type: 'write', link: link.id, chunks })
       this.#drainMachine(connection)
     }
-    if (machine.outputBytes === 0) markSent(connection)
+    markSent(connection, machine, this.#now)
   }
   #markDirty(connection: PoolConnection): void {
     if (connection.dirty) return
@@ -1238,9 +1238,9 @@ export class PoolMachine {
     if (stage === 'receiving' && !exchange.ended) return unconsumed > 0 ? this.#now : movedAt
     if (stage !== 'sending' && !exchange.ended) return movedAt
     // A slow source is not the peer's fault, nor is what was held back on purpose.
-    const waits = connection.written > connection.accepted || content === 'blocked'
-    if (!waits) return this.#now
-    const ownWindow = content === 'blocked' && (connection.machine?.sendWindow(onConnection) ?? Infinity) <= 0
+    const held = content === 'blocked' || (content === 'ended' && exchange.unsent > 0)
+    if (connection.written <= connection.accepted && !held) return this.#now
+    const ownWindow = held && (connection.machine?.sendWindow(onConnection) ?? Infinity) <= 0
     return ownWindow ? movedAt : Math.max(movedAt, connection.lastDrained)
   }
 
@@ -1395,13 +1395,19 @@ function cutShort(exchange: Exchange, connection: PoolConnection, fault: PeerFau
   return within ? { ...fault, code: 'incomplete-message', message: 'the connection ended within the response' } : fault
 }
 
-/** What was handed over before now has left the machine. */
-function markSent({ sent, written }: PoolConnection): void {
-  for (let i = sent.length - 1; i >= 0; i--) {
-    const exchange = sent[i] as Exchange
-    if (exchange.sentMark !== Infinity) return
-    exchange.sentMark = written
-  }
+/** Looks which of what was handed over has left the machine; what a window holds back may take its time. */
+function markSent(connection: PoolConnection, machine: Connection, now: Millis): void {
+  if (connection.leaving.length === 0) return
+  connection.leaving = connection.leaving.filter((exchange) => {
+    if (exchange.connection !== connection) return false
+    const unsent = machine.unsent(exchange.onConnection)
+    if (unsent !== exchange.unsent) exchange.movedAt = now
+    exchange.unsent = unsent
+    if (unsent > 0) return true
+    exchange.sentMark = connection.written
+    connection.sent.push(exchange)
+    return false
+  })
 }
 
 /** `scheme://authority/path`; for `*` without a path. RFC 9112 §3.2.2, §3.2.4. */

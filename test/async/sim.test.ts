@@ -4,15 +4,18 @@ import { fc, test } from '@fast-check/vitest'
 import { describe, expect, it } from 'vitest'
 import { ConnectionPool, type PoolOptions } from '../../src/index.ts'
 import { SimNetwork, type SimOptions } from '../../src/sim.ts'
-import { server } from '../fixtures/sim.ts'
+import { contentOf, peers, server } from '../simulation/peers.ts'
 
+const LARGE = 300_000
 function world(
   version: 'h1' | 'h2',
   sim: SimOptions,
   options: PoolOptions = {},
 ): { sim: SimNetwork; pool: ConnectionPool } {
   const network = new SimNetwork(sim)
-  network.listen('example.test', 80, server(network, version))
+  const known = peers()
+  known.behaviours.set('/silent', { instead: 'silence' }).set('/large', { size: LARGE })
+  network.listen('example.test', 80, server(network, version, known))
   const versions = version === 'h1' ? {} : { http1: false, http2: true }
   return { sim: network, pool: new ConnectionPool({ networkBackend: network, ...versions, ...options }) }
 }
@@ -32,7 +35,7 @@ describe.each(['h1', 'h2'] as const)('%s', (version) => {
       await sim.run(Promise.all(all))
       for (const [i, response] of all.entries()) {
         const target = targets[i] as string
-        expect(text((await response).content)).toBe(target.repeat(target === '/large' ? 50_000 : 1))
+        expect(text((await response).content)).toBe(contentOf(target, target === '/large' ? LARGE : undefined))
       }
       expect(pool.stats).toMatchObject({ requests: 0, active: 0, queued: 0 })
       await sim.run(pool.close())

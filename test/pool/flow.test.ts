@@ -109,6 +109,52 @@ describe('a network that lags', () => {
   })
 })
 
+describe('over HTTP/2 a request is sent when its own last byte is, whatever the others do', () => {
+  const WIDE = { settings: { initialWindowSize: 10_000_000 }, connectionWindow: 10_000_000 }
+  const NARROW = { settings: { initialWindowSize: 65_535 }, connectionWindow: 65_535 }
+  it('a GET beside an upload that the network does not take: its time to be answered runs', () => {
+    const play = new Play(H2)
+    const put = play.request({ method: 'PUT', content: { length: 1_000_000 } })
+    const [link] = play.connectAll() as [number]
+    const peer = new Peer(play, link, 'h2', WIDE).sync()
+    play.content(put, 'x'.repeat(1_000_000))
+    const get = play.request({ target: '/get', timeouts: { read: 1_000 } })
+    play.drained(link)
+    peer.read()
+    play.drained(link)
+    expect(peer.exchanges.has('/get')).toBe(true)
+    expect(peer.ended.has(peer.of('/')), 'the upload is not through').toBe(false)
+    play.pass(1_000)
+    expect(play.error(get)).toMatchObject({ name: 'ReadTimeout', disposition: 'maybe-processed' })
+    expect(play.outcome(put)).toBeUndefined()
+  })
+  it('an upload whose end waits for a window is not sent yet: nothing accepted is a WriteTimeout', () => {
+    const play = new Play(H2)
+    const put = play.request({ method: 'PUT', content: { length: 80_000 }, timeouts: { write: 1_000, read: 5_000 } })
+    const [link] = play.connectAll() as [number]
+    new Peer(play, link, 'h2', NARROW).sync()
+    play.content(put, 'x'.repeat(80_000))
+    play.drained(link)
+    play.pass(1_000)
+    expect(play.error(put)).toMatchObject({ name: 'WriteTimeout', blockedOn: { want: 'stream-credit' } })
+  })
+  it('nor is it stuck while the window opens by and by', () => {
+    const play = new Play(H2)
+    const put = play.request({ method: 'PUT', content: { length: 80_000 }, timeouts: { write: 1_000 } })
+    const [link] = play.connectAll() as [number]
+    const peer = new Peer(play, link, 'h2', NARROW).sync()
+    play.content(put, 'x'.repeat(80_000))
+    for (let n = 0; n < 10; n++) {
+      play.drained(link)
+      play.pass(900)
+      // WINDOW_UPDATE by hand: the server's machine has not read what it was sent.
+      for (const stream of [0, peer.of('/')])
+        play.received(link, Uint8Array.of(0, 0, 4, 8, 0, 0, 0, 0, stream, 0, 0, 3, 0xe8))
+    }
+    expect(play.outcome(put)).toBeUndefined()
+  })
+})
+
 describe('what was not read', () => {
   it('is drained up to its limit, and the connection lives', () => {
     const play = new Play()
