@@ -10,6 +10,7 @@ export const ENTRIES = [
   { subpath: './hpack', source: 'src/h2/hpack/index.ts', name: 'hpack' },
   { subpath: './pool', source: 'src/pool/index.ts', name: 'pool' },
   { subpath: './sim', source: 'src/sim.ts', name: 'sim' },
+  { subpath: './conformance', source: 'src/conformance.ts', name: 'conformance' },
 ]
 
 /** What `exports` in package.json must say for an entry: `module-sync` first gives require() and import() one identity. */
@@ -25,6 +26,7 @@ export const CANDIDATES = [
   'src/sync.ts',
   'src/web.ts',
   'src/sim.ts',
+  'src/conformance.ts',
   'src/h11/index.ts',
   'src/h2/index.ts',
   'src/h2/hpack/index.ts',

@@ -2,10 +2,9 @@
 //
 // The peers are parsers alone. The project's machine is a connection: for each response it also writes the request that
 // is answered, checks that the two belong together, and counts what is consumed. All of that is on its clock.
-import Module, { createRequire } from 'node:module'
-import { readFileSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { createRequire } from 'node:module'
 import { project } from '../lib/project.mjs'
+import { undiciInner } from '../lib/undici-inner.mjs'
 
 const require = createRequire(import.meta.url)
 const bytesOf = (text) => Buffer.from(text, 'latin1')
@@ -44,10 +43,17 @@ export default {
       const end = { end: true }
       return () => {
         const connection = new H11Connection('client', { now: 0 })
+        let given
+        let plain
         return (parts, seen) => {
+          if (parts !== given) {
+            // Our network gives Uint8Arrays, as the peers' gives Buffers.
+            given = parts
+            plain = parts.map(({ buffer, byteOffset, length }) => new Uint8Array(buffer, byteOffset, length))
+          }
           connection.sendRequest(request, end)
           connection.takeOutput()
-          for (const part of parts) {
+          for (const part of plain) {
             connection.receiveData(part, 0)
             for (let event = connection.nextEvent(); event !== undefined; event = connection.nextEvent()) {
               if (event.type === 'data') {
@@ -138,15 +144,9 @@ function drive(parser, HTTPParser, execute) {
   }
 }
 
-/** undici's class is not exported: its module is compiled with an export more, and given the least client that it takes. */
+/** undici's class, given the least client that it takes. */
 function undiciParser() {
-  const file = require.resolve('undici/lib/dispatcher/client-h1.js')
-  const inner = new Module(file)
-  inner.filename = file
-  inner.paths = Module._nodeModulePaths(dirname(file))
-  inner._compile(`${readFileSync(file, 'utf8')}\nmodule.exports = { Parser, lazyllhttp, TIMEOUT_HEADERS }`, file)
-  const { Parser, lazyllhttp, TIMEOUT_HEADERS } = inner.exports
-  const symbols = require('undici/lib/core/symbols.js')
+  const { Parser, lazyllhttp, TIMEOUT_HEADERS, symbols } = undiciInner('Parser', 'lazyllhttp', 'TIMEOUT_HEADERS')
   const llhttp = lazyllhttp()
   return () => {
     let seen

@@ -1,5 +1,5 @@
 // A network has sockets and the clock: link commands go in, one call per fact comes out. It knows no HTTP and makes no
-// promise. Anything that carries bytes both ways can be one; `test/networks/conformance.ts` says what it must hold to.
+// promise. Anything that carries bytes both ways can be one; `httpcore/conformance` says what it must hold to.
 import type { Bytes, Millis } from '../http/index.ts'
 import type { ConnectTarget, LinkInfo, LinkSide, TlsTarget } from '../pool/index.ts'
 
@@ -55,7 +55,10 @@ export interface Sink {
   /** Bytes accepted since the last call; for a pending write at least once a second while there is progress. */
   drained(bytes: number): void
   eof(clean?: boolean): void
-  /** After side 'write', received and eof may follow until closed; after any other, only closed. */
+  /**
+   * After side 'write', received and eof may follow until closed; after any other, only closed. The error's `code` is
+   * Node's where it has one: ECONNREFUSED, ECONNRESET.
+   */
   failed(error: unknown, side: LinkSide): void
   closed(): void
 }

@@ -149,7 +149,7 @@ export class H11Connection implements Connection<H11Event> {
   // ── what the peer did ──
 
   receiveData(data: Bytes, _now: Millis): void {
-    const chunk = plain(data)
+    const chunk = checked(data)
     if (this.#deaf || this.#eof || chunk.length === 0) return
     const held = this.#end - this.#pos
     if (held === 0) {
@@ -443,13 +443,14 @@ export class H11Connection implements Connection<H11Event> {
 
   /** At most `most` bytes of content, as a view. */
   #content(most: number): H11Event {
-    const { length } = this.#data
+    const received = (this.#data = plain(this.#data))
+    const { length } = received
     const from = this.#pos
     const to = Math.min(this.#end, from + most)
     this.#pos = to
     this.#left -= to - from
     this.#unread += to - from
-    const data = from === 0 && to === length ? this.#data : this.#data.subarray(from, to)
+    const data = from === 0 && to === length ? received : received.subarray(from, to)
     return { type: 'data', exchange: this.#exchange, data }
   }
 
@@ -520,6 +521,11 @@ export class H11Connection implements Connection<H11Event> {
     this.#request = REQUEST.done.next
     this.#response = RESPONSE.done.next
     this.#phase = 'head'
+    this.#reader.rest()
+    if (this.#pos < this.#end) return
+    this.#base += this.#end
+    this.#data = EMPTY
+    this.#pos = this.#end = 0
   }
 
   #push(event: H11Event): void {
@@ -541,7 +547,7 @@ export class H11Connection implements Connection<H11Event> {
     return { type: 'closed', reason }
   }
   #switch(): H11Event {
-    const leading = this.#data.subarray(this.#pos, this.#end)
+    const leading = plain(this.#data).subarray(this.#pos, this.#end)
     const exchange = this.#exchange
     this.#live('switch', 'switched')
     this.#running = false
@@ -891,10 +897,15 @@ export class H11Connection implements Connection<H11Event> {
 /** What is assumed of a request whose head could not be read. */
 const UNREAD: Asked = { method: 'GET', minor: 1, upgrade: false, keepAlive: false }
 
+/** Uint8Array, or a class of the platform's above it. */
+function checked(data: Bytes): Bytes {
+  if (data.constructor !== Uint8Array && !(data instanceof Uint8Array))
+    throw new TypeError('bytes must be a Uint8Array')
+  return data
+}
 /** A plain view: views of a Buffer cost more. */
 function plain(data: Bytes): Bytes {
-  if (data.constructor === Uint8Array) return data
-  if (!(data instanceof Uint8Array)) throw new TypeError('bytes must be a Uint8Array')
+  if (checked(data).constructor === Uint8Array) return data
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
 }
 

@@ -115,13 +115,15 @@ export interface Target {
   /** Of absolute-form and authority-form; undefined: the Host field decides. */
   readonly authority: string | undefined
 }
+/** OPTIONS alone is asked of a whole server; what a method of another specification means by `*` is its own business. */
+const NEVER_ASTERISK: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'TRACE', 'PATCH'])
 const ORIGIN_FORM: Target = { scheme: undefined, authority: undefined }
 
 /** The form of a request-target of visible ASCII; undefined: none of the four, or not for this method. */
 export function targetForm(method: string, target: string): Target | undefined {
   if (method === 'CONNECT') return isAuthorityForm(target) ? { scheme: undefined, authority: target } : undefined
   if (target.charCodeAt(0) === 0x2f) return target.includes('#') ? undefined : ORIGIN_FORM
-  if (target === '*') return method === 'OPTIONS' ? ORIGIN_FORM : undefined
+  if (target === '*') return NEVER_ASTERISK.has(method) ? undefined : ORIGIN_FORM
   return absoluteForm(target)
 }
 

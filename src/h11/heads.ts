@@ -9,7 +9,8 @@ import { excerpt, isFieldValue, isToken, isVisible, misuse } from '../http/index
 import { hasContent, hasOption } from './framing.ts'
 import { isHost, targetForm } from './grammar.ts'
 import type { Output } from './writer.ts'
-import { beginSection, writeField, writeOwn, writeUnchecked } from './writer.ts'
+import type { Written } from './writer.ts'
+import { beginSection, cursor, writeAgain, writeField, writeOwn, writeUnchecked, writtenSince } from './writer.ts'
 
 /** What the caller's fields say, where it matters to the head. */
 class Said {
@@ -101,12 +102,31 @@ export function writeRequestHead(
   writeOwn(target)
   writeOwn(' HTTP/1.1\r\n')
   writeField(said.host < 0 ? 'Host' : fields.rawName(said.host), host)
-  writeFields(fields, said.host)
+  const from = cursor()
+  const again = sameFields(fields, said.host)
+  if (again !== undefined) writeAgain(again)
+  else writeFields(fields, said.host)
+  const written = again ?? writtenSince(from)
   writeFraming(said, plan === 'none' && EXPECTS_CONTENT.has(method) ? { length: 0 } : plan)
   writeOptions(said, false)
   writeOwn('\r\n')
   output.commit()
+  if (again === undefined) latest = { fields, host: said.host, written }
   return sent(plan, 'chunked', said, said.option('close'))
+}
+
+/** The fields of the latest request: the next one often has the same, and they need not be checked and written twice. */
+let latest: { readonly fields: Fields; readonly host: number; readonly written: Written } | undefined
+
+function sameFields({ flat, raw }: Fields, host: number): Written | undefined {
+  if (latest === undefined || latest.host !== host || latest.fields.flat.length !== flat.length) return undefined
+  const { fields, written } = latest
+  for (let i = 1; i < flat.length; i += 2) if (flat[i] !== fields.flat[i]) return undefined
+  // As they are spelled; where that is in lower case there may be no other list.
+  const [names, known] = [raw ?? flat, fields.raw ?? fields.flat]
+  const [step, stride] = [raw === undefined ? 2 : 1, fields.raw === undefined ? 2 : 1]
+  for (let i = 0; 2 * i < flat.length; i++) if (names[i * step] !== known[i * stride]) return undefined
+  return written
 }
 
 function hasSome(plan: ContentPlan): boolean {

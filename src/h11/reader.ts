@@ -48,6 +48,9 @@ const SCRATCH = 16 * 1024
 /** How much of a chunk is copied at first: most heads fit, and content behind them is not copied in vain. */
 const FIRST_COPY = 2 * 1024
 
+/** Up to here a loop is done before a call of `set` has begun. */
+const BY_HAND = 16
+
 /** Bytes of one section and what has been found in them. */
 class Section {
   bytes: Uint8Array
@@ -55,6 +58,8 @@ class Section {
   /** Start and end of each value. */
   lines: Int32Array
   length = 0
+  /** How many bytes were ever written: behind them all is 0. */
+  written = 0
   pos = 0
   phase = START
   /** Where the current line, name or value began. */
@@ -91,8 +96,12 @@ class Section {
   append(data: Uint8Array, from: number, to: number): void {
     const length = this.length + to - from
     if (length + SENTINEL > this.bytes.length) this.grow(length)
-    this.bytes.set(from === 0 && to === data.length ? data : data.subarray(from, to), this.length)
-    for (let i = length; i < length + SENTINEL; i++) this.bytes[i] = 0
+    if (to - from <= BY_HAND) for (let i = from, at = this.length; i < to; i++, at++) this.bytes[at] = data[i] as number
+    else this.bytes.set(from === 0 && to === data.length ? data : data.subarray(from, to), this.length)
+    // Only where something was written before is there anything to clear.
+    const dirty = Math.min(length + SENTINEL, this.written)
+    for (let i = length; i < dirty; i++) this.bytes[i] = 0
+    if (length > this.written) this.written = length
     this.length = length
   }
   grow(length: number): void {
@@ -112,7 +121,7 @@ class Section {
     copy.grow(this.length)
     copy.bytes.set(this.bytes.subarray(0, this.length))
     copy.lines.set(this.lines.subarray(0, 2 * this.count))
-    copy.length = this.length
+    copy.length = copy.written = this.length
     copy.pos = this.pos
     copy.phase = this.phase
     copy.start = this.start
@@ -217,6 +226,11 @@ export class SectionReader {
   /** Forgets what is held. */
   drop(): void {
     this.#own = undefined
+  }
+  /** Nobody will ask for the last section again: an idle connection does not hold it. */
+  rest(): void {
+    this.#section = undefined
+    this.#text = ''
   }
 
   /** After FAULTY: its code, and where it is, counted from the section's first byte. */

@@ -106,6 +106,25 @@ export function beginSection(chars: number): void {
   begin(chars)
 }
 
+/** Where something written lies; a slab is never written twice. */
+export interface Written {
+  readonly slab: Uint8Array
+  readonly from: number
+  readonly to: number
+}
+/** Where the next byte goes. */
+export function cursor(): number {
+  return at
+}
+/** What stands from a cursor up to here. It lasts once it is committed. */
+export function writtenSince(from: number): Written {
+  return { slab, from, to: at }
+}
+export function writeAgain({ slab: old, from, to }: Written): void {
+  slab.set(old.subarray(from, to), at)
+  at += to - from
+}
+
 /** ASCII that needs no check: our own. */
 export function writeOwn(text: string): void {
   const bytes = slab

@@ -120,31 +120,35 @@ export class PoolConnection extends Carrier {
  * concurrency 500.)
  */
 export class ExchangeTable {
-  readonly #slots: (Exchange | undefined)[] = Array.from({ length: 8 })
-  readonly #elder = new Map<ExchangeId, Exchange>()
+  // Two are what HTTP/1.1 needs; an idle connection is not to weigh more for what HTTP/2 might do.
+  readonly #slots: (Exchange | undefined)[] = [undefined, undefined]
+  #elder: Map<ExchangeId, Exchange> | undefined
   size = 0
 
   get(id: ExchangeId): Exchange | undefined {
     const exchange = this.#slots[this.#slot(id)]
     if (exchange !== undefined && exchange.onConnection === id) return exchange
-    return this.#elder.size === 0 ? undefined : this.#elder.get(id)
+    return this.#elder?.get(id)
   }
   set(exchange: Exchange): void {
     if (this.size > this.#slots.length / 2) this.#grow()
     const slot = this.#slot(exchange.onConnection)
     const there = this.#slots[slot]
-    if (there !== undefined) this.#elder.set(there.onConnection, there)
+    if (there !== undefined) {
+      this.#elder ??= new Map()
+      this.#elder.set(there.onConnection, there)
+    }
     this.#slots[slot] = exchange
     this.size++
   }
   delete(exchange: Exchange): void {
     const slot = this.#slot(exchange.onConnection)
     if (this.#slots[slot] === exchange) this.#slots[slot] = undefined
-    else if (!this.#elder.delete(exchange.onConnection)) return
+    else if (this.#elder?.delete(exchange.onConnection) !== true) return
     this.size--
   }
   all(): Exchange[] {
-    const all = [...this.#elder.values()]
+    const all = [...(this.#elder?.values() ?? [])]
     for (const exchange of this.#slots) if (exchange !== undefined) all.push(exchange)
     return all.sort((a, b) => a.onConnection - b.onConnection)
   }
@@ -154,7 +158,7 @@ export class ExchangeTable {
   }
   #grow(): void {
     const all = this.all()
-    this.#elder.clear()
+    this.#elder = undefined
     const length = 2 * this.#slots.length
     this.#slots.length = 0
     while (this.#slots.length < length) this.#slots.push(undefined)

@@ -213,7 +213,9 @@ export class PoolMachine {
   /** The next command to perform, in order; undefined: nothing until the next input. */
   poll(): PoolCommand | undefined {
     if (this.#taken === this.#commands.length) {
-      this.#commands.length = this.#taken = 0
+      // Setting a length costs a call into the engine.
+      if (this.#taken > 0) this.#commands = []
+      this.#taken = 0
       // Everything has been told: what the machines have to say leaves now, together.
       while (this.#dirty.length > 0) this.#flush(this.#dirty.pop() as PoolConnection)
       if (this.#commands.length === 0) return undefined
@@ -630,7 +632,8 @@ export class PoolMachine {
     if (machine === undefined || link === undefined || link.destroyed || closing || writeFailure !== undefined) return
     const room = MAX_AHEAD - (connection.written - connection.accepted)
     if (room > 0 && machine.outputBytes > 0) {
-      const chunks = machine.takeOutput(room)
+      // Where nothing has to pass, a large chunk leaves whole: in pieces it costs a fifth more.
+      const chunks = machine.takeOutput(connection.multiplexed ? room : Infinity)
       let bytes = 0
       for (const chunk of chunks) bytes += chunk.byteLength
       connection.written += bytes

@@ -133,7 +133,7 @@ export class OriginQueue {
 export class Scheduler {
   readonly #capacity: Capacity
   readonly #makeCarrier: (origin: OriginQueue, need: Need) => Carrier
-  readonly #decisions: Decision[] = []
+  #decisions: Decision[] = []
   #taken = 0
   #places = 0
   #uses = 0
@@ -164,7 +164,7 @@ export class Scheduler {
   next(): Decision | undefined {
     if (this.#taken === this.#decisions.length) {
       if (this.#taken > 0) {
-        this.#decisions.length = 0
+        this.#decisions = []
         this.#taken = 0
       }
       return undefined

@@ -11,10 +11,27 @@ import {
   RemoteProtocolError,
   TimeoutException,
   WriteTimeout,
+  nodeNetwork,
   type ConnectionPool,
+  type Link,
+  type Network,
+  type Sink,
 } from '../../src/index.ts'
 import { certificates } from '../fixtures/certificates.ts'
 import { answering, makePool, serveHttp, serveTcp } from './servers.ts'
+
+const ignore = (): void => undefined
+const nothing: Link = {
+  write: ignore,
+  end: ignore,
+  pause: ignore,
+  resume: ignore,
+  startTls: ignore,
+  ref: ignore,
+  unref: ignore,
+  close: ignore,
+  destroy: ignore,
+}
 
 /** After a failure the only seat must be free again, and nothing of the request left. */
 async function expectFree(pool: ConnectionPool): Promise<void> {
@@ -241,5 +258,41 @@ describe('the end of a pool', () => {
     pool.closeIdle()
     await new Promise<void>((resolve) => server.close(() => resolve()))
     await vi.waitFor(() => expect(pool.connections).toHaveLength(0))
+  })
+})
+
+describe('a network that throws', () => {
+  it('is told so, and holds up no other request', async () => {
+    let sink: Sink | undefined
+    let broken = true
+    const link: Link = {
+      ...nothing,
+      unref: () => {
+        if (!broken) return
+        broken = false
+        throw new Error('a bug of the network')
+      },
+    }
+    const network: Network = {
+      ...nodeNetwork(),
+      now: () => performance.now(),
+      timer: () => () => undefined,
+      connect: (_, to) => {
+        sink = to
+        queueMicrotask(() => to.connected({}))
+        return link
+      },
+    }
+    const pool = makePool({ networkBackend: network })
+    const answer = Uint8Array.from('HTTP/1.1 204 \r\n\r\n', (char) => char.charCodeAt(0))
+    const sent = async (): Promise<void> => new Promise((resolve) => void setTimeout(resolve, 1))
+    const first = pool.request('GET', 'http://127.0.0.1:9/')
+    await sent()
+    expect(() => sink?.received(answer)).toThrow('a bug of the network')
+    const second = pool.request('GET', 'http://127.0.0.1:9/')
+    await sent()
+    sink?.received(answer)
+    expect([(await first).status, (await second).status]).toEqual([204, 204])
+    sink?.closed()
   })
 })

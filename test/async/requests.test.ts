@@ -60,6 +60,23 @@ describe('request()', () => {
     expect(text(response.content)).toBe(method === 'HEAD' ? '' : 'content')
   })
 
+  it('gives content that nobody else’s can take along, whatever becomes of its memory', async () => {
+    const { url } = await serveHttp((request, response) => response.end((request.url ?? '').slice(1)))
+    const pool = makePool()
+    const contents = []
+    for (let i = 0; i < 20; i++) {
+      const { content } = await pool.request('GET', `${url}/number-${i}`)
+      if (i % 2 === 0) contents.push(text(content))
+      try {
+        structuredClone(content, { transfer: [content.buffer] })
+      } catch {
+        // Not transferable: as good.
+      }
+      if (i % 2 === 1) contents.push(text((await pool.request('GET', `${url}/number-${i}`)).content))
+    }
+    expect(contents).toEqual(Array.from({ length: 20 }, (_, i) => `number-${i}`))
+  })
+
   it('joins chunked content, and gives trailers', async () => {
     const { url } = await serveHttp((_, response) => {
       response.writeHead(200, { trailer: 'x-sum' })

@@ -143,6 +143,20 @@ describe('a streamed response', () => {
     await expect(failure).rejects.toThrow(RemoteProtocolError)
     await expect(failure).rejects.toMatchObject({ code: 'limit-content' })
   })
+
+  it('fails the request although all of it came at once: by its length, by what a callback throws', async () => {
+    const url = await serveTcp(
+      answering('HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'),
+    )
+    const pool = makePool()
+    await expect(pool.request('GET', url, { maxContentBytes: 1 })).rejects.toMatchObject({ code: 'limit-content' })
+    const mine = new Error('mine')
+    const onInformational = (): never => {
+      throw mine
+    }
+    await expect(pool.request('GET', url, { onInformational })).rejects.toBe(mine)
+    expect(pool.stats).toMatchObject({ requests: 0, active: 0 })
+  })
 })
 
 describe('a request that is streamed', () => {

@@ -96,6 +96,32 @@ describe('sync', () => {
   })
 })
 
+describe('networks of one’s own', () => {
+  const printed = async (example: string, ...args: string[]): Promise<string[]> =>
+    (await run(process.execPath, [`examples/${example}.mjs`, ...args], { timeout: 10_000 })).stdout.trim().split('\n')
+
+  it('a mock: what was scripted comes, what was not is an error', async () => {
+    const [answered, refused] = await printed('mock-network')
+    expect(answered).toBe('hello []')
+    expect(refused).toMatch(/^WriteError "GET \/other .* was written where "" was to come$/)
+  })
+  it('a recording: every byte and every fact', async () => {
+    await withServer(
+      httpServer((_, response) => response.end('hello')),
+      async ({ port }) => {
+        const lines = await printed('recording-network', `http://127.0.0.1:${port}/`)
+        expect(lines[0]).toBe('1 ! connected')
+        expect(lines[1]).toBe(`1 > "GET / HTTP/1.1\\r\\nHost: 127.0.0.1:${port}\\r\\n\\r\\n"`)
+        expect(lines[2]).toMatch(/^1 < "HTTP\/1\.1 200 OK.*hello/)
+        expect(lines.at(-1)).toBe('1 ! closed')
+      },
+    )
+  })
+  it('a message port: a server in another thread', async () => {
+    expect(await printed('message-port')).toEqual(['200 HELLO, THREAD'])
+  })
+})
+
 describe('h2c-server', () => {
   it('answers its own client', async () => {
     expect(await client('h2c-client', await serve('h2c-server'))).toContain('hello, world')

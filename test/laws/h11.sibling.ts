@@ -1,7 +1,7 @@
 // HTTP/1.1 as a sibling: conversations from the grammar, then damaged.
 import { fc } from '@fast-check/vitest'
 import { H11Connection, type H11Options } from '../../src/h11/index.ts'
-import type { ContentPlan, H11Event, Role } from '../../src/http/index.ts'
+import { type ContentPlan, type H11Event, resolveLimits, type Role } from '../../src/http/index.ts'
 import { latin1, type Machine, type Scene, type Sibling, type Step } from './connection.ts'
 
 function bytes(text: string): Uint8Array {
@@ -84,6 +84,12 @@ function damaged(wire: string, edits: readonly Edit[]): Uint8Array {
   return bytes(result)
 }
 const edits = fc.oneof(fc.constant([]), fc.array(edit, { maxLength: 3 }))
+
+/** One message, whole or damaged. */
+export const wires = {
+  request: fc.tuple(requestText, edits).map(([wire, damage]) => damaged(wire, damage)),
+  response: fc.tuple(responseText, edits).map(([wire, damage]) => damaged(wire, damage)),
+} as const
 
 // ── scenes ──
 
@@ -282,10 +288,12 @@ export const h11: Sibling = {
     (machine) => machine.cancel(99),
   ],
   readableOutput: latin1,
-  held(machine) {
-    const { held } = machine.snapshot() as { held: { section: number; input: number } }
+  resetsAfterEnd: false,
+  held(machine, given) {
+    const { held } = machine.snapshot() as { held: { section: number } }
     // What was delivered in one piece may wait; a partial section may not pass its limit.
-    return { bytes: held.section, atMost: 128 * 1024 }
+    const { maxHeadBytes, maxTrailerBytes } = resolveLimits((given as H11Options).limits, machine.role)
+    return { bytes: held.section, atMost: Math.max(maxHeadBytes, maxTrailerBytes) }
   },
   mirror,
 }

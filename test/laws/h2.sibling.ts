@@ -128,5 +128,6 @@ export const h2: Sibling = {
     // Header bytes of the narrower option are checked where they are set; here the defaults hold.
     return { bytes: held.headers + held.replies, atMost: 4 * 1024 * 1024 + 1_000 }
   },
+  resetsAfterEnd: true,
   mirror,
 }

@@ -13,8 +13,7 @@ import { nodeNetwork } from '../../src/drivers/networks/index.ts'
 import { refusedAlpn } from '../../src/drivers/networks/tls.ts'
 import { certificates } from '../fixtures/certificates.ts'
 import { nginx, serve, tcpServer, withServer } from '../fixtures/servers.ts'
-import { dial } from './conformance.ts'
-import type { Recorder } from './conformance.ts'
+import { dial, type Recorder } from '../../src/conformance.ts'
 
 const network = nodeNetwork()
 const text = (s: string): Uint8Array => new Uint8Array(Buffer.from(s, 'latin1'))
@@ -147,10 +146,11 @@ test('TLS options are not changed, and bad ones fail with side tls', async () =>
     const good = dial(network, { address: '127.0.0.1', port, tls: { serverName: 'localhost', alpn: [], options } })
     await until(() => good.sink.has('secured'))
     good.link.destroy()
-    const bad = { serverName: 'localhost', alpn: [], options: { key: 'not a key' } }
-    const { sink } = dial(network, { address: '127.0.0.1', port, tls: bad })
-    await until(() => sink.has('closed') && good.sink.has('closed'))
-    expect(sink.facts).toEqual(['failed tls', 'closed'])
+    for (const bad of [{ key: 'not a key' }, { keylog: 'not a function' }]) {
+      const { sink } = dial(network, { address: '127.0.0.1', port, tls: { serverName: 'a', alpn: [], options: bad } })
+      await until(() => sink.has('closed') && good.sink.has('closed'))
+      expect(sink.facts).toEqual(['failed tls', 'closed'])
+    }
   })
 })
 

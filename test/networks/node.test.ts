@@ -1,6 +1,7 @@
 import { describe } from 'vitest'
 import { nodeNetwork } from '../../src/drivers/networks/index.ts'
 import { conforms } from './conformance.ts'
-import { socketBench } from './sockets.ts'
+import { socketSubject } from './sockets.ts'
 
-describe('the network of Node', () => conforms(socketBench('node', nodeNetwork())))
+const network = nodeNetwork()
+describe('the network of Node', () => conforms(network.can, socketSubject(network)))

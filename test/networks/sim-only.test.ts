@@ -5,7 +5,7 @@ import { H11Connection } from '../../src/h11/index.ts'
 import type { H11Event } from '../../src/http/index.ts'
 import { pump, SimNetwork } from '../../src/sim.ts'
 import type { SimOptions } from '../../src/sim.ts'
-import { dial, type Recorder } from './conformance.ts'
+import { dial, type Recorder } from '../../src/conformance.ts'
 import type { Link, Sink } from '../../src/drivers/network.ts'
 
 const text = (s: string): Uint8Array => new Uint8Array(Buffer.from(s, 'latin1'))

@@ -1,8 +1,9 @@
-import { describe } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { SimNetwork } from '../../src/sim.ts'
 import type { SimConditions } from '../../src/sim.ts'
 import { conforms } from './conformance.ts'
-import type { Bench, Peer } from './conformance.ts'
+import { conformance, type Peer, type Subject } from '../../src/conformance.ts'
+import type { Link, Network, Sink } from '../../src/drivers/network.ts'
 
 const IDENTITIES = {
   good: {},
@@ -11,12 +12,12 @@ const IDENTITIES = {
   wrongName: { names: ['other.test'] },
 }
 
-async function bench(conditions: SimConditions & { seed?: number }): Promise<Bench> {
+function subject(conditions: SimConditions & { seed?: number }): Subject {
   const sim = new SimNetwork(conditions)
   let port = 1000
   return {
-    name: 'sim',
     network: sim,
+    turn: () => sim.advance(100),
     trust: {},
     listen: async (script, tls) => {
       port++
@@ -46,17 +47,14 @@ async function bench(conditions: SimConditions & { seed?: number }): Promise<Ben
       return { address: '127.0.0.1', port }
     },
     nobody: async () => ({ address: '127.0.0.1', port: 9 }),
-    until: async (what) => {
-      while (!what()) if (!sim.step()) throw new Error('nothing is left to happen')
-    },
-    quiet: () => sim.advance(10_000),
   }
 }
 
-describe('the network in memory', () => conforms(() => bench({})))
+const { can } = new SimNetwork()
+describe('the network in memory', () => conforms(can, () => subject({})))
 describe('the network in memory, far away and in pieces', () =>
-  conforms(() =>
-    bench({
+  conforms(can, () =>
+    subject({
       seed: 3,
       latency: [1, 50],
       cut: true,
@@ -66,3 +64,58 @@ describe('the network in memory, far away and in pieces', () =>
       bandwidth: 5_000,
     }),
   ))
+
+describe('the checks find', () => {
+  type Wrong = (link: Link, sink: Sink) => Partial<Record<keyof Link, unknown>>
+  const wrongSinks: Record<string, (sink: Sink) => Partial<Sink>> = {
+    'bytes that are changed after they were kept': (sink) => ({
+      received: (data) => {
+        const keeps = sink.received(data)
+        if (keeps) data.fill(0)
+        return keeps
+      },
+    }),
+    'what is drained before it was accepted': (sink) => ({ drained: () => sink.drained(16 * 1024 * 1024) }),
+    'a fact after closed': (sink) => ({ closed: () => (sink.closed(), sink.eof()) }),
+    'an end that is not told': () => ({ eof: () => undefined }),
+    'a handshake that is not told': () => ({ secured: () => undefined }),
+  }
+  const wrongLinks: Record<string, Wrong> = {
+    'a fact from inside a call': (link, sink) => ({ end: () => (sink.eof(), link.end()) }),
+    'a link that cannot be paused': () => ({ pause: () => undefined }),
+    'chunks in another order': (link) => ({
+      write: (chunks: readonly Uint8Array[]) => link.write([...chunks].reverse()),
+    }),
+    'a close that does not wait for what was written': (link) => ({ close: () => link.destroy() }),
+  }
+  /** How many checks do not hold where the network is wrong in this. */
+  async function found(sinks: (sink: Sink) => Partial<Sink>, links: Wrong): Promise<number> {
+    let count = 0
+    for (const { run } of conformance(can)) {
+      const right = subject({ latency: 1 })
+      const connect: Network['connect'] = (target, sink) => {
+        const link = right.network.connect(target, over(sink, sinks(sink)))
+        return over(link, links(link, sink))
+      }
+      const network = over(right.network, { connect })
+      await run({ ...right, network }).catch(() => count++)
+    }
+    return count
+  }
+  /** The same object, but for some of its methods. */
+  const over = <T extends object>(base: T, methods: object): T =>
+    new Proxy(base, {
+      get: (target, name) => {
+        const value: unknown = Reflect.get(methods, name) ?? Reflect.get(target, name)
+        return typeof value === 'function' ? (value.bind(target) as unknown) : value
+      },
+    })
+  const nothing = (): object => ({})
+  test('nothing where nothing is wrong', async () => expect(await found(nothing, nothing)).toBe(0))
+  test.each(Object.entries(wrongSinks))('%s', async (_, wrong) =>
+    expect(await found(wrong, nothing)).toBeGreaterThan(0),
+  )
+  test.each(Object.entries(wrongLinks))('%s', async (_, wrong) =>
+    expect(await found(nothing, wrong)).toBeGreaterThan(0),
+  )
+})

@@ -6,10 +6,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll } from 'vitest'
 import type { Network } from '../../src/drivers/network.ts'
 import { certificates } from '../fixtures/certificates.ts'
-import type { Bench, Peer, PeerScript } from './conformance.ts'
+import type { Peer, PeerScript, Subject } from '../../src/conformance.ts'
 
-/** @param turn what a network wants done while one waits, between turns of the event loop */
-export function socketBench(name: string, network: Network, turn: () => void = () => {}): () => Promise<Bench> {
+/** @param fetch what a network wants done while one waits, between turns of the event loop */
+export function socketSubject(network: Network, fetch: () => void = () => {}): () => Promise<Subject> {
   const servers: Server[] = []
   const sockets = new Set<Socket>()
   afterAll(async () => {
@@ -28,19 +28,14 @@ export function socketBench(name: string, network: Network, turn: () => void = (
     return server.address() as AddressInfo
   }
 
-  async function turns(what: () => boolean, millis: number): Promise<boolean> {
-    for (const end = performance.now() + millis; performance.now() < end; await sleep(2)) {
-      turn()
-      if (what()) return true
-    }
-    return what()
-  }
-
   return async () => {
     const made = await certificates()
     return {
-      name,
       network,
+      turn: async () => {
+        await sleep(2)
+        fetch()
+      },
       trust: { ca: made.ca },
       listen: async (script, tls) => {
         const half = { allowHalfOpen: true }
@@ -60,10 +55,6 @@ export function socketBench(name: string, network: Network, turn: () => void = (
         await new Promise((resolve) => server.close(resolve))
         return { address: '127.0.0.1', port }
       },
-      until: async (what) => {
-        if (!(await turns(what, 10_000))) throw new Error('it did not happen within 10 s')
-      },
-      quiet: async () => void (await turns(() => false, 50)),
     }
   }
 }

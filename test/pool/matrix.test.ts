@@ -385,9 +385,9 @@ const ERRORS: Record<string, (error: HttpCoreError) => void> = {
 
 /** Cells that are played elsewhere, with the reason. */
 const ELSEWHERE: Record<string, string> = {
-  F18: 'backpressure: flow.test.ts, and the drivers’ own tests',
-  F23: 'cutting: laws C1 of the machines; flow.test.ts for the pool',
-  F24: 'order between connections: laws.test.ts plays every order',
+  F18: 'backpressure: flow.test.ts; through proxies routes/sim.test.ts',
+  F23: 'cutting: laws C1 of the machines; flow.test.ts for the pool; through proxies routes/sim.test.ts',
+  F24: 'order between connections: laws.test.ts plays every order; through proxies routes/sim.test.ts',
 }
 const NOBODY = 'no callback runs for a connection that nobody uses'
 const AFTERWARDS: ReadonlySet<string> = new Set(['idle', 'closing'])

@@ -1,18 +1,12 @@
 // Every route to every kind of origin, for every kind of end that a request may come to: the same calls, the same
 // results. What a proxy is told about who we are reaches nobody else.
-import { mkdtempSync, rmSync } from 'node:fs'
-import type { IncomingMessage, RequestListener } from 'node:http'
-import { createServer as createHttp } from 'node:http'
-import { createServer as createH2c, createSecureServer, type Http2ServerRequest } from 'node:http2'
-import type { Server } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest'
-import { ConnectionPool, ProxyError, ReadTimeout, type PoolOptions } from '../../src/index.ts'
+import { ConnectionPool, HttpCoreError, ProxyError, ReadTimeout, splitUrl } from '../../src/index.ts'
 import { certificates } from '../fixtures/certificates.ts'
-import { httpProxy, PASSWORD, program, socksProxy, USER, type Started } from '../fixtures/proxies.ts'
-import { serve, type Running } from '../fixtures/servers.ts'
+import { httpProxy, PASSWORD, socksProxy, USER } from '../fixtures/proxies.ts'
+import { ORIGIN_NAMES, ORIGINS, startOrigins, type Answer, type OriginName, type Origins } from '../fixtures/origins.ts'
+import { OWN_ROUTES, ROUTES, type Opened, type Route, type Way } from '../fixtures/routes.ts'
 
 const SECRETS = [PASSWORD, Buffer.from(`${USER}:${PASSWORD}`).toString('base64')]
 const MIB = 1 << 20
@@ -22,108 +16,41 @@ const seen: string[] = []
 const tell = (what: unknown): void =>
   void seen.push(inspect(what, { depth: 8, showHidden: true, maxStringLength: null }))
 
-function answer(request: IncomingMessage | Http2ServerRequest, respond: (content: string) => void): void {
+const answer: Answer = (request, respond) => {
   seen.push(JSON.stringify([request.url, request.rawHeaders]))
   if (request.url?.endsWith('/silent') === true) return
   let bytes = 0
   request.on('data', (chunk: Buffer) => (bytes += chunk.byteLength))
   request.on('end', () => respond(request.method === 'POST' ? String(bytes) : 'hello'))
 }
-const h1: RequestListener = (request, response) => answer(request, (content) => response.end(content))
-
-/** An origin that speaks so, on 127.0.0.1 and on a Unix socket. */
-const ORIGINS = {
-  'http, HTTP/1.1': { scheme: 'http', options: {}, start: () => createHttp(h1) },
-  'http, HTTP/2': {
-    scheme: 'http',
-    options: { http1: false, http2: true },
-    start: () =>
-      createH2c((request, response) => answer(request, (content) => response.end(content))) as unknown as Server,
-  },
-  'https, HTTP/1.1': {
-    scheme: 'https',
-    options: {},
-    start: async () => {
-      const { createServer } = await import('node:https')
-      return createServer((await certificates()).good, h1)
-    },
-  },
-  'https, HTTP/2': {
-    scheme: 'https',
-    options: { http2: true },
-    start: async () =>
-      createSecureServer((await certificates()).good, (request, response) =>
-        answer(request, (content) => response.end(content)),
-      ),
-  },
-} as const
-type OriginName = keyof typeof ORIGINS
-
-const none = async (): Promise<Started> => ({ url: '', stop: async () => undefined })
-const one = ({ url }: { url: string }): PoolOptions => ({ proxy: url })
-const ROUTES: Record<
-  string,
-  { start: () => Promise<Started>; options: (at: { url: string }) => PoolOptions; closes?: OriginName }
-> = {
-  direct: { start: none, options: () => ({}) },
-  'HTTP proxy': { start: () => httpProxy({ auth: true }), options: one },
-  'HTTP proxy, tunnel always': {
-    start: () => httpProxy({ auth: true }),
-    options: ({ url }) => ({ proxy: { url, tunnel: 'always' } }),
-  },
-  'HTTPS proxy': { start: () => httpProxy({ auth: true, tls: true }), options: one },
-  SOCKS5: { start: () => socksProxy({ scheme: 'socks5' }), options: one },
-  'SOCKS5 that resolves, with credentials': { start: () => socksProxy({ auth: true }), options: one },
-  'Unix socket': { start: none, options: () => ({}) },
-  'squid, forward': { start: () => program('squid'), options: one },
-  'squid, tunnel always': {
-    start: () => program('squid'),
-    options: ({ url }) => ({ proxy: { url, tunnel: 'always' } }),
-  },
-  // It ends the connection after each request that it forwards.
-  tinyproxy: { start: () => program('tinyproxy'), options: one, closes: 'http, HTTP/1.1' },
-  microsocks: { start: () => program('microsocks'), options: one },
-  dante: { start: () => program('dante'), options: one },
-}
 
 let ca = ''
-const folder = mkdtempSync(join(tmpdir(), 'httpcore-routes-'))
-const origins = new Map<string, Running>()
+let origins: Origins
 beforeAll(async () => {
   ca = (await certificates()).ca
-  for (const [name, { start }] of Object.entries(ORIGINS)) {
-    origins.set(name, await serve(await start()))
-    origins.set(`${name}, Unix socket`, await serve(await start(), join(folder, String(origins.size))))
-  }
+  origins = await startOrigins(answer)
 })
-afterAll(async () => {
-  for (const origin of origins.values()) await origin.stop()
-  rmSync(folder, { recursive: true })
-})
+afterAll(() => origins.stop())
 
 /** A pool over the route, gone afterwards. */
 async function over(
-  route: string,
-  at: { readonly url: string },
+  route: Route,
+  way: Way,
   name: OriginName,
   use: (pool: ConnectionPool, url: string) => Promise<void>,
 ): Promise<void> {
-  const { scheme, options } = ORIGINS[name]
-  const unix = route === 'Unix socket' ? origins.get(`${name}, Unix socket`)?.path : undefined
-  const host = unix === undefined ? `127.0.0.1:${origins.get(name)?.port}` : 'localhost'
-  const proxy = ROUTES[route]?.options(at).proxy
-  const withCa = typeof proxy === 'string' ? { url: proxy, tls: { ca } } : proxy
+  const { url, unixSocket } = origins.at(route, name)
   const pool = new ConnectionPool({
-    ...options,
-    proxy: withCa as PoolOptions['proxy'],
-    unixSocket: unix,
+    ...ORIGINS[name].options,
+    ...way.options,
+    unixSocket,
     tls: { ca },
     maxConnections: 1,
     timeout: { connect: 5_000, read: 5_000, pool: 5_000 },
     trace: tell,
   })
   try {
-    await use(pool, `${scheme}://${host}`)
+    await use(pool, url)
     tell([pool.stats, pool.connections])
     expect(pool.stats).toMatchObject({ requests: 0, active: 0, queued: 0 })
   } finally {
@@ -132,27 +59,24 @@ async function over(
 }
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
 
-describe.each(Object.keys(ROUTES))('%s', (route) => {
-  let at: Started = { missing: 'not started' }
+describe.each(Object.entries(ROUTES))('%s', (_, route) => {
+  let way: Opened = { missing: 'not started' }
   beforeAll(async () => {
-    at = (await ROUTES[route]?.start()) as Started
+    way = await route.open()
   })
   afterAll(async () => {
-    if ('stop' in at) await at.stop()
+    if ('stop' in way) await way.stop()
   })
-  const ready = (context: TestContext): { readonly url: string } => {
-    if ('missing' in at) context.skip(at.missing)
-    return at as { readonly url: string }
-  }
+  const ready = (context: TestContext): Way => ('missing' in way ? context.skip(way.missing) : way)
 
-  describe.each(Object.keys(ORIGINS) as OriginName[])('%s', (name) => {
+  describe.each(ORIGIN_NAMES)('%s', (name) => {
     it('GET, and again over the same connection', async (context) => {
       await over(route, ready(context), name, async (pool, url) => {
         for (let n = 0; n < 2; n++) {
           const response = await pool.request('GET', `${url}/`)
           expect([response.status, text(response.content)]).toEqual([200, 'hello'])
           expect(response.httpVersion).toBe(name.split(', ')[1])
-          expect(response.connection?.reused).toBe(n === 1 && ROUTES[route]?.closes !== name)
+          expect(response.connection?.reused).toBe(n === 1 && !(route.plain === true && name === 'http, HTTP/1.1'))
         }
       })
     })
@@ -191,24 +115,6 @@ describe.each(Object.keys(ROUTES))('%s', (route) => {
   })
 })
 
-describe('a chain', () => {
-  it.each(Object.keys(ORIGINS) as OriginName[])('HTTP, HTTPS, SOCKS5, then %s', async (name) => {
-    const hops = [
-      await httpProxy({ auth: true }),
-      await httpProxy({ auth: true, tls: true }),
-      await socksProxy({ auth: true }),
-    ]
-    const { scheme, options } = ORIGINS[name]
-    const proxy = hops.map(({ url }) => ({ url, tls: { ca } }))
-    const pool = new ConnectionPool({ ...options, proxy, tls: { ca }, trace: tell })
-    const url = `${scheme}://127.0.0.1:${origins.get(name)?.port}/`
-    const response = await pool.request('GET', url)
-    expect([response.status, text(response.content), response.httpVersion]).toEqual([200, 'hello', name.split(', ')[1]])
-    await pool.close()
-    for (const hop of hops) await hop.stop()
-  })
-})
-
 describe('a proxy that refuses', () => {
   const wrong = (url: string): string => url.replace(PASSWORD, `${PASSWORD}-wrong`)
   it.each([
@@ -218,7 +124,7 @@ describe('a proxy that refuses', () => {
   ] as const)('%s: ProxyError, and no seat is lost', async (_, start, status) => {
     const hop = await start()
     const pool = new ConnectionPool({ proxy: { url: wrong(hop.url), tls: { ca } }, tls: { ca }, trace: tell })
-    const url = `https://127.0.0.1:${origins.get('https, HTTP/1.1')?.port}/`
+    const { url } = origins.at(OWN_ROUTES.direct, 'https, HTTP/1.1')
     for (let n = 0; n < 2; n++) {
       const failure: unknown = await pool.request('GET', url).then(undefined, (error: unknown) => error)
       tell(failure)
@@ -231,6 +137,30 @@ describe('a proxy that refuses', () => {
     await pool.close()
     await hop.stop()
   })
+})
+
+it.each([
+  `${USER}:${PASSWORD}@127.0.0.1:8080`,
+  `//${USER}:${PASSWORD}@127.0.0.1`,
+  `ftp://${USER}:${PASSWORD}@127.0.0.1`,
+  `http://${USER}:${PASSWORD}@`,
+  `http://${USER}:${PASSWORD}@127.0.0.1:port`,
+  `http://${USER}:${PASSWORD}@127.0.0.1:99999`,
+  `http://${USER}:${PASSWORD}#@127.0.0.1`,
+  `http://${USER}:${PASSWORD}/@127.0.0.1`,
+  `http://${USER}:%ZZ${PASSWORD}@127.0.0.1`,
+  `http://${USER}:${PASSWORD}@x@127.0.0.1:port`,
+])('a URL that cannot be used is refused, and its password is not shown (case %#)', (proxy) => {
+  let refusal: unknown
+  for (const make of [() => new ConnectionPool({ proxy }), () => splitUrl(proxy)]) {
+    try {
+      make()
+    } catch (error) {
+      refusal = error
+      tell(error)
+    }
+    expect(refusal).toBeInstanceOf(HttpCoreError)
+  }
 })
 
 it('no credential of a proxy is in what origins received, in a trace, in an error, in what a pool says of itself', () => {

@@ -6,11 +6,12 @@ import { createSecureServer, type ServerHttp2Stream } from 'node:http2'
 import { createServer as createHttps } from 'node:https'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
-import { ConnectionPool, UnsupportedProtocol, type PoolOptions, type Response } from '../../src/index.ts'
+import { ConnectionPool, UnsupportedProtocol, type Response } from '../../src/index.ts'
 import { certificates } from '../fixtures/certificates.ts'
-import { httpProxy, program, socksProxy, type Started } from '../fixtures/proxies.ts'
+import { httpProxy } from '../fixtures/proxies.ts'
+import { ROUTES, type Opened, type Way } from '../fixtures/routes.ts'
 import { http2Server, httpsServer, serve, type Running } from '../fixtures/servers.ts'
 
 let ca = ''
@@ -89,34 +90,21 @@ async function converse(response: Response): Promise<void> {
   await stream.close()
 }
 
-const none = async (): Promise<Started> => ({ url: '', stop: async () => undefined })
-const ROUTES: readonly [string, () => Promise<Started>, (url: string) => PoolOptions][] = [
-  ['direct', none, () => ({})],
-  ['HTTP proxy', () => httpProxy({ auth: true }), (url) => ({ proxy: { url, tunnel: 'always' } })],
-  [
-    'HTTPS proxy',
-    () => httpProxy({ auth: true, tls: true }),
-    (url) => ({ proxy: { url, tunnel: 'always', tls: { ca } } }),
-  ],
-  ['SOCKS5', () => socksProxy({ auth: true }), (url) => ({ proxy: url })],
-  ['squid', () => program('squid'), (url) => ({ proxy: { url, tunnel: 'always' } })],
-  ['tinyproxy', () => program('tinyproxy'), (url) => ({ proxy: { url, tunnel: 'always' } })],
-  ['microsocks', () => program('microsocks'), (url) => ({ proxy: url })],
-  ['dante', () => program('dante'), (url) => ({ proxy: url })],
-]
+// What forwards and knows no upgrade has nothing to show here; it tunnels in the row below it.
+const UPGRADES = Object.entries(ROUTES).filter(([, route]) => route.unix !== true && route.plain !== true)
 
-describe.each(ROUTES)('WebSocket, %s', (_, start, options) => {
-  let at: Started = { missing: 'not started' }
+describe.each(UPGRADES)('WebSocket, %s', (_, route) => {
+  let way: Opened = { missing: 'not started' }
   beforeAll(async () => {
-    at = await start()
+    way = await route.open()
   })
   afterAll(async () => {
-    if ('stop' in at) await at.stop()
+    if ('stop' in way) await way.stop()
   })
+  const ready = (context: TestContext): Way => ('missing' in way ? context.skip(way.missing) : way)
 
-  it.each(['ws', 'wss'])('%s: a handshake by upgrade, an echo, and the seat is free again', async (scheme) => {
-    if ('missing' in at) return expect(at.missing).toMatch(/cannot be run|ended|listen/)
-    const pool = new ConnectionPool({ ...options(at.url), tls: { ca }, http2: true, maxConnections: 1 })
+  it.for(['ws', 'wss'])('%s: a handshake by upgrade, an echo, and the seat is free again', async (scheme, context) => {
+    const pool = new ConnectionPool({ ...ready(context).options, tls: { ca }, http2: true, maxConnections: 1 })
     for (let n = 0; n < 2; n++) {
       const response = await pool.stream('GET', `${scheme}://127.0.0.1:${origins[scheme]?.port}/`, {
         headers: [
@@ -133,9 +121,8 @@ describe.each(ROUTES)('WebSocket, %s', (_, start, options) => {
     await pool.close()
   })
 
-  it('https: a handshake by extended CONNECT, two at a time over one connection', async () => {
-    if ('missing' in at) return expect(at.missing).toMatch(/cannot be run|ended|listen/)
-    const pool = new ConnectionPool({ ...options(at.url), tls: { ca }, http2: true, maxConnections: 1 })
+  it('https: a handshake by extended CONNECT, two at a time over one connection', async (context) => {
+    const pool = new ConnectionPool({ ...ready(context).options, tls: { ca }, http2: true, maxConnections: 1 })
     const url = `https://127.0.0.1:${origins['h2']?.port}/chat`
     const one = async (): Promise<void> => {
       const response = await pool.stream('CONNECT', url, {

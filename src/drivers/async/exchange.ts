@@ -6,6 +6,7 @@ import { misuse, type Bytes, type OwnedBytes } from '../../http/index.ts'
 import type { Driver } from '../shared/driver.ts'
 import { CLOSED, Exchange, type ContentMode, type ExchangeHooks } from '../shared/exchange.ts'
 import type { PreparedRequest } from '../shared/options.ts'
+import { Response } from './response.ts'
 
 interface Waiter<T> {
   readonly resolve: (value: T) => void
@@ -15,15 +16,20 @@ interface PendingWrite {
   readonly data: Bytes
   readonly waiter: Waiter<void>
 }
+interface Ending {
+  readonly until: 'ended' | 'settled'
+  readonly waiter: Waiter<void>
+}
 export type Lent = (lent: Bytes) => void | Promise<void>
 
 export class AsyncExchange extends Exchange {
-  #begun: Waiter<void> | undefined
-  #readers: Waiter<OwnedBytes | undefined>[] = []
-  #waiting: { readonly until: 'ended' | 'settled'; readonly waiter: Waiter<void> }[] = []
+  #begun: Waiter<Response> | undefined
+  // Most requests are collected: for them nobody ever waits in these.
+  #readers: Waiter<OwnedBytes | undefined>[] | undefined
+  #waiting: Ending[] | undefined
   #consumer: Lent | undefined
   /** Writes that wait for room; only after a switch. */
-  #writers: PendingWrite[] = []
+  #writers: PendingWrite[] | undefined
   #room = false
   #handshake: Waiter<void> | undefined
 
@@ -32,7 +38,7 @@ export class AsyncExchange extends Exchange {
   }
 
   /** Settles with the head, or, where content is collected, with all of it. */
-  begin(expectContinue: boolean, sniHostname: string | undefined, trace: boolean): Promise<void> {
+  begin(expectContinue: boolean, sniHostname: string | undefined, trace: boolean): Promise<Response> {
     return new Promise((resolve, reject) => {
       this.#begun = { resolve, reject }
       this.start(expectContinue, sniHostname, trace)
@@ -41,38 +47,38 @@ export class AsyncExchange extends Exchange {
 
   protected override changed(): void {
     if (this.#begun !== undefined) this.#answerBegin(this.#begun)
-    if (this.#readers.length > 0) this.#answerReaders()
+    if (this.#readers !== undefined) this.#answerReaders(this.#readers)
     if (this.#handshake !== undefined && this.secured !== undefined) this.#handshake.resolve()
-    if (this.#waiting.length > 0) this.#answerWaiting()
+    if (this.#waiting !== undefined) this.#answerWaiting(this.#waiting)
     if (this.settled) this.#answerWriters()
   }
 
-  #answerBegin(begun: Waiter<void>): void {
+  #answerBegin(begun: Waiter<Response>): void {
     if (!this.answered) return
     this.#begun = undefined
     if (this.failure !== undefined) begun.reject(this.failure.error)
-    else begun.resolve()
+    else begun.resolve(new Response(this))
   }
 
-  #answerReaders(): void {
-    while (this.#readers.length > 0) {
+  #answerReaders(readers: Waiter<OwnedBytes | undefined>[]): void {
+    while (readers.length > 0) {
       const chunk = this.take()
       if (chunk === undefined && !this.ended && !this.settled) return
-      const reader = this.#readers.shift() as Waiter<OwnedBytes | undefined>
+      const reader = readers.shift() as Waiter<OwnedBytes | undefined>
       if (chunk === undefined && this.failure !== undefined) reader.reject(this.failure.error)
       else reader.resolve(chunk)
     }
   }
 
-  #answerWaiting(): void {
+  #answerWaiting(waiting: readonly Ending[]): void {
     // With a consumer the end is reached when it has had the last byte, not when that byte was delivered.
     const ended = this.ended && (this.#consumer === undefined || this.mode === 'lend')
-    const waiting = this.#waiting
-    this.#waiting = []
+    const left: Ending[] = []
+    this.#waiting = left
     for (const one of waiting) {
       if (this.failure !== undefined) one.waiter.reject(this.failure.error)
       else if (one.until === 'ended' ? ended : this.settled) one.waiter.resolve()
-      else this.#waiting.push(one)
+      else left.push(one)
     }
   }
 
@@ -80,11 +86,12 @@ export class AsyncExchange extends Exchange {
 
   /** The next piece of content; undefined: its end. */
   next(): Promise<OwnedBytes | undefined> {
-    const chunk = this.#readers.length === 0 ? this.take() : undefined
+    const readers = (this.#readers ??= [])
+    const chunk = readers.length === 0 ? this.take() : undefined
     if (chunk !== undefined) return Promise.resolve(chunk)
     return new Promise((resolve, reject) => {
-      this.#readers.push({ resolve, reject })
-      this.#answerReaders()
+      readers.push({ resolve, reject })
+      this.#answerReaders(readers)
     })
   }
 
@@ -136,7 +143,8 @@ export class AsyncExchange extends Exchange {
   /** Until the last byte is through, or all is over; rejects with what the request failed with. */
   #until(until: 'ended' | 'settled'): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ until, waiter: { resolve, reject } })
+      const waiting = (this.#waiting ??= [])
+      waiting.push({ until, waiter: { resolve, reject } })
       this.changed()
     })
   }
@@ -173,13 +181,15 @@ export class AsyncExchange extends Exchange {
 
   write(data: Bytes): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#writers.push({ data, waiter: { resolve, reject } })
+      const writers = (this.#writers ??= [])
+      writers.push({ data, waiter: { resolve, reject } })
       this.#answerWriters()
     })
   }
   #answerWriters(): void {
-    while (this.#writers.length > 0 && (this.#room || this.settled)) {
-      const { data, waiter } = this.#writers.shift() as PendingWrite
+    const writers = this.#writers
+    while (writers !== undefined && writers.length > 0 && (this.#room || this.settled)) {
+      const { data, waiter } = writers.shift() as PendingWrite
       if (this.settled) {
         waiter.reject(this.failure?.error ?? misuse('stream-closed', 'RFC 9110 §7.8', 'the stream is closed'))
       } else if (data.byteLength === 0) waiter.resolve()
@@ -193,7 +203,7 @@ export class AsyncExchange extends Exchange {
   }
   /** Half-close, after what was written. */
   async endWriting(): Promise<void> {
-    if (this.#writers.length > 0) await this.write(new Uint8Array(0))
+    if (this.#writers !== undefined && this.#writers.length > 0) await this.write(new Uint8Array(0))
     this.ask({ type: 'contentEnd', id: this.id })
   }
 

@@ -11,7 +11,7 @@ import { prepareHead, prepareRequest, type CommonRequestOptions, type PreparedRe
 import { preparePool, type CommonPoolOptions, type PreparedPool } from '../shared/pool-options.ts'
 import { isTraced } from '../shared/trace.ts'
 import { AsyncExchange } from './exchange.ts'
-import { Response } from './response.ts'
+import type { Response } from './response.ts'
 
 /** Content, whole or to be pulled; strings are sent as UTF-8. */
 export type ContentSource =
@@ -42,7 +42,7 @@ export class ConnectionPool implements AsyncDisposable {
     this.#prepared = prepared
     const network = networkBackend ?? nodeNetwork()
     this.#driver = new Driver(makeMachine(prepared.settings, network.now()), network, {
-      defer: queueMicrotask,
+      defer: soon,
       resolve: resolve === undefined ? (host, done) => network.resolve(host, done) : resolveWith(resolve),
       trace: (event, exchange) => report(event, exchange, prepared.trace),
       closed: () => this.#closing?.resolve(),
@@ -50,33 +50,40 @@ export class ConnectionPool implements AsyncDisposable {
   }
 
   /** Sends a request and reads the whole response. Rejects with an HttpCoreError, or with the signal's own reason. */
-  async request(method: string, url: string | URL, options?: RequestOptions): Promise<Response> {
-    return this.#send(prepareRequest(method, url, options, this.#prepared.timeouts), 'collect', options)
+  request(method: string, url: string | URL, options?: RequestOptions): Promise<Response> {
+    return this.#send('collect', options, method, url)
   }
 
   /** Resolves with the head; the response must then be read, drained or closed, which `await using` sees to. */
-  async stream(method: string, url: string | URL, options?: RequestOptions): Promise<Response> {
-    return this.#send(prepareRequest(method, url, options, this.#prepared.timeouts), 'queue', options)
+  stream(method: string, url: string | URL, options?: RequestOptions): Promise<Response> {
+    return this.#send('queue', options, method, url)
   }
 
   /** As `stream`, with a head that is sent as it is: nothing is added but what frames it. */
   async handleRequest(origin: Origin, head: RequestHead, options?: RequestOptions): Promise<Response> {
-    return this.#send(prepareHead(origin, head, options, this.#prepared.timeouts), 'queue', options)
+    return this.#begin(prepareHead(origin, head, options, this.#prepared.timeouts), 'queue', options)
   }
 
-  async #send(
-    request: PreparedRequest,
+  /** One promise for a request, whatever is wrong with it: those of async functions cost as much as the pool does. */
+  #send(
     mode: 'collect' | 'queue',
     options: RequestOptions | undefined,
+    method: string,
+    url: string | URL,
   ): Promise<Response> {
+    try {
+      return this.#begin(prepareRequest(method, url, options, this.#prepared.timeouts), mode, options)
+    } catch (error) {
+      return Promise.reject(error as Error)
+    }
+  }
+  #begin(request: PreparedRequest, mode: 'collect' | 'queue', options: RequestOptions | undefined): Promise<Response> {
     const hooks = hooksOf(options)
-    const exchange = new AsyncExchange(this.#driver, request, mode, hooks)
-    await exchange.begin(
+    return new AsyncExchange(this.#driver, request, mode, hooks).begin(
       options?.expectContinue ?? false,
       options?.sniHostname,
       isTraced(hooks.trace, this.#prepared.trace),
     )
-    return new Response(exchange)
   }
 
   /** The connections there are, connecting and draining ones included. */
@@ -114,6 +121,12 @@ export class ConnectionPool implements AsyncDisposable {
     this.#driver.ask(input)
     return this.#closing.done
   }
+}
+
+const settled = Promise.resolve()
+/** As queueMicrotask, which makes three objects more for each call. */
+function soon(flush: () => void): void {
+  void settled.then(flush)
 }
 
 function resolveWith(hook: NonNullable<PoolOptions['resolve']>): Network['resolve'] {

@@ -314,12 +314,14 @@ class WorkerLink implements Link, Sink {
   received(data: Bytes): boolean {
     if (this.#over) return false
     if (!this.#paused && this.#aside.length === 0) return this.#sink.received(data)
-    this.#aside.push({ data: data.slice() })
+    // Most of the buffer is in use: it is kept rather than copied.
+    const kept = data.byteLength * 4 >= data.buffer.byteLength
+    this.#aside.push({ data: kept ? data : data.slice() })
     if (this.#paused && !this.#quiet) {
       this.#quiet = true
       this.#order(COMMAND.pause)
     }
-    return false
+    return kept
   }
   drained(bytes: number): void {
     if (!this.#over) this.#sink.drained(bytes)

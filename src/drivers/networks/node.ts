@@ -13,6 +13,8 @@ import { lookup } from 'node:dns'
 import type { LookupAddress } from 'node:dns'
 import { connect } from 'node:net'
 import type { Socket, SocketConnectOpts } from 'node:net'
+// The global of that name is a getter, looked up at each call.
+import { performance } from 'node:perf_hooks'
 import type { TLSSocket } from 'node:tls'
 import type { Bytes, Millis } from '../../http/index.ts'
 import type { ConnectTarget, LinkInfo, LinkSide, TlsTarget } from '../../pool/index.ts'
@@ -102,6 +104,8 @@ class NodeLink implements Link {
   /** The owner has said that it will write no more. */
   #ended = false
   #steps: Step[] = []
+  /** TLS handshakes that came before this one. */
+  #layers = 0
   /** Bytes of the batch that the system has not accepted as a whole, and how many of them it was reported to have. */
   #batch = 0
   #reported = 0
@@ -119,6 +123,8 @@ class NodeLink implements Link {
 
   write(chunks: readonly Bytes[]): void {
     if (this.#over || this.#ended || this.#writeFailed) return
+    // Nothing waits: they leave as they are.
+    if (this.#phase === 'open' && this.#batch === 0 && this.#steps.length === 0) return this.#writeBatch(chunks)
     for (const chunk of chunks) if (chunk.length > 0) this.#steps.push(chunk)
     this.#advance()
   }
@@ -190,8 +196,9 @@ class NodeLink implements Link {
     if (tls !== undefined) this.#whenSecured(socket as TLSSocket, tls)
   }
 
+  /** Whose session a handshake resumes: one through a proxy is not one with the proxy, though both may have one name. */
   #peer(): string {
-    return JSON.stringify([this.#target.address, this.#target.port, this.#target.path])
+    return JSON.stringify([this.#target.address, this.#target.port, this.#target.path, this.#layers])
   }
 
   #failedToStart(error: unknown): void {
@@ -250,6 +257,7 @@ class NodeLink implements Link {
 
   /** What came first is said first; then what waited can go on. */
   #opened(tell: () => void): void {
+    if (this.#phase === 'securing') this.#layers++
     this.#phase = 'open'
     if (this.#paused) this.#socket?.pause()
     tell()
@@ -322,14 +330,10 @@ class NodeLink implements Link {
   /** Does what can be done of what waits: the next batch, or the step after it. */
   #advance(): void {
     if (this.#phase !== 'open' || this.#batch > 0) return
+    const steps = this.#steps
     let count = 0
-    let bytes = 0
-    for (const step of this.#steps) {
-      if (!ArrayBuffer.isView(step)) break
-      bytes += step.byteLength
-      count++
-    }
-    if (count > 0) this.#writeBatch(this.#steps.splice(0, count) as Bytes[], bytes)
+    while (count < steps.length && ArrayBuffer.isView(steps[count])) count++
+    if (count > 0) this.#writeBatch(steps.splice(0, count) as Bytes[])
     else this.#perform(this.#steps.shift())
   }
 
@@ -342,9 +346,12 @@ class NodeLink implements Link {
     } else if ('tls' in step) this.#secure(step.tls)
   }
 
-  #writeBatch(chunks: readonly Bytes[], bytes: number): void {
+  #writeBatch(chunks: readonly Bytes[]): void {
     const socket = this.#socket as Socket
     const last = chunks.length - 1
+    let bytes = 0
+    for (const chunk of chunks) bytes += chunk.byteLength
+    if (bytes === 0) return
     this.#batch = bytes
     this.#reported = 0
     if (last > 0) socket.cork()
@@ -415,13 +422,20 @@ function watchProgress(link: NodeLink): void {
 function separateWriteErrors(socket: Socket, report: (error: Error) => void): void {
   const write = socket._write
   const writev = socket._writev
-  const guard =
-    (done: (error?: Error | null) => void) =>
-    (error?: Error | null): void => {
-      if (error === undefined || error === null || socket.destroyed) done(error)
-      // Node tells it from inside write where the system refuses at once.
-      else queueMicrotask(() => report(error))
+  // A stream has one write under way at a time.
+  let done: ((error?: Error | null) => void) | undefined
+  const guarded = (error?: Error | null): void => {
+    if (error === undefined || error === null || socket.destroyed) done?.(error)
+    // Node tells it from inside write where the system refuses at once.
+    else queueMicrotask(() => report(error))
+  }
+  socket._write = (chunk, encoding, callback) => {
+    done = callback
+    write.call(socket, chunk, encoding, guarded)
+  }
+  if (writev)
+    socket._writev = (chunks, callback) => {
+      done = callback
+      writev.call(socket, chunks, guarded)
     }
-  socket._write = (chunk, encoding, done) => write.call(socket, chunk, encoding, guard(done))
-  if (writev) socket._writev = (chunks, done) => writev.call(socket, chunks, guard(done))
 }

@@ -8,10 +8,16 @@
 // handshake: the address, the name, ALPN and each option.
 import { isIP } from 'node:net'
 import type { Socket, SocketConnectOpts } from 'node:net'
-import { checkServerIdentity, connect, createSecureContext } from 'node:tls'
+import type * as Tls from 'node:tls'
 import type { ConnectionOptions, SecureContext, TLSSocket } from 'node:tls'
 import type { OwnedBytes } from '../../http/index.ts'
 import type { LinkInfo, TlsTarget } from '../../pool/index.ts'
+
+let loaded: typeof Tls | undefined
+/** Loaded for the first handshake: it is a third of what importing this package costs, and http has no use for it. */
+function tls(): typeof Tls {
+  return (loaded ??= process.getBuiltinModule('node:tls'))
+}
 
 /** Sessions and contexts that are kept; the one used longest ago goes first. */
 const MAX_KEPT = 100
@@ -31,9 +37,12 @@ export class TlsClient {
   readonly #sessions = new RecentMap<Buffer>()
   readonly #contexts = new RecentMap<SecureContext>()
 
-  /** Throws what node:tls throws for options that it cannot use. `peer` is the address that is or was dialled. */
+  /**
+   * Throws what node:tls throws for options that it cannot use.
+   * @param peer what tells connections apart: the address that is or was dialled, the handshakes before this one
+   */
   connect(target: TlsTarget, carrier: Carrier, peer: string): TLSSocket {
-    const options = copyOf(target.options)
+    const { keylog, ...options } = copyOf(target.options)
     const wanted = signature(options)
     // For a tunnel to an IP literal there is no name that tells which peer it leads to: its session is not kept.
     const key =
@@ -41,7 +50,7 @@ export class TlsClient {
         ? undefined
         : JSON.stringify([peer, carrier.localAddress, target.serverName, target.alpn, wanted])
     const kept = key === undefined ? undefined : this.#sessions.get(key)
-    const socket = connect({
+    const socket = tls().connect({
       secureContext: this.#context(options, wanted),
       ...(kept === undefined ? undefined : { session: kept }),
       ...options,
@@ -52,6 +61,7 @@ export class TlsClient {
       rejectUnauthorized: options.rejectUnauthorized !== false,
     } as ConnectionOptions)
     if (key !== undefined) this.#keepSession(socket, key)
+    if (keylog !== undefined) socket.on('keylog', (line: Buffer) => keylog(new Uint8Array(line)))
     return socket
   }
 
@@ -59,7 +69,7 @@ export class TlsClient {
     if (options.secureContext !== undefined) return options.secureContext
     const kept = this.#contexts.get(wanted)
     if (kept !== undefined) return kept
-    const context = createSecureContext(options)
+    const context = tls().createSecureContext(options)
     this.#contexts.set(wanted, context)
     return context
   }
@@ -86,7 +96,7 @@ export class TlsClient {
 function nameOf(target: TlsTarget, options: ConnectionOptions): ConnectionOptions {
   const name = target.serverName ?? ''
   if (isIP(name) === 0) return { servername: name }
-  const check = options.checkServerIdentity ?? checkServerIdentity
+  const check = options.checkServerIdentity ?? tls().checkServerIdentity
   return { servername: '', checkServerIdentity: (_, certificate) => check(name, certificate) }
 }
 
@@ -133,10 +143,18 @@ const NOT_THE_USERS = {
 }
 
 /** Without what is undefined: node:tls takes an explicit undefined for a value here and there. */
-function copyOf(options: unknown): ConnectionOptions {
+function copyOf(options: unknown): OwnOptions {
   if (options === undefined || options === null) return {}
   if (typeof options !== 'object') throw new TypeError(`TLS options must be an object, not ${typeof options}`)
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as ConnectionOptions
+  const copy = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as OwnOptions
+  if (copy.keylog !== undefined && typeof copy.keylog !== 'function') throw new TypeError('keylog must be a function')
+  return copy
+}
+
+/** What node:tls gives only as an event of the socket, which nobody outside has. */
+interface OwnOptions extends ConnectionOptions {
+  /** Called with each line of the key log: NSS's format, ended by LF. */
+  readonly keylog?: (line: Uint8Array) => void
 }
 
 const identities = new WeakMap<object, number>()

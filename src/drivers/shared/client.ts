@@ -12,17 +12,26 @@ export function makeMachine(settings: PoolSettings, now: Millis): PoolMachine {
   return new PoolMachine(settings, { now, seed: Math.floor(Math.random() * 2 ** 32) })
 }
 
+const NO_HOOKS: ExchangeHooks = {
+  trailers: undefined,
+  signal: undefined,
+  maxContentBytes: GiB,
+  onInformational: undefined,
+  trace: undefined,
+}
+
 /** Throws the signal's own reason where it has been aborted. */
 export function hooksOf(options: CommonRequestOptions<unknown> | undefined): ExchangeHooks {
-  const signal = options?.signal
+  if (options === undefined) return NO_HOOKS
+  const { signal } = options
   if (signal !== undefined) checkSignal(signal)
   signal?.throwIfAborted()
   return {
-    trailers: options?.trailers,
+    trailers: options.trailers,
     signal,
-    maxContentBytes: checkInteger('maxContentBytes', options?.maxContentBytes, GiB, 0, Number.MAX_SAFE_INTEGER),
-    onInformational: options?.onInformational,
-    trace: options?.trace,
+    maxContentBytes: checkInteger('maxContentBytes', options.maxContentBytes, GiB, 0, Number.MAX_SAFE_INTEGER),
+    onInformational: options.onInformational,
+    trace: options.trace,
   }
 }
 function checkSignal(signal: unknown): void {

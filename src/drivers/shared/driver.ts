@@ -41,6 +41,8 @@ export class Driver {
   /** Sockets and look-ups that hold the process by themselves. */
   #holders = 0
   #running = false
+  /** When the input came whose commands are being performed. */
+  #now: Millis = 0
   #deferred = false
   #timerAt: Millis = Infinity
   #timerHolds = false
@@ -68,20 +70,33 @@ export class Driver {
 
   /** From the network. */
   tell(input: PoolInput): void {
-    this.machine.handle(input, this.network.now())
+    this.#now = this.network.now()
+    this.machine.handle(input, this.#now)
     if (!this.#running) this.run()
+  }
+
+  /** Somebody has read so much. Mostly said while it is delivered: that takes no time worth a look at the clock. */
+  consumed(id: RequestId, bytes: number): void {
+    if (this.#running) this.machine.handle({ type: 'consumed', id, bytes }, this.#now)
+    else this.ask({ type: 'consumed', id, bytes })
   }
 
   readonly #flush = (): void => {
     this.#deferred = false
-    if (!this.#running) this.run()
+    if (this.#running) return
+    this.#now = this.network.now()
+    this.run()
   }
 
   run(): void {
     this.#running = true
-    let command: PoolCommand | undefined
-    while ((command = this.machine.poll()) !== undefined) this.#perform(command)
-    this.#running = false
+    try {
+      let command: PoolCommand | undefined
+      while ((command = this.machine.poll()) !== undefined) this.#perform(command)
+    } finally {
+      // A network that throws has a bug; it is told so by whoever called, and the other requests go on.
+      this.#running = false
+    }
     this.#arm()
   }
 

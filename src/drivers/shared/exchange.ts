@@ -46,6 +46,18 @@ export const CLOSED: unique symbol = Symbol('closed by its owner')
 /** Up to here a Content-Length is believed before the bytes are there: what a lying peer can make us allocate. */
 const MAX_PREALLOCATED = 16 * 1024 * 1024
 
+const { Buffer } = globalThis as { Buffer?: { allocUnsafe(length: number): OwnedBytes } }
+
+/**
+ * Memory that will be filled from end to end. Node cuts small pieces from a slab of its own, which nobody can transfer
+ * away: memory of its own costs a content of 1 KiB more than all that the pool does for it.
+ */
+function memory(length: number): OwnedBytes {
+  if (Buffer === undefined) return new Uint8Array(length)
+  const { buffer, byteOffset } = Buffer.allocUnsafe(length)
+  return new Uint8Array(buffer, byteOffset, length)
+}
+
 /** Below it a copy costs less than a fresh buffer for the network. */
 const MIN_KEPT = 16 * 1024
 
@@ -70,12 +82,13 @@ export abstract class Exchange {
   /** Why it failed; undefined: it has not. */
   failure: { readonly error: unknown } | undefined
   readonly trace: TraceCallback | undefined
-  /** What the request's content is pulled from. */
-  protected readonly content: ContentPump
+  readonly #mayWait: boolean
+  #content: ContentPump | undefined
   readonly #hooks: ExchangeHooks
   #received = 0
   #target: OwnedBytes | undefined
-  #queue: OwnedBytes[] = []
+  /** Made when something waits: what is collected at its full length never does. */
+  #queue: OwnedBytes[] | undefined
   #next = 0
 
   /** @param mayWait whether the content's source may answer with promises */
@@ -84,7 +97,7 @@ export abstract class Exchange {
     this.request = request
     this.mode = mode
     this.trace = hooks.trace
-    this.content = new ContentPump(this, hooks.trailers, mayWait)
+    this.#mayWait = mayWait
     this.#hooks = hooks
     driver.enter(this)
     if (hooks.signal !== undefined) watch(hooks.signal, this)
@@ -97,6 +110,11 @@ export abstract class Exchange {
   abstract stopContent(): void
   /** Mode 'lend': whoever reads takes the bytes before it returns, or says that it keeps the buffer. */
   protected abstract lend(data: Bytes): void
+
+  /** What the request's content is pulled from; nobody asks where there is none. */
+  protected get content(): ContentPump {
+    return (this.#content ??= new ContentPump(this, this.#hooks.trailers, this.#mayWait))
+  }
 
   start(expectContinue: boolean, sniHostname: string | undefined, trace: boolean): void {
     const { origin, head, plan, source, timeouts } = this.request
@@ -197,10 +215,10 @@ export abstract class Exchange {
       this.giveUp(error)
     }
   }
-  /** What the user's own code threw is what the request fails with, even when all its bytes are there already. */
+  /** What the request fails with, even when all its bytes are there already: what the user's own code threw, or a limit. */
   giveUp(error: unknown): void {
-    if (!this.settled) return this.cancel(error)
     this.failure ??= { error }
+    this.cancel(error)
     this.changed()
   }
 
@@ -209,7 +227,7 @@ export abstract class Exchange {
     if (!this.settled) this.driver.ask({ type: 'cancel', id: this.id, reason })
   }
   consumed(bytes: number): void {
-    if (!this.settled) this.driver.ask({ type: 'consumed', id: this.id, bytes })
+    if (!this.settled) this.driver.consumed(this.id, bytes)
   }
   /** Anything else about this request; after it has settled nobody would hear it. */
   ask(input: PoolInput): void {
@@ -224,23 +242,25 @@ export abstract class Exchange {
     return new Uint8Array(buffer, byteOffset, byteLength)
   }
   #keep(data: Bytes): void {
-    this.#queue.push(this.own(data))
+    this.enqueue(this.own(data))
   }
 
   /** For a reader that will take it later. */
   enqueue(data: OwnedBytes): void {
-    this.#queue.push(data)
+    const queue = (this.#queue ??= [])
+    queue.push(data)
   }
   get queued(): boolean {
-    return this.#next < this.#queue.length
+    return this.#queue !== undefined && this.#next < this.#queue.length
   }
   /** The next piece of content, and with it the room for more. */
   take(): OwnedBytes | undefined {
-    const chunk = this.#queue[this.#next]
-    if (chunk === undefined) return undefined
+    const queue = this.#queue
+    const chunk = queue?.[this.#next]
+    if (queue === undefined || chunk === undefined) return undefined
     this.#next++
-    if (this.#next === this.#queue.length) {
-      this.#queue = []
+    if (this.#next === queue.length) {
+      queue.length = 0
       this.#next = 0
     }
     this.consumed(chunk.byteLength)
@@ -260,12 +280,12 @@ export abstract class Exchange {
     const { framing, headers } = this.response as ResponseEvent
     const said = framing === 'length' || framing === 'frames' ? headers.get('content-length') : undefined
     const length = said === undefined ? -1 : parseDecimal(said)
-    return length >= this.#received && length <= MAX_PREALLOCATED ? new Uint8Array(length) : undefined
+    return length >= this.#received && length <= MAX_PREALLOCATED ? memory(length) : undefined
   }
   #tooLarge(): void {
     this.mode = 'drop'
     const message = `the content is longer than the ${this.#hooks.maxContentBytes} bytes of maxContentBytes`
-    this.cancel(
+    this.giveUp(
       new RemoteProtocolError(message, { code: 'limit-content', phase: 'receive', disposition: 'response-started' }),
     )
   }
@@ -273,7 +293,7 @@ export abstract class Exchange {
   /** From now on everything is collected, what is queued first. */
   collectRest(): void {
     this.mode = 'collect'
-    for (const chunk of this.#queue) {
+    for (const chunk of this.#queue ?? []) {
       this.#received += chunk.byteLength
       this.consumed(chunk.byteLength)
     }
@@ -281,7 +301,7 @@ export abstract class Exchange {
   /** All content that was collected. */
   collected(): OwnedBytes {
     if (this.#target !== undefined) return this.#target
-    const chunks = this.#queue
+    const chunks = this.#queue ?? []
     if (chunks.length === 1) return chunks[0] as OwnedBytes
     const content = new Uint8Array(this.#received)
     let offset = 0
@@ -289,7 +309,7 @@ export abstract class Exchange {
       content.set(chunk, offset)
       offset += chunk.byteLength
     }
-    this.#queue = []
+    this.#queue = undefined
     return content
   }
 

@@ -118,33 +118,48 @@ export function checkInteger(name: string, value: unknown, byDefault: number, mi
 
 // One origin object per authority, so that the pool finds its queue by identity. Cleared when it has grown: a client
 // of 10,000 origins pays for the split again now and then, and nothing is held for ever.
-const origins = new Map<string, { readonly origin: Origin; readonly authority: string; readonly scheme: string }>()
+interface Located {
+  /** Up to the path: all that decides on the origin, as in `https://example.org:8443`. */
+  readonly prefix: string
+  readonly origin: Origin
+  readonly authority: string
+  readonly scheme: string
+}
+const origins = new Map<string, Located>()
 const MAX_ORIGINS = 4096
+const SLASH = 0x2f
+/** Most requests go where the last one went: found without a new string and its hash. */
+let latest: Located | undefined
 
-function locate(url: string | URL): { site: { origin: Origin; authority: string; scheme: string }; target: string } {
+function locate(url: string | URL): { site: Located; target: string } {
   const text = typeof url === 'string' ? url : urlText(url)
-  // The prefix up to the path is all that decides on the origin: `https://example.org:8443`.
-  const slash = text.indexOf('/', text.indexOf('//') + 2)
-  const prefix = slash < 0 ? undefined : text.slice(0, slash)
-  const known = prefix === undefined ? undefined : origins.get(prefix)
+  const known = knownSite(text)
   if (known !== undefined) {
-    const rest = text.slice(slash)
+    const rest = text.slice(known.prefix.length)
     if (isVisible(rest)) {
       const hash = rest.indexOf('#')
       return { site: known, target: hash < 0 ? rest : rest.slice(0, hash) }
     }
   }
   const { origin, target } = splitUrl(text)
-  const site = {
-    origin,
-    authority: formatAuthority(origin),
-    scheme: isSecure(origin) ? 'https' : 'http',
-  }
-  if (prefix !== undefined) {
+  const prefix = text.slice(0, Math.max(0, pathAt(text)))
+  const site = { prefix, origin, authority: formatAuthority(origin), scheme: isSecure(origin) ? 'https' : 'http' }
+  if (prefix !== '') {
     if (origins.size >= MAX_ORIGINS) origins.clear()
     origins.set(prefix, site)
   }
   return { site, target }
+}
+function knownSite(text: string): Located | undefined {
+  if (latest !== undefined && text.startsWith(latest.prefix) && text.charCodeAt(latest.prefix.length) === SLASH) {
+    return latest
+  }
+  const slash = pathAt(text)
+  return slash < 0 ? undefined : (latest = origins.get(text.slice(0, slash)))
+}
+/** -1: the URL ends with its authority. */
+function pathAt(text: string): number {
+  return text.indexOf('/', text.indexOf('//') + 2)
 }
 
 function urlText(url: unknown): string {

@@ -207,7 +207,7 @@ function proxyOf(options: ProxyOptions): ProxyTarget {
     })
   }
   const at = authority.lastIndexOf('@')
-  const { host, port } = splitHostPort(authority.slice(at + 1))
+  const { host, port } = splitHostPort(authority.slice(at + 1), text)
   const auth = options.auth ?? (at < 0 ? undefined : userinfo(authority.slice(0, at)))
   const headers = Fields.from(options.headers)
   for (let i = 0; i < headers.length; i++) checkField(headers.rawName(i), headers.value(i))

@@ -58,7 +58,7 @@ export abstract class ResponseParts {
   get timings(): Readonly<Record<string, Millis>> {
     return this.#exchange.timings
   }
-  /** What `read()` gave. LocalProtocolError before it. */
+  /** What `read()` gave. A view: its `buffer` may hold more than these bytes. LocalProtocolError before it. */
   get content(): OwnedBytes {
     if (this.#content === undefined) throw misuse('content-unread', 'RFC 9110 §6.4', 'call read() before content')
     return this.#content

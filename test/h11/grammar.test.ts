@@ -1,0 +1,123 @@
+// Names, targets and hosts, straight on the functions that judge them.
+import { describe, expect, it, test } from 'vitest'
+import { isHost, nameOf, ROLE, startsWith, targetForm } from '../../src/h11/grammar.ts'
+
+const bytes = (text: string): Uint8Array => Uint8Array.from(text, (char) => char.charCodeAt(0))
+
+describe('a field name', () => {
+  const at = (text: string, name: string) => nameOf(bytes(`${text}${name}: x`), text.length, text.length + name.length)
+
+  test.each(['Content-Length', 'content-length', 'ETag', 'X-XSS-Protection', 'x-xss-protection', 'Accept'])(
+    '%s is known: it is one object wherever it stands',
+    (name) => {
+      const known = at('', name)
+      expect(known).toMatchObject({ raw: name, lower: name.toLowerCase() })
+      expect(at('A: b\r\n', name)).toBe(known)
+    },
+  )
+  test.each(['X-Own', 'CONTENT-LENGTH', 'Cantent-Langth', 'Content-Lengthy', 'Hest', 'a'])(
+    '%s is not: it is made each time',
+    (name) => {
+      expect(at('', name)).toMatchObject({ raw: name, lower: name.toLowerCase(), bytes: bytes(name) })
+      expect(at('', name)).not.toBe(at('', name))
+    },
+  )
+  test.each([
+    ['Content-Length', ROLE.contentLength],
+    ['transfer-encoding', ROLE.transferEncoding],
+    ['CONNECTION', ROLE.connection],
+    ['Host', ROLE.host],
+    ['Upgrade', ROLE.upgrade],
+    ['expect', ROLE.expect],
+    ['Server', ROLE.none],
+  ])('%s has its role', (name, role) => {
+    expect(at('', name).role).toBe(role)
+  })
+  it('is compared byte by byte', () => {
+    expect(startsWith(bytes('xabc'), 1, bytes('abc'))).toBe(true)
+    expect(startsWith(bytes('xabd'), 1, bytes('abc'))).toBe(false)
+    expect(startsWith(bytes('xab'), 1, bytes('abc'))).toBe(false)
+    expect(startsWith(bytes('x'), 1, bytes(''))).toBe(true)
+  })
+})
+
+describe('a request-target', () => {
+  const origin = { scheme: undefined, authority: undefined }
+  test.each<[string, string, unknown]>([
+    ['GET', '/', origin],
+    ['GET', '/a?b', origin],
+    ['GET', '/a#b', undefined],
+    ['GET', 'a', undefined],
+    ['OPTIONS', '*', origin],
+    ['M-SEARCH', '*', origin],
+    ...['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'TRACE', 'PATCH'].map((method): [string, string, unknown] => [
+      method,
+      '*',
+      undefined,
+    ]),
+    ['CONNECT', 'a:1', { scheme: undefined, authority: 'a:1' }],
+    ['CONNECT', '[::1]:65535', { scheme: undefined, authority: '[::1]:65535' }],
+    ['CONNECT', 'a:00080', { scheme: undefined, authority: 'a:00080' }],
+    ['CONNECT', 'a', undefined],
+    ['CONNECT', 'a:', undefined],
+    ['CONNECT', ':1', undefined],
+    ['CONNECT', 'a:0', undefined],
+    ['CONNECT', 'a:00000', undefined],
+    ['CONNECT', 'a:65536', undefined],
+    ['CONNECT', 'a:99999', undefined],
+    ['CONNECT', 'a:100000', undefined],
+    ['CONNECT', 'a:1x', undefined],
+    ['CONNECT', 'a:x1', undefined],
+    ['CONNECT', 'a@b:1', undefined],
+    ['CONNECT', '/', undefined],
+    ['GET', 'http://a', { scheme: 'http', authority: 'a' }],
+    ['GET', 'HTTPS://a:1/b?c', { scheme: 'https', authority: 'a:1' }],
+    ['GET', 'http://[::1]/', { scheme: 'http', authority: '[::1]' }],
+    ['GET', 'http:///a', undefined],
+    ['GET', 'http:a', undefined],
+    ['GET', 'http://:1/', undefined],
+    ['GET', 'https://u@a/', undefined],
+    ['GET', 'http://a/#b', undefined],
+    ['GET', '!http://a/', undefined],
+    ['GET', 'urn:a', { scheme: 'urn', authority: '' }],
+    ['GET', 'ftp://u@a/', { scheme: 'ftp', authority: 'u@a' }],
+    ['GET', 'x://', { scheme: 'x', authority: '' }],
+    ['GET', 'x:', undefined],
+  ])('%s %s', (method, target, form) => {
+    expect(targetForm(method, target)).toStrictEqual(form)
+  })
+})
+
+describe('a host', () => {
+  test.each(['', 'a', 'a.b', 'a:80', 'a:', '[::1]', '[::1]:8', '[v1.a:b]', '[vFf.~]', "a!$&'()*+,;=_~", '%41'])(
+    '%s may be',
+    (host) => {
+      expect(isHost(host)).toBe(true)
+      expect(isHost(host)).toBe(true)
+    },
+  )
+  test.each([
+    ':80',
+    '[::1',
+    '::1',
+    '[::1%25a]',
+    '[v.a]',
+    '[v1.]',
+    '[v1.a',
+    '[xv1.a]',
+    '[v1.a/]',
+    '[vg.a]',
+    'a b',
+    'a@b',
+    'a:b',
+    'a/b',
+    '%4',
+    '[]',
+  ])('%s may not', (host) => {
+    expect(isHost(host)).toBe(false)
+    expect(isHost(host)).toBe(false)
+  })
+  it('that was refused does not stand for one that was taken', () => {
+    expect([isHost('a'), isHost('a b'), isHost('a')]).toEqual([true, false, true])
+  })
+})

@@ -1,0 +1,726 @@
+// What may be done with a machine and when: each verb in the states that refuse it, what it writes in those that do not,
+// and what a harness may write that nobody else may. What comes from a peer stands in test/cases/h11.
+import { describe, expect, it, test } from 'vitest'
+import { H11Connection, type H11Options } from '../../src/h11/index.ts'
+import { Fields, type FieldsInit, LocalProtocolError, type H11Event, type RequestHead } from '../../src/http/index.ts'
+
+type Given = Omit<H11Options, 'now'>
+const make = (role: 'client' | 'server', given: Given = {}): H11Connection =>
+  new H11Connection(role, { now: 0, ...given })
+const bytes = (text: string): Uint8Array => Uint8Array.from(text, (char) => char.charCodeAt(0))
+const written = (machine: H11Connection): string =>
+  machine
+    .takeOutput()
+    .map((chunk) => Buffer.from(chunk).toString('latin1'))
+    .join('')
+
+/** Feeds it and tells the types of what it says. */
+function hear(machine: H11Connection, text: string): string[] {
+  if (text !== '') machine.receiveData(bytes(text), 0)
+  return events(machine).map(({ type }) => type)
+}
+function events(machine: H11Connection): H11Event[] {
+  const all: H11Event[] = []
+  for (let event = machine.nextEvent(); event !== undefined; event = machine.nextEvent()) all.push(event)
+  return all
+}
+
+const GET: RequestHead = { method: 'GET', target: '/', authority: 'a', headers: [] }
+const POST: RequestHead = { ...GET, method: 'POST' }
+/** A client that waits for its response, everything taken. */
+function asking(head: RequestHead = GET, given: Given = {}): H11Connection {
+  const machine = make('client', given)
+  machine.sendRequest(head, { end: head.content === undefined })
+  machine.takeOutput()
+  return machine
+}
+/** A server that has a request to answer. */
+function asked(request = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n', given: Given = {}): H11Connection {
+  const machine = make('server', given)
+  hear(machine, request)
+  return machine
+}
+
+/** Throws with that code, and nothing is different. */
+function refuses(machine: H11Connection, verb: (machine: H11Connection) => unknown, code: string): void {
+  const before = JSON.stringify([machine.snapshot(), machine.outputBytes, machine.capacity])
+  expect(() => verb(machine)).toThrow(expect.objectContaining({ code }) as Error)
+  expect(JSON.stringify([machine.snapshot(), machine.outputBytes, machine.capacity])).toBe(before)
+}
+
+describe('options', () => {
+  test.each<[string, () => unknown]>([
+    ['a role that is none', () => make('peer' as 'client')],
+    ['a leniency that is none', () => make('client', { lenient: { all: true } as never })],
+    ['a leniency that is no boolean', () => make('client', { lenient: { bareLf: 1 as never } })],
+  ])('%s is a TypeError', (_, build) => {
+    expect(build).toThrow(TypeError)
+  })
+})
+
+describe('a request is refused', () => {
+  test.each<[string, Partial<RequestHead>, string]>([
+    ['whose method is no token', { method: 'GE T' }, 'method'],
+    ['whose target has a space', { target: '/ HTTP/1.1\r\nX: y' }, 'target'],
+    ['whose target has another form', { target: 'a/b' }, 'target'],
+    ['to CONNECT with content', { method: 'CONNECT', target: 'a:1', content: { length: 1 } }, 'content'],
+    ['that expects 100 without content', { headers: [['Expect', '100-Continue']] }, 'expect'],
+    [
+      'with two hosts',
+      {
+        headers: [
+          ['Host', 'a'],
+          ['host', 'a'],
+        ],
+      },
+      'host',
+    ],
+    ['without a host', { authority: undefined }, 'host'],
+    ['with a host that is none', { authority: 'a b' }, 'host'],
+    ['with a name that is none', { headers: [['a b', 'c']] }, 'field-name'],
+    ['with a line break in a value', { headers: [['a', 'b\r\nc: d']] }, 'field-value'],
+    ['with a NUL in a value', { headers: [['a', 'b\0']] }, 'field-value'],
+    ['with a char that is no byte', { headers: [['a', '\u0100']] }, 'field-value'],
+    ['with blanks around a value', { headers: [['a', ' b']] }, 'field-value'],
+  ])('%s', (_, head, code) => {
+    refuses(make('client'), (machine) => machine.sendRequest({ ...GET, ...head }), code)
+  })
+  test.each<[string, Partial<Record<keyof RequestHead, unknown>>]>([
+    ['method', { method: 1 }],
+    ['request-target', { target: null }],
+    ['authority', { authority: 7 }],
+  ])('whose %s is no string: a TypeError', (what, head) => {
+    expect(() => make('client').sendRequest({ ...GET, ...(head as RequestHead) })).toThrow(
+      new RegExp(`^the ${what} must be`),
+    )
+  })
+  it('that ends with its head, and has content', () => {
+    refuses(
+      make('client'),
+      (machine) => machine.sendRequest({ ...POST, content: { length: 1 } }, { end: true }),
+      'content-length',
+    )
+  })
+  it('of a server', () => {
+    refuses(make('server'), (machine) => machine.sendRequest(GET), 'role')
+  })
+  it('while one runs', () => {
+    refuses(asking(), (machine) => machine.sendRequest(GET), 'capacity')
+  })
+  it('after the end', () => {
+    const machine = make('client')
+    machine.abort()
+    refuses(machine, (closed) => closed.sendRequest(GET), 'closed')
+  })
+  it('while bytes wait that nobody asked for', () => {
+    const machine = make('client')
+    machine.receiveData(bytes('HTTP/1.1 200 OK\r\n\r\n'), 0)
+    refuses(machine, (early) => early.sendRequest(GET), 'closed')
+  })
+  it('with content of unknown length, to a server of HTTP/1.0', () => {
+    const machine = asking(GET, { lenient: { http10KeepAlive: true } })
+    hear(machine, 'HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n')
+    refuses(machine, (old) => old.sendRequest({ ...POST, content: 'unknown' }), 'transfer-encoding')
+    expect(machine.sendRequest({ ...POST, content: { length: 1 } })).toBe(2)
+  })
+})
+
+describe('a request is written', () => {
+  test.each<[string, Partial<RequestHead>, string]>([
+    ['with the option that TE needs', { headers: [['TE', 'trailers']] }, 'TE: trailers\r\nConnection: TE\r\n'],
+    [
+      'with both options',
+      {
+        headers: [
+          ['te', 'x'],
+          ['Upgrade', 'y'],
+        ],
+      },
+      'te: x\r\nUpgrade: y\r\nConnection: Upgrade, TE\r\n',
+    ],
+    [
+      'with none where they stand',
+      {
+        headers: [
+          ['TE', 'x'],
+          ['Connection', 'te'],
+          ['Upgrade', 'y'],
+          ['Connection', 'upgrade'],
+        ],
+      },
+      'TE: x\r\nConnection: te\r\nUpgrade: y\r\nConnection: upgrade\r\n',
+    ],
+    ['with an expectation of another kind', { headers: [['Expect', 'more']] }, 'Expect: more\r\n'],
+    ['with an empty value', { headers: [['a', '']] }, 'a: \r\n'],
+  ])('%s', (_, head, fields) => {
+    const machine = make('client')
+    machine.sendRequest({ ...GET, ...head }, { end: true })
+    expect(written(machine)).toBe(`GET / HTTP/1.1\r\nHost: a\r\n${fields}\r\n`)
+  })
+  it('with the case and order that it was given, Host first', () => {
+    const machine = make('client')
+    machine.sendRequest(
+      {
+        ...GET,
+        headers: [
+          ['X-b', '1'],
+          ['hOST', 'z'],
+          ['x-A', '2'],
+        ],
+      },
+      { end: true },
+    )
+    expect(written(machine)).toBe('GET / HTTP/1.1\r\nhOST: z\r\nX-b: 1\r\nx-A: 2\r\n\r\n')
+  })
+})
+
+describe('an informational response is refused', () => {
+  test.each([200, 101, 99, 102.5])('with status %d', (status) => {
+    refuses(asked(), (machine) => machine.sendInformational(1, status), 'status')
+  })
+  it('to a client of HTTP/1.0', () => {
+    refuses(asked('GET / HTTP/1.0\r\n\r\n'), (machine) => machine.sendInformational(1, 100), 'informational')
+  })
+  it('with a framing field', () => {
+    refuses(asked(), (machine) => machine.sendInformational(1, 103, [['Content-Length', '1']]), 'framing')
+  })
+  it('after a fault', () => {
+    refuses(asked('GET / HTTP/1.1\r\n\r\n'), (machine) => machine.sendInformational(1, 103), 'state')
+  })
+  it('of a client', () => {
+    refuses(asking(), (machine) => machine.sendInformational(1, 103), 'role')
+  })
+})
+it('an informational response has its reason, or none where nobody knows one', () => {
+  const machine = asked()
+  machine.sendInformational(1, 103, [
+    ['Link', '</x>'],
+    ['Upgrade', 'y'],
+  ])
+  machine.sendInformational(1, 199)
+  expect(written(machine)).toBe(
+    'HTTP/1.1 103 Early Hints\r\nLink: </x>\r\nUpgrade: y\r\nConnection: Upgrade\r\n\r\nHTTP/1.1 199 \r\n\r\n',
+  )
+})
+
+describe('a response is refused', () => {
+  test.each([199, 1000, 200.5, 100])('with status %d', (status) => {
+    refuses(asked(), (machine) => machine.sendResponse(1, { status, headers: [] }), 'status')
+  })
+  test.each<[string, string, Parameters<H11Connection['sendResponse']>[1], string]>([
+    [
+      'with a line break in its reason',
+      'GET / HTTP/1.1',
+      { status: 200, reasonPhrase: 'a\r\nb: c', headers: [] },
+      'reason-phrase',
+    ],
+    ['101 where nothing was offered', 'GET / HTTP/1.1', { status: 101, headers: [['Upgrade', 'x']] }, 'upgrade'],
+    [
+      'chunked, to HTTP/1.0',
+      'GET / HTTP/1.0',
+      { status: 200, headers: [['Transfer-Encoding', 'chunked']], content: 'unknown' },
+      'transfer-encoding',
+    ],
+    ['204 with a length', 'GET / HTTP/1.1', { status: 204, headers: [['Content-Length', '1']] }, 'framing'],
+    ['204 with content', 'GET / HTTP/1.1', { status: 204, headers: [], content: { length: 1 } }, 'content'],
+  ])('%s', (_, line, head, code) => {
+    refuses(asked(`${line}\r\nHost: a\r\n\r\n`), (machine) => machine.sendResponse(1, head), code)
+  })
+  it('whose reason is no string: a TypeError', () => {
+    expect(() => asked().sendResponse(1, { status: 200, reasonPhrase: 1 as never, headers: [] })).toThrow(TypeError)
+  })
+  it('101 that names nothing', () => {
+    const upgrade = 'GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n'
+    refuses(asked(upgrade), (machine) => machine.sendResponse(1, { status: 101, headers: [] }), 'upgrade')
+  })
+  it('twice, to nobody, by a client, and after the end', () => {
+    const machine = asked()
+    refuses(machine, (server) => server.sendResponse(2, { status: 200, headers: [] }), 'exchange')
+    machine.sendResponse(1, { status: 200, headers: [] })
+    refuses(machine, (server) => server.sendResponse(1, { status: 200, headers: [] }), 'state')
+    refuses(make('server'), (server) => server.sendResponse(0, { status: 200, headers: [] }), 'exchange')
+    refuses(asking(), (client) => client.sendResponse(1, { status: 200, headers: [] }), 'role')
+    machine.abort()
+    refuses(machine, (server) => server.sendResponse(1, { status: 200, headers: [] }), 'closed')
+  })
+  it('that ends with its head, and has content; not to HEAD, which is told what GET would get', () => {
+    const head = { status: 200, headers: [], content: { length: 3 } } as const
+    refuses(asked(), (machine) => machine.sendResponse(1, head, { end: true }), 'content-length')
+    const machine = asked('HEAD / HTTP/1.1\r\nHost: a\r\n\r\n')
+    machine.sendResponse(1, head, { end: true })
+    expect(written(machine)).toBe('HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n')
+  })
+})
+
+describe('content', () => {
+  it('is neither more nor less than was said', () => {
+    const machine = make('client')
+    machine.sendRequest({ ...POST, content: { length: 3 } })
+    refuses(machine, (client) => client.sendData(1, bytes('abcd')), 'content-length')
+    refuses(machine, (client) => client.sendData(1, bytes('ab'), true), 'content-length')
+    refuses(machine, (client) => client.end(1), 'content-length')
+    machine.sendData(1, bytes(''))
+    machine.sendData(1, bytes('abc'), true)
+    expect(written(machine)).toMatch(/Content-Length: 3\r\n\r\nabc$/)
+    refuses(machine, (client) => client.sendData(1, bytes('x')), 'state')
+    refuses(machine, (client) => client.sendData(2, bytes('x')), 'exchange')
+  })
+  it('is none where a message has none', () => {
+    const machine = make('client')
+    machine.sendRequest(GET)
+    refuses(machine, (client) => client.sendData(1, bytes('x')), 'content')
+    machine.end(1)
+    expect(written(machine)).toBe('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+  })
+  it('is bytes, of whatever class', () => {
+    const machine = make('client')
+    machine.sendRequest({ ...POST, content: 'unknown' })
+    expect(() => machine.sendData(1, 'text' as never)).toThrow(TypeError)
+    machine.sendData(1, Buffer.from('abc'), true)
+    expect(written(machine)).toMatch(/3\r\nabc\r\n0\r\n\r\n$/)
+  })
+  it('above a kilobyte goes by reference, with its chunk framing around it', () => {
+    const large = bytes('x'.repeat(2_000))
+    const machine = make('client')
+    machine.sendRequest({ ...POST, content: 'unknown' })
+    machine.takeOutput()
+    machine.sendData(1, large)
+    const chunks = machine.takeOutput()
+    expect(chunks.map(({ length }) => length)).toEqual([5, 2_000, 2])
+    expect(chunks[1]).toBe(large)
+  })
+  it('waits for room: false, then a refusal, then an event', () => {
+    const machine = make('client', { limits: { maxBufferedOut: 100 } })
+    machine.sendRequest({ ...POST, content: 'unknown' })
+    expect(machine.sendData(1, bytes('x'.repeat(200)))).toBe(false)
+    refuses(machine, (client) => client.sendData(1, bytes('y')), 'backpressure')
+    expect(machine.sendData(1, bytes(''))).toBe(false)
+    expect(machine.nextEvent()).toBeUndefined()
+    machine.takeOutput()
+    expect(events(machine)).toEqual([{ type: 'writable', exchange: 1, room: 100 }])
+    expect(machine.sendData(1, bytes('y'), true)).toBe(true)
+  })
+  it('is followed by trailers where it is chunked, and by those that may be sent', () => {
+    const machine = make('client')
+    machine.sendRequest({ ...POST, content: { length: 0 } })
+    refuses(machine, (client) => client.end(1, [['a', 'b']]), 'trailers')
+    const chunked = make('client')
+    chunked.sendRequest({ ...POST, content: 'unknown' })
+    refuses(chunked, (client) => client.end(1, [['Content-Length', '1']]), 'trailer-field')
+    refuses(chunked, (client) => client.end(1, [['a', 'b\n']]), 'field-value')
+    chunked.end(1, [['A', 'b']])
+    expect(written(chunked)).toMatch(/\r\n0\r\nA: b\r\n\r\n$/)
+  })
+  it('is sent by nobody after the end', () => {
+    const machine = make('client')
+    machine.sendRequest({ ...POST, content: 'unknown' })
+    machine.abort()
+    refuses(machine, (client) => client.sendData(1, bytes('x')), 'closed')
+    refuses(machine, (client) => client.end(1), 'closed')
+  })
+})
+
+describe('consume', () => {
+  it('takes as many bytes as were delivered, of this exchange', () => {
+    const machine = asking()
+    hear(machine, 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc')
+    for (const n of [-1, 0.5, Number.NaN, 4]) refuses(machine, (client) => client.consume(1, n), 'consume')
+    for (const id of [0, 2, 1.5]) refuses(machine, (client) => client.consume(id, 0), 'exchange')
+    machine.consume(1, 3)
+    hear(machine, 'de')
+    machine.sendRequest(GET, { end: true })
+    machine.consume(1, 2)
+    expect(machine.snapshot()).toMatchObject({ exchange: 2 })
+  })
+})
+
+describe('nextExchange', () => {
+  it('is a server’s', () => {
+    refuses(make('client'), (machine) => machine.nextExchange(), 'role')
+  })
+  it('waits for the end of this one, and does nothing where there is none', () => {
+    const machine = make('server')
+    machine.nextExchange()
+    hear(machine, 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na')
+    refuses(machine, (server) => server.nextExchange(), 'capacity')
+    hear(machine, 'bc')
+    refuses(machine, (server) => server.nextExchange(), 'capacity')
+    machine.sendResponse(1, { status: 200, headers: [] }, { end: true })
+    machine.nextExchange()
+    expect(hear(machine, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n')).toEqual(['request', 'end'])
+    machine.abort()
+    machine.nextExchange()
+  })
+})
+
+describe('cancel', () => {
+  it('leaves no trace of a request that nobody saw', () => {
+    const machine = make('client')
+    refuses(machine, (client) => client.cancel(1), 'exchange')
+    machine.sendRequest({ ...POST, content: 'unknown' })
+    machine.sendData(1, bytes('abc'))
+    machine.cancel(1)
+    expect([machine.outputBytes, machine.capacity, machine.active, machine.closed]).toEqual([0, 1, 0, false])
+    machine.cancel(1)
+    expect(machine.sendRequest(GET, { end: true })).toBe(2)
+    machine.cancel(1)
+    expect([machine.active, written(machine)]).toEqual([1, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'])
+  })
+  test.each<[string, () => H11Connection]>([
+    ['of which a byte was taken', () => asking()],
+    [
+      'that was answered in part',
+      () => {
+        const machine = make('client')
+        machine.sendRequest({ ...POST, content: 'unknown' })
+        machine.receiveData(bytes('HTTP/1.1 1'), 0)
+        machine.nextEvent()
+        return machine
+      },
+    ],
+    [
+      'on a connection that closes',
+      () => {
+        const machine = make('client')
+        machine.sendRequest({ ...GET, headers: [['Connection', 'close']] }, { end: true })
+        return machine
+      },
+    ],
+    ['of a server', () => asked()],
+  ])('ends the connection of one %s', (_, begun) => {
+    const machine = begun()
+    const reason = machine.closeReason ?? 'cancelled'
+    machine.cancel(1)
+    expect([machine.closed, machine.closeReason, machine.active]).toEqual([true, reason, 0])
+  })
+})
+
+describe('close', () => {
+  it('at once where nothing runs, else after the exchange', () => {
+    const idle = make('client')
+    idle.close(0)
+    expect(events(idle)).toEqual([{ type: 'closed', reason: 'local-close' }])
+    idle.close(0)
+    expect(events(idle)).toEqual([])
+    const running = asking()
+    running.close(0)
+    expect([running.draining, running.closed]).toEqual([true, false])
+    expect(hear(running, 'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')).toEqual([
+      'response',
+      'end',
+      'closed',
+    ])
+  })
+  it('without the response that a fault is owed', () => {
+    const machine = asked('GET / HTTP/1.1\r\n\r\n')
+    expect([machine.closed, machine.wantsClose]).toEqual([false, 'no'])
+    machine.close(0)
+    expect([machine.closed, machine.wantsClose, machine.closeReason]).toEqual([true, 'now', 'missing-host'])
+  })
+  it('tells the response, that it was the last, and the end', () => {
+    const machine = asking()
+    expect(hear(machine, 'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\na')).toEqual([
+      'response',
+      'draining',
+      'data',
+      'end',
+      'closed',
+    ])
+  })
+})
+
+describe('readState', () => {
+  it('pauses at a window that is full, for as long as this content comes', () => {
+    const machine = asking(GET, { limits: { streamWindow: 4 } })
+    expect(machine.readState).toBe('need-data')
+    hear(machine, 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabcd')
+    expect(machine.readState).toBe('paused')
+    machine.consume(1, 1)
+    expect(machine.readState).toBe('need-data')
+    hear(machine, 'e')
+    expect(machine.readState).toBe('need-data')
+  })
+  it('pauses for a request that comes too early, and goes on', () => {
+    const machine = asked('GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /2')
+    expect(machine.readState).toBe('paused')
+    machine.sendResponse(1, { status: 200, headers: [] }, { end: true })
+    machine.nextExchange()
+    expect(hear(machine, ' HTTP/1.1\r\nHost: a\r\n\r\n')).toEqual(['request', 'end'])
+    expect(machine.readState).toBe('need-data')
+  })
+  it('is done where nothing that comes would be looked at', () => {
+    const last = asked('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+    expect(last.readState).toBe('done')
+    last.abort()
+    expect(last.readState).toBe('done')
+  })
+  it('is not done where the last request may become a tunnel', () => {
+    const head = 'Host: a\r\nConnection: close, upgrade\r\nUpgrade: x\r\n\r\n'
+    const machine = asked(`GET / HTTP/1.1\r\n${head}`)
+    expect(machine.readState).toBe('need-data')
+    machine.sendResponse(1, { status: 101, headers: [['Upgrade', 'x']] })
+    expect(hear(machine, '')).toEqual(['switched'])
+    const connect = asked('CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\nConnection: close\r\n\r\n')
+    expect(connect.readState).toBe('need-data')
+    connect.sendResponse(1, { status: 400, headers: [] }, { end: true })
+    expect(connect.readState).toBe('done')
+  })
+  it('is done at the end, and paused while something of it waits', () => {
+    const machine = asked('GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n')
+    machine.receiveEof(0)
+    expect(machine.readState).toBe('paused')
+    const idle = make('server')
+    idle.receiveEof(0)
+    expect(idle.readState).toBe('done')
+  })
+})
+
+it('a switch waits for the end of the request', () => {
+  const machine = asked('POST / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\nContent-Length: 2\r\n\r\na')
+  machine.sendResponse(1, { status: 101, headers: [['Upgrade', 'x']] })
+  expect(hear(machine, '')).toEqual([])
+  expect(hear(machine, 'bleading')).toEqual(['data', 'end', 'switched'])
+  refuses(machine, (server) => server.sendRaw(bytes('x')), 'closed')
+})
+
+it('fields that are those of the request before are written as they are now', () => {
+  const given: readonly (readonly [FieldsInit, string])[] = [
+    [
+      [
+        ['X-A', '1'],
+        ['b', '2'],
+      ],
+      'Host: a\r\nX-A: 1\r\nb: 2\r\n',
+    ],
+    [{ 'X-A': '1', b: '2' }, 'Host: a\r\nX-A: 1\r\nb: 2\r\n'],
+    [
+      [
+        ['x-a', '1'],
+        ['b', '2'],
+      ],
+      'Host: a\r\nx-a: 1\r\nb: 2\r\n',
+    ],
+    [new Fields(['x-a', '1', 'b', '2']), 'Host: a\r\nx-a: 1\r\nb: 2\r\n'],
+    [new Fields(['x-a', '1', 'b', '3']), 'Host: a\r\nx-a: 1\r\nb: 3\r\n'],
+    [
+      [
+        ['x-a', '1'],
+        ['B', '3'],
+      ],
+      'Host: a\r\nx-a: 1\r\nB: 3\r\n',
+    ],
+    [
+      [
+        ['x-a', '1'],
+        ['Host', 'z'],
+      ],
+      'Host: z\r\nx-a: 1\r\n',
+    ],
+    [
+      [
+        ['Host', 'z'],
+        ['x-a', '1'],
+      ],
+      'Host: z\r\nx-a: 1\r\n',
+    ],
+    [
+      [
+        ['host', 'y'],
+        ['x-a', '1'],
+      ],
+      'host: y\r\nx-a: 1\r\n',
+    ],
+    [[], 'Host: a\r\n'],
+  ]
+  for (const [headers, fields] of [...given, ...[...given].reverse()]) {
+    const machine = make('client')
+    machine.sendRequest({ ...GET, headers }, { end: true })
+    expect(written(machine)).toBe(`GET / HTTP/1.1\r\n${fields}\r\n`)
+    refuses(
+      machine,
+      () =>
+        make('client').sendRequest({
+          ...GET,
+          headers: [
+            ['x-a', '1'],
+            ['b', '\n'],
+          ],
+        }),
+      'field-value',
+    )
+  }
+})
+it('a client switches when its request has ended, too', () => {
+  const machine = make('client')
+  machine.sendRequest({ ...POST, headers: [['Upgrade', 'x']], content: { length: 1 } })
+  expect(hear(machine, 'HTTP/1.1 101 Go\r\nUpgrade: x\r\n\r\nleading')).toEqual(['response'])
+  machine.sendData(1, bytes('a'), true)
+  expect(hear(machine, '')).toEqual(['switched'])
+})
+it('an answer in the moment of the last request is told with the end, in order', () => {
+  const machine = make('server')
+  machine.receiveData(bytes('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'), 0)
+  expect(machine.nextEvent()).toMatchObject({ type: 'request' })
+  machine.sendResponse(1, { status: 299, headers: { upgrade: 'x' } }, { end: true })
+  expect(events(machine).map(({ type }) => type)).toEqual(['draining', 'closed'])
+  expect(written(machine)).toBe(
+    'HTTP/1.1 299 \r\nupgrade: x\r\nContent-Length: 0\r\nConnection: close, Upgrade\r\n\r\n',
+  )
+})
+it('fields that came are sent on as they are', () => {
+  const server = make('server')
+  const client = make('client')
+  client.sendRequest({ ...GET, headers: new Fields(['a', 'b']) }, { end: true })
+  for (const chunk of client.takeOutput()) server.receiveData(chunk, 0)
+  expect(server.nextEvent()).toMatchObject({
+    type: 'request',
+    headers: Fields.from([
+      ['Host', 'a'],
+      ['a', 'b'],
+    ]),
+  })
+})
+it('a head larger than what most need is read whole, and in pieces', () => {
+  const head = `HTTP/1.1 200 OK\r\n${Array.from({ length: 60 }, (_, i) => `X-${i}: ${'v'.repeat(500)}\r\n`).join('')}\r\n`
+  for (const size of [head.length, 1_000, 1]) {
+    const machine = asking()
+    const told: string[] = []
+    for (let from = 0; from < head.length; from += size) told.push(...hear(machine, head.slice(from, from + size)))
+    expect(told).toEqual(['response', 'draining'])
+  }
+})
+test.each([
+  ['method', `${'M'.repeat(40)} / HTTP/1.1`],
+  ['target', `GET /${'t'.repeat(40)} HTTP/1.1`],
+  ['version', `GET /${'t'.repeat(21)} HTTP/1.1`],
+])('a request-line is too long by its %s', (_, line) => {
+  const machine = make('server', { limits: { maxRequestLineBytes: 32 } })
+  machine.receiveData(bytes(`${line}\r\n\r\n`), 0)
+  expect(machine.nextEvent()).toMatchObject({ type: 'error', fault: { code: 'limit-request-line', status: 414 } })
+})
+it('output leaves in pieces of any size', () => {
+  const machine = make('client')
+  machine.sendRequest({ ...POST, content: { length: 4_000 } })
+  for (const char of 'ab') machine.sendData(1, bytes(char.repeat(2_000)))
+  const pieces: string[] = []
+  for (const most of [30, 2_500, 10_000])
+    pieces.push(
+      machine
+        .takeOutput(most)
+        .map((chunk) => Buffer.from(chunk).toString('latin1'))
+        .join(''),
+    )
+  expect(pieces.map(({ length }) => length)).toEqual([30, 2_500, expect.any(Number)])
+  expect(pieces.join('')).toBe(
+    `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4000\r\n\r\n${'a'.repeat(2_000)}${'b'.repeat(2_000)}`,
+  )
+})
+
+describe('a harness', () => {
+  const free = { validateOutbound: false } as const
+  it('writes what it likes in place of a request', () => {
+    const machine = make('client', free)
+    machine.sendRequest({
+      method: 'G T',
+      target: ' ',
+      headers: [
+        ['a b', 'c\r\nd'],
+        ['Content-Length', '7'],
+      ],
+    })
+    expect(written(machine)).toBe('G T   HTTP/1.1\r\na b: c\r\nd\r\nContent-Length: 7\r\n\r\n')
+    machine.sendData(1, bytes('more than seven'))
+    machine.end(1)
+    expect(written(machine)).toBe('more than seven')
+  })
+  test.each<[string, readonly (readonly [string, string])[], string]>([
+    ['chunked', [['Transfer-Encoding', 'gzip']], '1\r\nx\r\n0\r\nHost: y\r\n\r\n'],
+    ['a length', [['Content-Length', '1']], 'x'],
+  ])('frames by %s where its fields say so', (_, headers, content) => {
+    const machine = make('client', free)
+    machine.sendRequest({ ...POST, headers })
+    machine.takeOutput()
+    machine.sendData(1, bytes('x'))
+    machine.end(1, content.endsWith('x') ? undefined : [['Host', 'y']])
+    expect(written(machine)).toBe(content)
+  })
+  it('has no content where its length is no number', () => {
+    const machine = make('client', free)
+    machine.sendRequest({ ...POST, headers: [['Content-Length', 'x']] }, { end: true })
+    expect(written(machine)).toBe('POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n')
+  })
+  it('answers as it likes', () => {
+    const machine = asked('GET / HTTP/1.0\r\n\r\n', free)
+    machine.sendInformational(1, 103, [['Content-Length', '1']])
+    machine.sendResponse(
+      1,
+      { status: 204, reasonPhrase: 'a\r\nb', headers: [['Transfer-Encoding', 'chunked']] },
+      { end: true },
+    )
+    expect(written(machine)).toBe(
+      'HTTP/1.1 103 Early Hints\r\nContent-Length: 1\r\n\r\nHTTP/1.1 204 a\r\nb\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+    )
+  })
+  it('cannot write what is no byte', () => {
+    const machine = make('client', free)
+    refuses(machine, (client) => client.sendRequest({ ...GET, target: '/\u0100' }), 'field-value')
+  })
+  it('writes raw bytes while the connection lives', () => {
+    const machine = make('client')
+    machine.sendRaw(bytes('a'))
+    machine.sendRequest(GET, { end: true })
+    machine.sendRaw(bytes('b'))
+    machine.cancel(1)
+    expect(written(machine)).toBe('a')
+    machine.abort()
+    refuses(machine, (client) => client.sendRaw(bytes('c')), 'closed')
+  })
+  it('is told of chunks when it asks', () => {
+    const machine = asking(GET, { chunkDetails: true })
+    machine.receiveData(bytes('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;a=b\r\nx\r\n0;c\r\n\r\n'), 0)
+    expect(events(machine).filter(({ type }) => type === 'chunk')).toEqual([
+      { type: 'chunk', exchange: 1, size: 1, extensions: ';a=b' },
+      { type: 'chunk', exchange: 1, size: 0, extensions: ';c' },
+    ])
+  })
+})
+
+it('a snapshot shows state, and no secret', () => {
+  const machine = make('client')
+  machine.sendRequest(
+    {
+      ...GET,
+      headers: [
+        ['Authorization', 'Basic abc'],
+        ['a', 'b'],
+      ],
+    },
+    { end: true },
+  )
+  expect(machine.snapshot()).toMatchObject({
+    life: 'open',
+    running: true,
+    requestHeaders: [
+      ['authorization', '(redacted)'],
+      ['a', 'b'],
+    ],
+    held: { input: 0, section: 0 },
+  })
+  expect(JSON.stringify(machine.snapshot())).not.toContain('abc')
+})
+
+it('has no timers, and no window', () => {
+  const machine = asking()
+  machine.handleTimeout(1e9)
+  expect([machine.nextTimeout(), machine.sendWindow(1), machine.active]).toEqual([undefined, Infinity, 1])
+})
+
+it('a refusal says which rule', () => {
+  try {
+    make('client').sendRequest({ ...GET, authority: undefined })
+    expect.unreachable()
+  } catch (error) {
+    expect(error).toBeInstanceOf(LocalProtocolError)
+    expect((error as Error).message).toContain('Host')
+  }
+})
