@@ -9,16 +9,13 @@
 //
 // It knows no HTTP and no deadline. What it cannot do: tell a TLS end with close_notify from one without; let the
 // process end while a connect or a look-up is under way (libuv counts the request, unref'd or not).
-import { lookup } from 'node:dns'
 import type { LookupAddress } from 'node:dns'
-import { connect } from 'node:net'
 import type { Socket, SocketConnectOpts } from 'node:net'
-// The global of that name is a getter, looked up at each call.
-import { performance } from 'node:perf_hooks'
 import type { TLSSocket } from 'node:tls'
 import type { Bytes, Millis } from '../../http/index.ts'
 import type { ConnectTarget, LinkInfo, LinkSide, TlsTarget } from '../../pool/index.ts'
 import type { Link, Network, NetworkCapabilities, Sink } from '../network.ts'
+import { needed } from '../shared/builtin.ts'
 import { ReadBuffer } from './buffers.ts'
 import { refusedAlpn, TlsClient, tlsInfo } from './tls.ts'
 import type { Carrier } from './tls.ts'
@@ -27,6 +24,9 @@ import type { Carrier } from './tls.ts'
 const MAX_DELAY = 2 ** 31 - 1
 /** How often a write that does not get through is looked at. */
 const PROGRESS_INTERVAL = 500
+
+/** The global of that name is a getter, looked up at each use. */
+const { performance } = globalThis
 
 let network: Network | undefined
 
@@ -64,7 +64,7 @@ class NodeNetwork implements Network {
   }
 
   resolve(host: string, done: (error: unknown, addresses: readonly string[]) => void): void {
-    lookup(host, { all: true, verbatim: true }, (error, addresses) => {
+    needed('node:dns').lookup(host, { all: true, verbatim: true }, (error, addresses) => {
       if (error !== null) done(error, [])
       else done(undefined, interleave(addresses))
     })
@@ -189,7 +189,7 @@ class NodeLink implements Link {
     const carrier: Carrier = { ...place, onread }
     const socket =
       tls === undefined
-        ? connect({ ...carrier, allowHalfOpen: true, autoSelectFamily: false } as SocketConnectOpts)
+        ? needed('node:net').connect({ ...carrier, allowHalfOpen: true, autoSelectFamily: false } as SocketConnectOpts)
         : this.#client.connect(tls, carrier, this.#peer())
     this.#watch(socket)
     socket.once('connect', () => this.#connected(socket))
