@@ -7,6 +7,7 @@
 // without a copy, and goes back to the shared one when its reads are small again.
 //
 // It knows no socket and no HTTP.
+import type { Sink } from '../network.ts'
 
 /** What one read takes at most: a receiver is fed no more at once, so that no peer starves the others. */
 const READ_BYTES = 64 * 1024
@@ -17,7 +18,7 @@ const LITTLE = 4 * 1024
 const MAX_OWN = 16
 
 // On Windows a read that waits for data holds its buffer: it can be shared by no two sockets.
-const CAN_SHARE = globalThis.process.platform !== 'win32'
+const CAN_SHARE = (globalThis as { process?: NodeJS.Process }).process?.platform !== 'win32'
 
 let shared: Uint8Array<ArrayBuffer> | undefined
 let lent: Uint8Array<ArrayBuffer> | undefined
@@ -31,17 +32,17 @@ export class ReadBuffer {
   readonly next = (): Uint8Array<ArrayBuffer> => this.#own ?? (shared ??= fresh())
 
   /** Gives the first `length` bytes of what `next` answered to the receiver, who answers whether it keeps them. */
-  deliver(length: number, receive: (data: Uint8Array) => boolean): void {
+  deliver(length: number, receiver: Pick<Sink, 'received'>): void {
     if (this.#own === undefined && length >= MUCH && owners < MAX_OWN) this.#takeOwn(length)
     if (this.#own !== undefined) {
-      if (receive(this.#own.subarray(0, length))) this.#own = fresh()
+      if (receiver.received(this.#own.subarray(0, length))) this.#own = fresh()
       if (length < LITTLE) this.release()
       return
     }
     const bytes = (shared ??= fresh()).subarray(0, length)
     const target = (lent ??= fresh())
     target.set(bytes)
-    if (receive(target.subarray(0, length))) lent = undefined
+    if (receiver.received(target.subarray(0, length))) lent = undefined
   }
 
   /** Back to the shared buffer; also when the socket is closed. */

@@ -86,6 +86,29 @@ function interleave(addresses: readonly LookupAddress[]): string[] {
   return mixed
 }
 
+/** Whose a socket is. What is hung on sockets are the same functions for all of them, which find their link here. */
+const LINK = Symbol('link')
+type Carried = Socket & { [LINK]?: NodeLink }
+
+function onConnect(this: Carried): void {
+  this[LINK]?.connected(this)
+}
+function onError(this: Carried, error: Error): void {
+  this[LINK]?.sawError(this, error)
+}
+function onEnd(this: Carried): void {
+  this[LINK]?.sawEnd(this)
+}
+function onClose(this: Carried): void {
+  this[LINK]?.sawClose(this)
+}
+const guardedWrite: Socket['_write'] = function (this: Carried, chunk, encoding, done) {
+  ;(Object.getPrototypeOf(this) as Socket)._write.call(this, chunk, encoding, (this[LINK] as NodeLink).guard(done))
+}
+const guardedWritev: NonNullable<Socket['_writev']> = function (this: Carried, chunks, done) {
+  ;(Object.getPrototypeOf(this) as Socket)._writev?.call(this, chunks, (this[LINK] as NodeLink).guard(done))
+}
+
 /** What waits to be done, in order: bytes to write, a handshake, half-close, close. */
 type Step = Bytes | { readonly tls: TlsTarget } | 'end' | 'close'
 
@@ -94,7 +117,7 @@ class NodeLink implements Link {
   readonly #sink: Sink
   readonly #client: TlsClient
   readonly #buffer = new ReadBuffer()
-  #socket: Socket | undefined
+  #socket: Carried | undefined
   #phase: 'connecting' | 'securing' | 'open' | 'closed' = 'connecting'
   /** Destroyed by the owner, or failed: only closed() is left to say. */
   #over = false
@@ -109,6 +132,8 @@ class NodeLink implements Link {
   /** Bytes of the batch that the system has not accepted as a whole, and how many of them it was reported to have. */
   #batch = 0
   #reported = 0
+  /** What the stream waits for; it has one write under way at a time. */
+  #writeDone: ((error?: Error | null) => void) | undefined
 
   constructor(target: ConnectTarget, sink: Sink, client: TlsClient) {
     this.#target = target
@@ -177,23 +202,18 @@ class NodeLink implements Link {
   #dial(): void {
     const { address, port, path, localAddress, tls } = this.#target
     const place = path === undefined ? { host: address, port, localAddress } : { path }
-    const buffer = this.#buffer
-    const receive = (data: Bytes): boolean => this.#sink.received(data)
-    const onread = {
-      buffer: buffer.next,
-      callback: (length: number): boolean => {
-        if (!this.#over) buffer.deliver(length, receive)
-        return true
-      },
-    }
-    const carrier: Carrier = { ...place, onread }
+    const carrier: Carrier = { ...place, onread: { buffer: this.#buffer.next, callback: this.#read } }
     const socket =
       tls === undefined
         ? needed('node:net').connect({ ...carrier, allowHalfOpen: true, autoSelectFamily: false } as SocketConnectOpts)
         : this.#client.connect(tls, carrier, this.#peer())
     this.#watch(socket)
-    socket.once('connect', () => this.#connected(socket))
+    socket.on('connect', onConnect)
     if (tls !== undefined) this.#whenSecured(socket as TLSSocket, tls)
+  }
+  readonly #read = (length: number): boolean => {
+    if (!this.#over) this.#buffer.deliver(length, this.#sink)
+    return true
   }
 
   /** Whose session a handshake resumes: one through a proxy is not one with the proxy, though both may have one name. */
@@ -206,7 +226,8 @@ class NodeLink implements Link {
     this.#closed()
   }
 
-  #connected(socket: Socket): void {
+  /** @internal */
+  connected(socket: Carried): void {
     if (this.#over) return
     const options = this.#target.socketOptions as { noDelay?: unknown; keepAlive?: unknown } | undefined
     // Not as an option of connect: before Node 24 tls.connect ignores it there.
@@ -267,20 +288,22 @@ class NodeLink implements Link {
   // ── what the socket says ──
 
   /** From here on this is the link's socket; what an outer one says after that is of no interest, errors included. */
-  #watch(socket: Socket): void {
+  #watch(socket: Carried): void {
     this.#socket = socket
-    separateWriteErrors(socket, (error) => this.#cannotWrite(error))
-    socket.on('error', (error: Error & { syscall?: string }) => {
-      if (socket === this.#socket) this.#fail(error, this.#sideOf(error))
-    })
-    socket.on('end', () => {
-      if (socket === this.#socket) this.#sawEnd()
-    })
-    socket.on('close', () => {
-      if (socket === this.#socket) this.#closed()
-    })
+    socket[LINK] = this
+    // The stream never learns that a write failed: it would destroy the socket, and what the peer said before would be
+    // lost. These two are the documented seam of a stream.
+    socket._write = guardedWrite
+    if (socket._writev) socket._writev = guardedWritev
+    socket.on('error', onError)
+    socket.on('end', onEnd)
+    socket.on('close', onClose)
   }
 
+  /** @internal */
+  sawError(socket: Carried, error: Error & { syscall?: string }): void {
+    if (socket === this.#socket) this.#fail(error, this.#sideOf(error))
+  }
   #sideOf(error: { syscall?: string }): LinkSide {
     if (this.#phase === 'connecting') return 'connect'
     if (this.#phase === 'securing') return 'tls'
@@ -308,13 +331,18 @@ class NodeLink implements Link {
     if (this.#eof) this.destroy()
   }
 
-  #sawEnd(): void {
-    if (this.#over || this.#phase !== 'open') return
+  /** @internal */
+  sawEnd(socket: Carried): void {
+    if (socket !== this.#socket || this.#over || this.#phase !== 'open') return
     this.#eof = true
     this.#sink.eof()
     if (this.#writeFailed) this.destroy()
   }
 
+  /** @internal */
+  sawClose(socket: Carried): void {
+    if (socket === this.#socket) this.#closed()
+  }
   #closed(): void {
     if (this.#phase === 'closed') return
     this.#phase = 'closed'
@@ -371,6 +399,17 @@ class NodeLink implements Link {
     this.#advance()
   }
 
+  /** What the platform is to call when a write is over, in place of what the stream gave. @internal */
+  guard(done: (error?: Error | null) => void): (error?: Error | null) => void {
+    this.#writeDone = done
+    return this.#guarded
+  }
+  readonly #guarded = (error?: Error | null): void => {
+    if (error === undefined || error === null || this.#socket?.destroyed === true) this.#writeDone?.(error)
+    // Node tells it from inside write where the system refuses at once.
+    else queueMicrotask(() => this.#cannotWrite(error))
+  }
+
   /** Node says when a whole batch was accepted; how much of it already was, only the handle's queue tells. @internal */
   reportProgress(): void {
     const accepted = Math.max(0, this.#batch - queuedBytes(this.#socket as Socket, this.#batch))
@@ -413,29 +452,4 @@ function watchProgress(link: NodeLink): void {
     clearInterval(looking)
     looking = undefined
   }, PROGRESS_INTERVAL).unref()
-}
-
-/**
- * The stream never learns that a write failed: it would destroy the socket, and what the peer said before would be
- * lost. `_write` and `_writev` are the documented seam of a stream.
- */
-function separateWriteErrors(socket: Socket, report: (error: Error) => void): void {
-  const write = socket._write
-  const writev = socket._writev
-  // A stream has one write under way at a time.
-  let done: ((error?: Error | null) => void) | undefined
-  const guarded = (error?: Error | null): void => {
-    if (error === undefined || error === null || socket.destroyed) done?.(error)
-    // Node tells it from inside write where the system refuses at once.
-    else queueMicrotask(() => report(error))
-  }
-  socket._write = (chunk, encoding, callback) => {
-    done = callback
-    write.call(socket, chunk, encoding, guarded)
-  }
-  if (writev)
-    socket._writev = (chunks, callback) => {
-      done = callback
-      writev.call(socket, chunks, guarded)
-    }
 }
