@@ -60,6 +60,8 @@ export const WORD = {
   ended: 4,
   /** The last ping that was answered. */
   pong: 5,
+  /** 1: the caller waits for room in its own ring. */
+  commandsWait: 6,
 } as const
 export const WORDS = 16
 export const RING_BYTES = 1024 * 1024

@@ -119,6 +119,7 @@ export class WorkerThread {
   }
   /** The worker takes commands whatever else it has to do, so this ends. false: it is gone. */
   #awaitRoom(): boolean {
+    Atomics.store(this.#words, WORD.commandsWait, 1)
     const seen = this.bell
     this.wake()
     if (this.#commands.room <= 0) this.sleep(seen, Infinity)
