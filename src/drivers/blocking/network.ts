@@ -136,6 +136,11 @@ export class WorkerNetwork implements Network {
     return value
   }
 
+  /** A buffer that a receiver kept and needs no more: the next read finds it warm, and nothing has to be collected. */
+  giveBack(buffer: ArrayBuffer): void {
+    if (buffer.byteLength === MAX_RECORD_BYTES) this.#lent ??= new Uint8Array(buffer)
+  }
+
   #tell(thread: WorkerThread): void {
     const { what, whose, value } = thread.facts
     thread.facts.take()

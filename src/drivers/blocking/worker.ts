@@ -25,7 +25,7 @@ import { MAX_RECORD_BYTES, RingReader, RingWriter } from './ring.ts'
 
 /** The caller writes up to 256 KiB ahead: it never waits for so little. */
 const DRAINED_UNTOLD = 16 * 1024
-const RECEIVED_UNTOLD = RING_BYTES / 4
+const RECEIVED_UNTOLD = RING_BYTES / 2
 /** Milliseconds: deadlines are kept as exactly as that. */
 const UNTOLD_FOR = 2
 
