@@ -116,7 +116,7 @@ class NodeLink implements Link {
   readonly #target: ConnectTarget
   readonly #sink: Sink
   readonly #client: TlsClient
-  readonly #buffer = new ReadBuffer()
+  readonly #buffer = new ReadBuffer((data) => !this.#over && this.#sink.received(data))
   #socket: Carried | undefined
   #phase: 'connecting' | 'securing' | 'open' | 'closed' = 'connecting'
   /** Destroyed by the owner, or failed: only closed() is left to say. */
@@ -132,6 +132,7 @@ class NodeLink implements Link {
   /** Bytes of the batch that the system has not accepted as a whole, and how many of them it was reported to have. */
   #batch = 0
   #reported = 0
+  #writing = false
   /** What the stream waits for; it has one write under way at a time. */
   #writeDone: ((error?: Error | null) => void) | undefined
 
@@ -212,7 +213,7 @@ class NodeLink implements Link {
     if (tls !== undefined) this.#whenSecured(socket as TLSSocket, tls)
   }
   readonly #read = (length: number): boolean => {
-    if (!this.#over) this.#buffer.deliver(length, this.#sink)
+    if (!this.#over) this.#buffer.deliver(length)
     return true
   }
 
@@ -292,7 +293,8 @@ class NodeLink implements Link {
     this.#socket = socket
     socket[LINK] = this
     // The stream never learns that a write failed: it would destroy the socket, and what the peer said before would be
-    // lost. These two are the documented seam of a stream.
+    // lost. These two are the documented seam of a stream, and the one place that tells each write's end: a callback
+    // given to `write` costs a tick.
     socket._write = guardedWrite
     if (socket._writev) socket._writev = guardedWritev
     socket.on('error', onError)
@@ -311,6 +313,7 @@ class NodeLink implements Link {
   }
 
   #fail(error: unknown, side: LinkSide): void {
+    this.#buffer.flush()
     if (this.#over) return
     this.#over = true
     // After a failed write the end of reading is expected, however it comes.
@@ -318,6 +321,7 @@ class NodeLink implements Link {
   }
 
   #cannotWrite(error: Error): void {
+    this.#buffer.flush()
     if (this.#over || this.#writeFailed) return
     if (this.#phase !== 'open') {
       this.#fail(error, 'tls')
@@ -333,7 +337,9 @@ class NodeLink implements Link {
 
   /** @internal */
   sawEnd(socket: Carried): void {
-    if (socket !== this.#socket || this.#over || this.#phase !== 'open') return
+    if (socket !== this.#socket) return
+    this.#buffer.flush()
+    if (this.#over || this.#phase !== 'open') return
     this.#eof = true
     this.#sink.eof()
     if (this.#writeFailed) this.destroy()
@@ -345,6 +351,7 @@ class NodeLink implements Link {
   }
   #closed(): void {
     if (this.#phase === 'closed') return
+    this.#buffer.flush()
     this.#phase = 'closed'
     this.#over = true
     this.#steps = []
@@ -376,22 +383,24 @@ class NodeLink implements Link {
 
   #writeBatch(chunks: readonly Bytes[]): void {
     const socket = this.#socket as Socket
-    const last = chunks.length - 1
+    const several = chunks.length > 1
     let bytes = 0
     for (const chunk of chunks) bytes += chunk.byteLength
     if (bytes === 0) return
     this.#batch = bytes
     this.#reported = 0
-    if (last > 0) socket.cork()
-    for (let i = 0; i < last; i++) socket.write(chunks[i] as Bytes)
-    socket.write(chunks[last] as Bytes, this.#written)
-    if (last > 0) socket.uncork()
-    if (socket.writableLength > 0) watchProgress(this)
+    this.#writing = true
+    if (several) socket.cork()
+    for (const chunk of chunks) socket.write(chunk)
+    if (several) socket.uncork()
+    this.#writing = false
+    if (socket.writableLength === 0) reportSoon(this)
+    else watchProgress(this)
   }
 
-  // One function for all batches. Node never calls it from inside write.
-  readonly #written = (error?: Error | null): void => {
-    if ((error !== undefined && error !== null) || this.#over) return
+  /** The system has accepted the batch. @internal */
+  accepted(): void {
+    if (this.#writing || this.#over || (this.#socket as Socket).writableLength > 0) return
     const rest = this.#batch - this.#reported
     this.#batch = 0
     slow.delete(this)
@@ -405,7 +414,10 @@ class NodeLink implements Link {
     return this.#guarded
   }
   readonly #guarded = (error?: Error | null): void => {
-    if (error === undefined || error === null || this.#socket?.destroyed === true) this.#writeDone?.(error)
+    if (error === undefined || error === null) {
+      this.#writeDone?.()
+      this.accepted()
+    } else if (this.#socket?.destroyed === true) this.#writeDone?.(error)
     // Node tells it from inside write where the system refuses at once.
     else queueMicrotask(() => this.#cannotWrite(error))
   }
@@ -440,7 +452,26 @@ function queuedBytes(socket: Socket, otherwise: number): number {
   return handle?.writeQueueSize ?? otherwise
 }
 
-/** Links whose batch did not leave at once, looked at together. */
+/** Links whose batch left at once: told together, since nothing may be told from inside `write`. */
+let left: NodeLink[] = []
+// As queueMicrotask, which makes three objects more for each call.
+const settled = Promise.resolve()
+
+function reportSoon(link: NodeLink): void {
+  if (left.push(link) === 1) void settled.then(reportLeft)
+}
+function reportLeft(): void {
+  const links = left
+  left = []
+  try {
+    for (let link = links.pop(); link !== undefined; link = links.pop()) link.accepted()
+  } finally {
+    // One owner's exception is not the others' business.
+    for (const link of links) reportSoon(link)
+  }
+}
+
+/** Links whose batch did not, looked at together. */
 const slow = new Set<NodeLink>()
 let looking: NodeJS.Timeout | undefined
 
