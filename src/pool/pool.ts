@@ -39,7 +39,7 @@ import {
   alpnOf,
   Establishing,
   forwardingProxy,
-  makeMachine,
+  machines,
   mayShare,
   proxyFields,
   rawPairs,
@@ -88,6 +88,7 @@ type Sends = RequestHead & { readonly headers: Fields }
 export class PoolMachine {
   readonly #settings: PoolSettings
   readonly #limits: ResolvedLimits
+  readonly #makeMachine: ReturnType<typeof machines>
   readonly #scheduler: Scheduler
   readonly #timers = new Timers<Deadline<unknown, unknown>>()
   readonly #exchanges = new BySlot<Exchange>()
@@ -119,6 +120,7 @@ export class PoolMachine {
     checkSettings(settings)
     this.#settings = settings
     this.#limits = resolveLimits(settings.limits, 'client')
+    this.#makeMachine = machines(settings)
     this.#now = start.now
     this.#random = start.seed >>> 0
     this.#scheduler = new Scheduler(settings, (origin, need) => this.#makeConnection(origin as Site, need))
@@ -307,6 +309,7 @@ export class PoolMachine {
     if (site.requests > 0 || !this.#scheduler.isEmpty(site)) return
     this.#timers.clear(site.shareDeadline)
     this.#sites.delete(site.key)
+    this.#byOrigin.delete(site.origin)
     site.gone = true
   }
 
@@ -388,7 +391,7 @@ export class PoolMachine {
   #established(connection: PoolConnection, { link, info, version, surplus }: Established, now: Millis): void {
     const { site, opener } = connection
     const multiplexed = version === 'h2'
-    const machine = makeMachine(version, this.#settings, now)
+    const machine = this.#makeMachine(version, now)
     connection.establishing = undefined
     connection.link = link
     connection.written = link.ahead
