@@ -5,12 +5,11 @@
 // Everything that could be refused is refused before a byte counts. Without validation (harnesses) the fields are
 // written as they are, and framing is added only where the caller gave none.
 import type { ContentPlan, Fields, Framing } from '../http/index.ts'
-import { excerpt, isFieldValue, isToken, isVisible, misuse } from '../http/index.ts'
+import { excerpt, isFieldValue, isToken, misuse } from '../http/index.ts'
 import { hasContent, hasOption } from './framing.ts'
 import { isHost, targetForm } from './grammar.ts'
 import type { Output } from './writer.ts'
-import type { Written } from './writer.ts'
-import { beginSection, cursor, writeAgain, writeField, writeOwn, writeUnchecked, writtenSince } from './writer.ts'
+import { beginSection, Repeated, writeField, writeOwn, writeUnchecked, writeVisible } from './writer.ts'
 
 /** What the caller's fields say, where it matters to the head. */
 class Said {
@@ -88,7 +87,9 @@ export function writeRequestHead(
   beginSection(said.chars + size + ADDED)
   if (!validate) return writeAsGiven(output, `${method} ${target} HTTP/1.1\r\n`, fields, said, plan)
   if (!isToken(method)) throw misuse('method', 'RFC 9110 §9.1', `${excerpt(method)} is not a method`)
-  const form = isVisible(target) ? targetForm(method, target) : undefined
+  writeOwn(method)
+  writeOwn(' ')
+  const form = writeVisible(target) ? targetForm(method, target) : undefined
   if (form === undefined) {
     throw misuse('target', 'RFC 9112 §3.2', `${excerpt(target)} is not a request-target for ${method}`)
   }
@@ -97,37 +98,25 @@ export function writeRequestHead(
   }
   if (said.expect && !hasSome(plan)) checkExpect(fields)
   const host = hostOf(fields, said, authority ?? form.authority)
-  writeOwn(method)
-  writeOwn(' ')
-  writeOwn(target)
   writeOwn(' HTTP/1.1\r\n')
-  writeField(said.host < 0 ? 'Host' : fields.rawName(said.host), host)
-  const from = cursor()
-  const again = sameFields(fields, said.host)
-  if (again !== undefined) writeAgain(again)
-  else writeFields(fields, said.host)
-  const written = again ?? writtenSince(from)
+  requestFields.begin()
+  requestFields.writeField(said.host < 0 ? 'Host' : fields.rawName(said.host), host)
+  const { flat, raw } = fields
+  for (let i = 0; 2 * i < flat.length; i++) {
+    if (i !== said.host) {
+      requestFields.writeField((raw === undefined ? flat[2 * i] : raw[i]) as string, flat[2 * i + 1] as string)
+    }
+  }
+  requestFields.end()
   writeFraming(said, plan === 'none' && EXPECTS_CONTENT.has(method) ? { length: 0 } : plan)
   writeOptions(said, false)
   writeOwn('\r\n')
   output.commit()
-  if (again === undefined) latest = { fields, host: said.host, written }
+  requestFields.keep()
   return sent(plan, 'chunked', said, said.option('close'))
 }
 
-/** The fields of the latest request: the next one often has the same, and they need not be checked and written twice. */
-let latest: { readonly fields: Fields; readonly host: number; readonly written: Written } | undefined
-
-function sameFields({ flat, raw }: Fields, host: number): Written | undefined {
-  if (latest === undefined || latest.host !== host || latest.fields.flat.length !== flat.length) return undefined
-  const { fields, written } = latest
-  for (let i = 1; i < flat.length; i += 2) if (flat[i] !== fields.flat[i]) return undefined
-  // As they are spelled; where that is in lower case there may be no other list.
-  const [names, known] = [raw ?? flat, fields.raw ?? fields.flat]
-  const [step, stride] = [raw === undefined ? 2 : 1, fields.raw === undefined ? 2 : 1]
-  for (let i = 0; 2 * i < flat.length; i++) if (names[i * step] !== known[i * stride]) return undefined
-  return written
-}
+const requestFields = new Repeated()
 
 function hasSome(plan: ContentPlan): boolean {
   return plan === 'unknown' || (plan !== 'none' && plan.length > 0)

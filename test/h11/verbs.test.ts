@@ -550,6 +550,26 @@ it('fields that are those of the request before are written as they are now', ()
     )
   }
 })
+it('whatever fields follow one another, each request has its own', () => {
+  const names = ['a', 'A', 'x-long-name']
+  const values = ['1', '2', '', 'x'.repeat(100)]
+  let turn = 1
+  const next = (n: number): number => (turn = (turn * 48_271) % 2_147_483_647) % n
+  // More than fit into one slab, so that what is copied has to come from the one before.
+  for (let i = 0; i < 3000; i++) {
+    const headers: [string, string][] = []
+    for (let left = next(5); left > 0; left--) headers.push([names[next(3)] as string, values[next(4)] as string])
+    if (next(10) === 0) {
+      expect(() => make('client').sendRequest({ ...GET, headers: [...headers, ['a', '\n']] })).toThrow(/field/)
+    }
+    const machine = make('client')
+    const authority = `h${next(2)}`
+    machine.sendRequest({ ...GET, authority, headers }, { end: true })
+    const lines = [['Host', authority], ...headers].map(([name, value]) => `${name}: ${value}\r\n`)
+    expect(written(machine)).toBe(`GET / HTTP/1.1\r\n${lines.join('')}\r\n`)
+  }
+})
+
 it('a client switches when its request has ended, too', () => {
   const machine = make('client')
   machine.sendRequest({ ...POST, headers: [['Upgrade', 'x']], content: { length: 1 } })
