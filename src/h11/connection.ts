@@ -219,8 +219,8 @@ export class H11Connection implements Connection<H11Event> {
   }
 
   #read(): H11Event | undefined {
+    if (this.#deaf) return undefined
     for (;;) {
-      if (this.#deaf) return undefined
       switch (this.#phase) {
         case 'head':
           return this.role === 'client' ? this.#readResponse() : this.#readRequest()
@@ -246,13 +246,14 @@ export class H11Connection implements Connection<H11Event> {
           }
           if (this.#pos === this.#end) return this.#dry()
           return this.#content(this.#left)
-        case 'chunk-end': {
-          if (this.#pos === this.#end) return this.#dry()
-          if (this.#data[this.#pos] !== (this.#left === 2 ? CR : LF)) return this.#fail('chunk-terminator')
-          this.#pos++
-          if (--this.#left === 0) this.#phase = 'chunk-line'
+        case 'chunk-end':
+          for (; this.#left > 0; this.#left--) {
+            if (this.#pos === this.#end) return this.#dry()
+            if (this.#data[this.#pos] !== (this.#left === 2 ? CR : LF)) return this.#fail('chunk-terminator')
+            this.#pos++
+          }
+          this.#phase = 'chunk-line'
           break
-        }
         case 'trailers':
           return this.#readTrailers()
         case 'end':

@@ -147,7 +147,7 @@ export function writeInformationalHead(output: Output, status: number, fields: F
   }
   refuseFraming(said, status)
   writeOwn(line)
-  writeFields(fields, -1)
+  writeFields(fields)
   writeOptions(said, false)
   writeOwn('\r\n')
   output.commit()
@@ -193,7 +193,7 @@ export function writeResponseHead(
   writeOwn(line)
   writeOwn(reason)
   writeOwn('\r\n')
-  writeFields(fields, -1)
+  writeFields(fields)
   if (switches || status === 204) {
     refuseFraming(said, status)
     if (hasSome(plan)) throw misuse('content', 'RFC 9110 §6.4.1', `a ${status} response here has no content`)
@@ -230,11 +230,8 @@ function sent(plan: ContentPlan, unknown: 'chunked' | 'close-delimited', said: S
   return { framing: 'length', length: plan.length, closes, upgrade }
 }
 
-function writeFields(fields: Fields, except: number): void {
-  const { flat, raw } = fields
-  for (let i = 0; 2 * i < flat.length; i++) {
-    if (i !== except) writeField((raw === undefined ? flat[2 * i] : raw[i]) as string, flat[2 * i + 1] as string)
-  }
+function writeFields(fields: Fields): void {
+  for (let i = 0; i < fields.length; i++) writeField(fields.rawName(i), fields.value(i))
 }
 
 /** The framing field that the plan asks for, where the caller gave none. */

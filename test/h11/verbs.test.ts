@@ -475,6 +475,29 @@ describe('readState', () => {
   })
 })
 
+it('heads that come in pieces on several connections at once are kept apart', () => {
+  const servers = [make('server'), make('server'), make('server')]
+  for (let turn = 0; turn < 4; turn++) {
+    const heads = servers.map((_, i) => `GET /${i}${turn} HTTP/1.1\r\nHost: a\r\nX-${'n'.repeat(i)}: ${turn}\r\n\r\n`)
+    const seen: unknown[] = servers.map(() => undefined)
+    for (let at = 0; at < Math.max(...heads.map(({ length }) => length)); at++) {
+      for (const [i, server] of servers.entries()) {
+        const byte = (heads[i] as string).slice(at, at + 1)
+        if (byte === '') continue
+        server.receiveData(bytes(byte), 0)
+        for (const event of events(server)) {
+          if (event.type !== 'request') continue
+          seen[i] = [event.target, ...event.headers]
+          server.sendResponse(event.exchange, { status: 204, headers: [] }, { end: true })
+          server.takeOutput()
+        }
+        if (server.active === 0) server.nextExchange()
+      }
+    }
+    expect(seen).toEqual(servers.map((_, i) => [`/${i}${turn}`, ['host', 'a'], [`x-${'n'.repeat(i)}`, `${turn}`]]))
+  }
+})
+
 it('a switch waits for the end of the request', () => {
   const machine = asked('POST / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\nContent-Length: 2\r\n\r\na')
   machine.sendResponse(1, { status: 101, headers: [['Upgrade', 'x']] })
