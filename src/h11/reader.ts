@@ -286,7 +286,8 @@ export class SectionReader {
     const { count, lines, folded } = section
     const text = this.#text
     const names = this.#names
-    const flat: string[] = []
+    const flat = new Array<string>(2 * count)
+    let length = 0
     // The same names as last time are the same array: nobody writes to it.
     const renamed = section.renamed || section.skipped || this.#raw.length !== count
     const raw: string[] = renamed ? [] : this.#raw
@@ -300,9 +301,11 @@ export class SectionReader {
       // Only a reader that skips what is invalid comes here with a DEL.
       if (section.skipped && value.includes('\x7f')) continue
       if (name.role !== 0) note.add(name.role, value)
-      flat.push(name.lower, value)
+      flat[length++] = name.lower
+      flat[length++] = value
       if (renamed) raw.push(name.raw)
     }
+    if (section.skipped) flat.length = length
     this.#raw = section.skipped ? [] : raw
     return new Fields(flat, raw)
   }
