@@ -344,7 +344,9 @@ export class H11Connection implements Connection<H11Event> {
     if (decision.length > this.#limits.maxContentLength) return 'limit-content'
     // HTTP/1.0 knows no expectations. RFC 9110 §10.1.1.
     if (minor === 1 && expect !== undefined) {
-      if (!listMembers(expect).every((member) => asciiLower(member) === '100-continue')) return 'expectation'
+      const members = listMembers(expect)
+      if (!members.every((member) => asciiLower(member) === '100-continue')) return 'expectation'
+      if (members.length === 0) notes.expect = undefined
     }
     return decision
   }
