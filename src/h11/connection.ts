@@ -811,7 +811,9 @@ export class H11Connection implements Connection<H11Event> {
     if (this.#life === 'failed' && this.#response === 'idle' && exchange === this.#exchange + 1) return UNREAD
     if (exchange !== this.#exchange || exchange === 0) throw unknown(exchange)
     if (this.#response !== 'awaited') throw misuse('state', 'RFC 9112 §9.2', 'this exchange has its response')
-    return { method: this.#method, minor: this.#minor, upgrade: this.#upgrade, keepAlive: this.#keepAlive }
+    const offers = this.#upgrade ? (this.#requestHeaders as Fields).getAll('upgrade') : []
+    const offered = offers.flatMap(listMembers).map(asciiLower)
+    return { method: this.#method, minor: this.#minor, offered, keepAlive: this.#keepAlive }
   }
   #maySend(exchange: ExchangeId): void {
     if (this.#life === 'closed' || this.#life === 'switched') throw this.#refusal()
@@ -898,7 +900,7 @@ export class H11Connection implements Connection<H11Event> {
 }
 
 /** What is assumed of a request whose head could not be read. */
-const UNREAD: Asked = { method: 'GET', minor: 1, upgrade: false, keepAlive: false }
+const UNREAD: Asked = { method: 'GET', minor: 1, offered: [], keepAlive: false }
 
 /** Uint8Array, or a class of the platform's above it. */
 function checked(data: Bytes): Bytes {

@@ -5,7 +5,7 @@
 // Everything that could be refused is refused before a byte counts. Without validation (harnesses) the fields are
 // written as they are, and framing is added only where the caller gave none.
 import type { ContentPlan, Fields, Framing } from '../http/index.ts'
-import { excerpt, isFieldValue, isToken, misuse } from '../http/index.ts'
+import { asciiLower, excerpt, isFieldValue, isToken, listMembers, misuse } from '../http/index.ts'
 import { hasContent, hasOption } from './framing.ts'
 import { isHost, targetForm } from './grammar.ts'
 import type { Output } from './writer.ts'
@@ -37,7 +37,7 @@ class Said {
           this.connection = this.connection === undefined ? value : `${this.connection}, ${value}`
           break
         case 'upgrade':
-          this.upgrade = value
+          this.upgrade = this.upgrade === undefined ? value : `${this.upgrade}, ${value}`
           break
         case 'te':
           this.te = true
@@ -158,7 +158,8 @@ export interface Asked {
   readonly method: string
   /** Minor version. */
   readonly minor: number
-  readonly upgrade: boolean
+  /** The protocols that it offers, in lower case. */
+  readonly offered: readonly string[]
   /** Whether HTTP/1.0 keep-alive was asked for and is honoured. */
   readonly keepAlive: boolean
 }
@@ -182,7 +183,7 @@ export function writeResponseHead(
   if (reason !== '' && !isFieldValue(reason)) {
     throw misuse('reason-phrase', 'RFC 9112 §4', 'the reason-phrase has a char that may not be sent')
   }
-  if (status === 101 && !(asked.upgrade && said.upgrade !== undefined)) {
+  if (status === 101 && !isOffered(said.upgrade, asked.offered)) {
     throw misuse('upgrade', 'RFC 9110 §7.8', 'a 101 names in Upgrade what the request offered in Upgrade')
   }
   const framing = plan === 'unknown' && asked.minor === 0 ? 'close-delimited' : 'chunked'
@@ -210,6 +211,11 @@ export function writeResponseHead(
   if (!hasContent(asked.method, status))
     return { framing: 'none', length: 0, closes: closes && !switches, upgrade: switches }
   return { ...sent(plan, framing, said, closes), upgrade: false }
+}
+
+function isOffered(upgrade: string | undefined, offered: readonly string[]): boolean {
+  const protocols = listMembers(upgrade ?? '')
+  return protocols.length > 0 && protocols.every((protocol) => offered.includes(asciiLower(protocol)))
 }
 
 /** RFC 9112 §6.1, RFC 9110 §8.6: none in 1xx, 204 and a 2xx to CONNECT. */

@@ -229,9 +229,17 @@ describe('a response is refused', () => {
   it('whose reason is no string: a TypeError', () => {
     expect(() => asked().sendResponse(1, { status: 200, reasonPhrase: 1 as never, headers: [] })).toThrow(TypeError)
   })
-  it('101 that names nothing', () => {
-    const upgrade = 'GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n'
-    refuses(asked(upgrade), (machine) => machine.sendResponse(1, { status: 101, headers: [] }), 'upgrade')
+  describe('101', () => {
+    const upgrade = 'GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x/1, y\r\nUpgrade: Z\r\n\r\n'
+    const answer = (...named: string[]) => ({ status: 101, headers: named.map((name) => ['Upgrade', name] as const) })
+    test.each([[[]], [['']], [['x']], [['x/1, a']], [['y', 'a']]])('that names %j', (named) => {
+      refuses(asked(upgrade), (machine) => machine.sendResponse(1, answer(...named)), 'upgrade')
+    })
+    test.each([[['x/1']], [['z']], [['X/1, y']], [['y', 'Z']]])('but not one that names %j', (named) => {
+      const machine = asked(upgrade)
+      machine.sendResponse(1, answer(...named))
+      expect(written(machine)).toContain(named.map((name) => `Upgrade: ${name}\r\n`).join(''))
+    })
   })
   it('twice, to nobody, by a client, and after the end', () => {
     const machine = asked()
