@@ -70,7 +70,7 @@ import {
   type Settings,
 } from './settings.ts'
 import { isClosed, LIFE_TRANSITIONS, transition, type Life, type StreamInput, type StreamState } from './state.ts'
-import { ClosedStreams, Stream, StreamTable } from './stream.ts'
+import { ClosedStreams, Stream, StreamTable, type Section } from './stream.ts'
 
 export interface H2Options {
   readonly now: Millis
@@ -177,12 +177,13 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
     this.#closed = new ClosedStreams(limits.rememberedResets)
     this.#reader = new FrameReader(SETTINGS.maxFrameSize.initial, role === 'server' ? PREFACE : '')
     const settings = { ...this.#ownSettings(), ...options.settings }
-    const listLimit = settings['maxHeaderListSize'] ?? limits.maxHeaderListBytes
+    const entries = this.#checkedSettings(settings)
+    const listLimit = settings['maxHeaderListSize'] as number
     this.#decoder = new HpackDecoder({ maxListBytes: listLimit, maxFields: limits.maxHeaderCount })
     this.#block = new FieldBlock(listLimit, limits.maxContinuations)
     this.#sender = new Sender(limits.maxEncoderTableBytes, limits.maxBufferedOut, limits.maxQueuedFrames)
     this.#window = new ReceiveWindow(limits.connectionWindow, DEFAULT_WINDOW)
-    this.#begin(settings)
+    this.#begin(entries)
   }
 
   #ownSettings(): Record<string, number> {
@@ -198,8 +199,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
   }
 
   /** The connection preface: SETTINGS, and the window of the connection. RFC 9113 §3.4. */
-  #begin(settings: Readonly<Record<string, number>>): void {
-    const entries = this.#checkedSettings(settings)
+  #begin(entries: SettingEntries): void {
     if (this.role === 'client') this.#sender.output.raw(PREFACE_BYTES)
     this.#sendSettings(entries)
     const increment = this.#window.size - this.#window.available
@@ -616,7 +616,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
       offset: this.#reader.offset,
       h2Code,
     }
-    const disposition = h2Code === H2_ERROR.REFUSED_STREAM ? 'refused' : this.#dispositionOf(stream)
+    const disposition = this.#dispositionOf(stream, h2Code === H2_ERROR.REFUSED_STREAM)
     const tells = this.#isRunning(stream)
     stream.state = transition(state, 'receive RST_STREAM') as StreamState
     if (tells) this.#events.push({ type: 'failed', exchange: id, fault, disposition })
@@ -827,7 +827,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
     const gone = this.#streams
       .all()
       .filter((stream) => !isClosed(stream.state) && (stream.id > this.#goawayReceived || stream.state === 'idle'))
-    const unprocessed = gone.map((stream) => stream.id)
+    const unprocessed = gone.filter((stream) => !this.#answered(stream)).map((stream) => stream.id)
     if (first || gone.length > 0) this.#events.push({ type: 'draining', reason: 'goaway', unprocessed })
     const fault: PeerFault = {
       code: 'goaway',
@@ -838,8 +838,10 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
       h2Code,
     }
     for (const stream of gone) {
-      const disposition: Disposition = stream.state === 'idle' ? 'not-sent' : 'refused'
-      if (this.#isRunning(stream)) this.#events.push({ type: 'failed', exchange: stream.id, fault, disposition })
+      if (this.#isRunning(stream)) {
+        const disposition = this.#dispositionOf(stream, true)
+        this.#events.push({ type: 'failed', exchange: stream.id, fault, disposition })
+      }
       if (stream.state !== 'idle') stream.state = 'closed (by peer)'
       this.#drop(stream)
     }
@@ -949,7 +951,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
   #forgetAll(): void {
     for (const stream of this.#streams.all()) {
       this.#sender.forget(stream)
-      this.#streams.delete(stream.id)
+      this.#streams.delete(stream)
     }
     this.#active = this.#unread = this.#overhead = this.#heldHeaderBytes = 0
     this.#sentSettings.length = 0
@@ -1018,9 +1020,15 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
     return ++this.#replies <= this.#limits.maxQueuedReplies || this.#calm('limit-queued-replies')
   }
 
-  #dispositionOf(stream: Stream): Disposition {
+  /** @param refused the peer says that it did not look at it; what it answered it has looked at, whatever it says */
+  #dispositionOf(stream: Stream, refused = false): Disposition {
     if (stream.state === 'idle') return 'not-sent'
-    return stream.receiving === 'head' ? 'maybe-processed' : 'response-started'
+    if (this.#answered(stream)) return 'response-started'
+    return refused ? 'refused' : 'maybe-processed'
+  }
+
+  #answered(stream: Stream): boolean {
+    return stream.receiving !== 'head'
   }
 
   /** Whether the application still waits for something of it. */
@@ -1095,7 +1103,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
   }
 
   #letGo(stream: Stream): void {
-    if (stream.unread === 0) this.#streams.delete(stream.id)
+    if (stream.unread === 0) this.#streams.delete(stream)
   }
 
   // ── what we do ──
@@ -1103,7 +1111,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
   get capacity(): number {
     if (this.role === 'server' || this.#life !== 'open' || this.#eof) return 0
     const limit = this.#peerSettingsSeen ? this.#peer.maxConcurrentStreams : this.#limits.assumedConcurrentStreams
-    const identifiers = this.#nextId > MAX_31 ? 0 : (MAX_31 - this.#nextId) / 2 + 1
+    const identifiers = (MAX_31 + 2 - this.#nextId) / 2
     return Math.max(0, Math.min(limit - this.#active, identifiers))
   }
 
@@ -1114,10 +1122,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
       throw misuse('protocol', 'RFC 8441 §3', 'the server does not take extended CONNECT')
     }
     const { section, plan } = requestSection(head, this.#validate)
-    const bytes = listBytes(section.control) + listBytes(section.fields.flat)
-    if (this.#validate && bytes > this.#peer.maxHeaderListSize) {
-      throw misuse('limit-header-list', 'RFC 9113 §6.5.2', `${bytes} bytes of fields, above the peer's limit`)
-    }
+    this.#checkSize(section)
     const end = options?.end === true
     // What goes through a tunnel is not content of the request. RFC 9110 §9.3.6.
     const promised = head.method === 'CONNECT' ? Infinity : promisedBy(plan)
@@ -1139,7 +1144,9 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
   sendInformational(exchange: ExchangeId, status: number, headers?: FieldsInit): void {
     const stream = this.#answering(exchange)
     if (stream === undefined) return
-    this.#sender.section(stream, informationalSection(status, headers, this.#validate))
+    const section = informationalSection(status, headers, this.#validate)
+    this.#checkSize(section)
+    this.#sender.section(stream, section)
   }
 
   sendResponse(exchange: ExchangeId, head: ResponseHead, options?: { readonly end?: boolean }): void {
@@ -1151,6 +1158,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
     const promised = tunnel || !this.#validate ? Infinity : bare ? 0 : promisedBy(plan)
     const end = options?.end === true
     if (end && promised > 0 && promised !== Infinity) throw endsShort(promised)
+    this.#checkSize(section)
     stream.sending = 'content'
     stream.promised = promised
     if (end) this.#sender.end(stream, undefined)
@@ -1195,6 +1203,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
       throw misuse('trailer', 'RFC 9113 §8.5', 'a tunnel has no trailers')
     }
     const section = trailers === undefined ? undefined : trailerSection(trailers, this.#validate)
+    if (section !== undefined) this.#checkSize(section)
     this.#sender.end(stream, section === undefined || section.fields.length === 0 ? undefined : section)
   }
 
@@ -1203,6 +1212,16 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
     if (stream === undefined || stream.sending === 'content') return stream
     const message = stream.sending === 'head' ? 'the final response comes first' : 'the message has ended'
     throw misuse('sequence', 'RFC 9113 §8.1', message)
+  }
+
+  /** What the peer says that it takes of a field section. RFC 9113 §6.5.2. */
+  #checkSize({ control, fields }: Section): void {
+    const limit = this.#peer.maxHeaderListSize
+    if (limit === Infinity || !this.#validate) return
+    const bytes = listBytes(control) + listBytes(fields.flat)
+    if (bytes > limit) {
+      throw misuse('limit-header-list', 'RFC 9113 §6.5.2', `${bytes} bytes of fields, above the peer's limit`)
+    }
   }
 
   #checkPromise(stream: Stream, bytes: number, end: boolean): void {

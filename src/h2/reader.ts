@@ -79,11 +79,6 @@ export class FrameReader {
   get consumed(): number {
     return this.#consumed
   }
-  get unread(): number {
-    let bytes = this.#chunk.length - this.#at
-    for (const chunk of this.#waiting) bytes += chunk.length
-    return bytes
-  }
 
   next(): ReaderStep {
     for (;;) {

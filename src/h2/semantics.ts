@@ -105,7 +105,12 @@ function readFields(
   return undefined
 }
 
-function readSpecial(special: Special, name: string, value: string, kind: string): Malformed | undefined {
+function readSpecial(
+  special: Exclude<Special, 'none'>,
+  name: string,
+  value: string,
+  kind: string,
+): Malformed | undefined {
   switch (special) {
     case 'connection-specific':
       return malformed('connection-specific', 'RFC 9113 §8.2.2', `${name} has no place in HTTP/2`)
@@ -128,8 +133,6 @@ function readSpecial(special: Special, name: string, value: string, kind: string
       return undefined
     case 'priority':
       priority = value
-      return undefined
-    case 'none':
       return undefined
   }
 }
@@ -163,15 +166,10 @@ function badPseudo(message: string): Malformed {
   return malformed('pseudo-header', 'RFC 9113 §8.3.1', message)
 }
 
-/** The field lines from `from` on as Fields; what was never indexed stays marked. */
+/** The field lines behind the pseudo-header fields; what was never indexed stays marked. */
 function fieldsFrom(flat: readonly string[], from: number, sensitive: ReadonlySet<number> | undefined): Fields {
-  const rest = from === 0 ? flat : flat.slice(from)
-  return new Fields(rest, undefined, shifted(sensitive, from / 2))
-}
-
-function shifted(sensitive: ReadonlySet<number> | undefined, by: number): ReadonlySet<number> | undefined {
-  if (sensitive === undefined || by === 0) return sensitive
-  return new Set([...sensitive].map((i) => i - by))
+  const marked = sensitive && new Set([...sensitive].map((i) => i - from / 2))
+  return new Fields(flat.slice(from), undefined, marked)
 }
 
 /** Cookie crumbs are one field again, in the place of the first. RFC 9113 §8.2.3. */
@@ -186,7 +184,7 @@ function joinCookies(fields: Fields): Fields {
     if (isCookie && cookie < 0) cookie = flat.length - 2
     if (fields.isSensitive(i)) sensitive.add(isCookie ? cookie / 2 : flat.length / 2 - 1)
   }
-  return new Fields(flat, undefined, sensitive.size === 0 ? undefined : sensitive)
+  return new Fields(flat, undefined, sensitive)
 }
 
 /** RFC 9113 §8.3.1, §8.5; RFC 8441 §4. */
@@ -414,7 +412,8 @@ function checkRequest(head: RequestHead, scheme: string, authority: string | und
     throw misuse('authority', 'RFC 9113 §8.3.1', 'the authority is empty, has userinfo or a char that may not be sent')
   }
   for (const host of headers.getAll('host')) {
-    if (!sameHost(authority ?? host, host, scheme)) {
+    // A Host field is the authority where no other is given: there is one.
+    if (!sameHost(authority as string, host, scheme)) {
       throw misuse('authority', 'RFC 9113 §8.3.1', 'the Host field differs from the authority')
     }
   }

@@ -106,10 +106,6 @@ export class StreamTable {
   #mask = MIN_SLOTS - 1
   #size = 0
 
-  get size(): number {
-    return this.#size
-  }
-
   get(id: ExchangeId): Stream | undefined {
     const slots = this.#slots
     for (let i = (id >>> 1) & this.#mask; ; i = (i + 1) & this.#mask) {
@@ -123,12 +119,12 @@ export class StreamTable {
     this.#place(stream)
   }
 
-  delete(id: ExchangeId): void {
+  /** The stream is in it. */
+  delete(stream: Stream): void {
     const slots = this.#slots
     const mask = this.#mask
-    let hole = (id >>> 1) & mask
-    while (slots[hole] !== undefined && (slots[hole] as Stream).id !== id) hole = (hole + 1) & mask
-    if (slots[hole] === undefined) return
+    let hole = (stream.id >>> 1) & mask
+    while (slots[hole] !== stream) hole = (hole + 1) & mask
     this.#size--
     // What was pushed beyond the hole moves back into it, so that no search ends too early.
     for (let i = (hole + 1) & mask; slots[i] !== undefined; i = (i + 1) & mask) {
