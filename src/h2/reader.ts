@@ -296,3 +296,12 @@ export class FrameReader {
     return 'violation'
   }
 }
+
+export function readUint32(bytes: Bytes, at: number): number {
+  const high = ((bytes[at] as number) << 8) | (bytes[at + 1] as number)
+  return high * 0x1_00_00 + (((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number))
+}
+/** Stream identifiers and increments: the first bit is reserved and ignored. RFC 9113 §4.1, §6.9. */
+export function readUint31(bytes: Bytes, at: number): number {
+  return readUint32(bytes, at) % 2 ** 31
+}

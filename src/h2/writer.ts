@@ -42,11 +42,10 @@ export class Output {
     writeUint32(this.#slab, at, value)
   }
 
-  goaway(lastStream: number, h2Code: number, debug: Bytes): void {
-    const at = this.#header(8 + debug.length, FRAME.GOAWAY, 0, 0, 8 + debug.length)
+  goaway(lastStream: number, h2Code: number): void {
+    const at = this.#header(8, FRAME.GOAWAY, 0, 0, 8)
     writeUint32(this.#slab, at, lastStream)
     writeUint32(this.#slab, at + 4, h2Code)
-    this.#slab.set(debug, at + 8)
   }
 
   /** Content after a frame header that was written for it. */

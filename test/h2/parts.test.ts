@@ -3,7 +3,8 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { ReceiveWindow } from '../../src/h2/flow.ts'
 import { parsePriority } from '../../src/h2/priority.ts'
-import { Stream, StreamTable } from '../../src/h2/stream.ts'
+import { Stream } from '../../src/h2/stream.ts'
+import { StreamTable } from '../../src/h2/streams.ts'
 
 describe('a priority', () => {
   test.each<[string, number, boolean]>([

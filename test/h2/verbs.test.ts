@@ -363,6 +363,9 @@ describe('questions', () => {
     expect(machine.closeReason).toBe('server-disconnected')
     machine.takeOutput()
     expect(life()).toEqual(['done', true, true, 'now'])
+    const overdue = make('client')
+    overdue.abort()
+    expect(overdue.nextTimeout()).toBeUndefined()
   })
   it('a Buffer is as good as any other view', () => {
     const machine = ready('server')
