@@ -115,7 +115,8 @@ function ours(H2Connection, { upload }) {
         } else if (event.type === 'response') {
           const seen = running.get(event.exchange)
           seen.status = event.status
-          for (const [name, value] of event.headers) seen.headers.push(name, value)
+          const { headers } = event
+          for (let i = 0; i < headers.length; i++) seen.headers.push(headers.name(i), headers.value(i))
         } else if (event.type === 'end') {
           const { done, ...seen } = running.get(event.exchange)
           running.delete(event.exchange)

@@ -92,7 +92,7 @@ export class Sender {
   forget(stream: Stream): void {
     stream.list?.remove(stream)
     stream.head = stream.moreHeads = stream.trailers = undefined
-    stream.chunks = []
+    if (stream.chunks.length > 0) stream.chunks = []
     stream.chunk = stream.chunkAt = stream.buffered = 0
     stream.sending = 'over'
     stream.blocked = false
