@@ -36,7 +36,8 @@ export class Control {
     const state = session.stateOf(id, stream)
     if (session.refuses(id, stream, state, 'receive RST_STREAM')) return
     if (stream === undefined || isClosed(state)) {
-      if (state !== 'closed (by us)') session.glitch()
+      // A server that asks to stop and the end of what it asks about pass each other: once that is no flood.
+      if (state !== 'closed (by us)' && !session.streams.resetByPeer(id)) session.glitch()
       return
     }
     if (session.role === 'server' && !session.floods.resets.take(session.now)) return void session.calm('limit-resets')
@@ -75,9 +76,9 @@ export class Control {
     const { sender } = this.#session
     const window = increment === 0 ? undefined : grown(sender.window, increment)
     if (window === undefined) return this.#session.break(badIncrement(increment))
-    // Credit for nothing is legal, and useless when it does not end.
-    if (!sender.spent && !this.#session.glitch()) return
-    sender.spent = false
+    // Credit for nothing is legal, and useless when it does not end. For what was sent it may come in any portions.
+    if (sender.owed === 0 && !this.#session.glitch()) return
+    sender.owed = Math.max(0, sender.owed - increment)
     sender.window = window
   }
 

@@ -105,6 +105,7 @@ export class Receiving {
     const session = this.#session
     const block = this.#decoder.decodeBlock(bytes, start, end)
     const { fault } = block
+    session.moved = true
     if (fault !== undefined && fault.scope === 'connection') {
       const { code, rule, message } = fault
       const h2 = code.startsWith('limit') ? 'ENHANCE_YOUR_CALM' : 'COMPRESSION_ERROR'
@@ -236,6 +237,7 @@ export class Receiving {
     const session = this.#session
     const { stream: id, length } = session.reader
     session.dataStream = undefined
+    session.moved = true
     if (!session.peerSettingsSeen) return session.break(beforeSettings('DATA'))
     if (this.#block.open) return session.break(outOfPlace('DATA'))
     const stream = session.streams.get(id)

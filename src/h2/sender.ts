@@ -25,8 +25,10 @@ export class Sender {
   readonly encoder: HpackEncoder
   /** The connection's flow-control window, as the peer gave it. */
   window = DEFAULT_WINDOW
-  /** Content was sent since the peer last widened the window of the connection. */
-  spent = false
+  /** Octets that were sent and for which the peer has not widened the window of the connection again. */
+  owed = 0
+  /** Something of a message was written since this was last cleared. */
+  moved = false
   /** Streams whose END_STREAM was written, and streams with room again: for the connection to look at after `fill`. */
   readonly ended: Stream[] = []
   readonly relieved: Stream[] = []
@@ -162,6 +164,7 @@ export class Sender {
   /** HEADERS and, where the block is larger than a frame, CONTINUATION. RFC 9113 §4.3. */
   #writeSection(stream: Stream, section: Section, end: boolean): void {
     const block = this.encoder.encodeBlock(section.control, section.fields)
+    this.moved = true
     const endFlag = end ? FLAG.END_STREAM : 0
     const size = this.#maxFrameSize
     if (block.length <= size) this.output.copied(FRAME.HEADERS, endFlag | FLAG.END_HEADERS, stream.id, block)
@@ -184,7 +187,8 @@ export class Sender {
     this.#moveContent(stream, n)
     stream.sendWindow -= n
     this.window -= n
-    this.spent = true
+    this.owed += n
+    this.moved = true
     const ring = stream.list as StreamList
     if (stream.buffered === 0 || stream.sendWindow <= 0 || stream.incremental) {
       ring.remove(stream)

@@ -37,6 +37,8 @@ export class Session {
   goawaySent = -1
   /** When a server that shuts down stops to wait for what is under way. */
   shutdownAt: Millis | undefined
+  /** Something of a message was read since this was last cleared. */
+  moved = false
   /** The stream whose DATA frame is being read, while its content is wanted. */
   dataStream: Stream | undefined
   #life: Life = 'open'

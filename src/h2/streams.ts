@@ -52,6 +52,10 @@ export class Streams {
   refuse(id: ExchangeId): void {
     this.#closed.add(id, 'closed (by us)')
   }
+  /** The peer resets what has ended. false: it is not remembered, or was reset before. */
+  resetByPeer(id: ExchangeId): boolean {
+    return this.#closed.resetByPeer(id)
+  }
   clear(): void {
     for (const stream of this.all()) this.#table.delete(stream)
     this.active = 0
@@ -171,6 +175,12 @@ class ClosedStreams {
     if (this.#others.includes(id)) return 'closed (ended)'
     if (this.#others.includes(-id)) return 'closed (by peer)'
     return id <= this.#forgotten ? 'closed (by us)' : undefined
+  }
+
+  resetByPeer(id: ExchangeId): boolean {
+    const at = this.#others.indexOf(id)
+    if (at >= 0) this.#others[at] = -id
+    return at >= 0
   }
 
   #addReset(id: ExchangeId): void {

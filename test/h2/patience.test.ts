@@ -81,6 +81,28 @@ describe('honest peers', () => {
     expect(windows.receive).toBeGreaterThan(16 * 2 ** 20 - 50 * 90 * 105 - 1)
   })
 
+  test('an upload that is credited and measured at every step, as fast as it goes', () => {
+    const machine = ready('client')
+    const id = machine.sendRequest(POST_HEAD)
+    for (let i = 0; i < 20_000; i++) {
+      machine.sendData(id, new Uint8Array(16_000))
+      machine.takeOutput()
+      const credit = Array.from({ length: 10 }, () => concat([windowUpdate(0, 1_600), windowUpdate(id, 1_600)]))
+      feed(machine, concat([...credit, ping()]), i / 100)
+    }
+    expect(machine.closed).toBe(false)
+  })
+
+  test('a server that asks to stop what has just ended, every time', () => {
+    const machine = ready('client')
+    for (let i = 0; i < 20_000; i++) {
+      const id = machine.sendRequest(POST_HEAD, { end: true })
+      machine.takeOutput()
+      feed(machine, concat([headers(id, OK, true), reset(id, H2_ERROR.NO_ERROR)]))
+    }
+    expect(machine.closed).toBe(false)
+  })
+
   test('10,000 cancelled requests leave nothing behind', () => {
     const machine = ready('client')
     const empty = JSON.stringify((machine.snapshot() as { streams: unknown }).streams)
