@@ -115,9 +115,12 @@ export class Control {
   /** false: too many. */
   #note(id: ExchangeId, value: string): boolean {
     const { lastPeer, active } = this.#session.streams
+    const limit = this.#negotiation.concurrentStreams - active
     this.#priorities.set(id, value)
+    if (this.#priorities.size <= limit) return true
+    // Streams that were passed over will not come.
     for (const key of this.#priorities.keys()) if (key <= lastPeer) this.#priorities.delete(key)
-    return this.#priorities.size + active <= this.#negotiation.concurrentStreams
+    return this.#priorities.size <= limit
   }
 
   /** A request came, with this priority field. What PRIORITY_UPDATE said goes before it. RFC 9218 §7. */

@@ -38,8 +38,9 @@ export class FrameReader {
   #stage: 'preface' | 'header' | 'payload' | 'pad-length' | 'content' | 'padding' = 'header'
   #chunk: Bytes = EMPTY
   #at = 0
-  /** Bytes lent before the current ones were read, copied. */
+  /** Bytes lent before the current ones were read, copied: from `waitingAt` on. */
   readonly #waiting: Bytes[] = []
+  #waitingAt = 0
   readonly #header = new Uint8Array(FRAME_HEADER_BYTES)
   #headerRead = 0
   #held: Bytes = EMPTY
@@ -58,12 +59,11 @@ export class FrameReader {
   }
 
   receive(data: Bytes): void {
-    if (this.#at < this.#chunk.length) {
+    if (this.#waitingAt < this.#waiting.length) this.#waiting.push(data.slice())
+    else if (this.#at < this.#chunk.length) {
       // Nobody asked for the last bytes yet, and they are lent no longer.
-      if (this.#waiting.length === 0) {
-        this.#chunk = this.#chunk.slice(this.#at)
-        this.#at = 0
-      }
+      this.#chunk = this.#chunk.slice(this.#at)
+      this.#at = 0
       this.#waiting.push(data.slice())
     } else {
       this.#chunk = data
@@ -92,14 +92,22 @@ export class FrameReader {
   drop(): void {
     this.#chunk = this.#held = this.bytes = EMPTY
     this.#at = 0
-    this.#waiting.length = 0
+    this.#waiting.length = this.#waitingAt = 0
   }
 
   #nextChunk(): boolean {
-    const next = this.#waiting.shift()
-    this.#chunk = next ?? EMPTY
     this.#at = 0
-    return next !== undefined
+    if (this.#waitingAt === this.#waiting.length) {
+      this.#chunk = EMPTY
+      return false
+    }
+    this.#chunk = this.#waiting[this.#waitingAt++] as Bytes
+    // What was read is let go once it is half of the list: to shift the list each time is quadratic.
+    if (2 * this.#waitingAt >= this.#waiting.length) {
+      this.#waiting.splice(0, this.#waitingAt)
+      this.#waitingAt = 0
+    }
+    return true
   }
 
   #needsNoBytes(): boolean {

@@ -138,9 +138,10 @@ export class Receiving {
     floods.holdHead(stream, headBytes)
     stream.method = request.method
     stream.tunnel = request.method === 'CONNECT'
-    stream.expected = request.contentLength
+    // What goes through a tunnel is not content. RFC 9110 §9.3.6.
+    stream.expected = stream.tunnel ? -1 : request.contentLength
     stream.receiving = 'content'
-    if (endStream && request.contentLength > 0) return this.#shortContent(stream)
+    if (endStream && stream.expected > 0) return this.#shortContent(stream)
     this.#control.opened(stream, request.priority)
     this.#session.tell(requestEvent(id, request, endStream))
     if (endStream) this.#onEnd(stream, undefined)

@@ -18,6 +18,8 @@ const URGENCIES = 8
 /** Larger frames save little and keep other streams waiting, whatever the peer allows. */
 const LARGEST_FRAME = 64 * 1024
 const SENT_CHUNKS = 64
+/** About what the sections of a stream take. */
+const SECTION_BYTES = 64
 const NOTHING = new Uint8Array(0)
 
 export class Sender {
@@ -106,8 +108,7 @@ export class Sender {
 
   /** Octets that could leave now; sections, not yet encoded, by a guess. */
   get ready(): number {
-    let bytes = this.output.bytes
-    for (let stream = this.#waiting.first; stream !== undefined; stream = stream.after) bytes += guess(stream)
+    const bytes = this.output.bytes + this.#waiting.size * SECTION_BYTES
     let content = 0
     for (const ring of this.#rings) {
       for (let stream = ring.first; stream !== undefined; stream = stream.after) {
@@ -241,10 +242,4 @@ export class Sender {
 /** Nothing but END_STREAM is left to send. */
 function isBareEnd(stream: Stream): boolean {
   return stream.sending === 'ending' && stream.buffered === 0 && stream.trailers === undefined
-}
-
-/** About what the sections of a stream take. */
-function guess(stream: Stream): number {
-  const sections = (stream.head === undefined ? 0 : 1) + (stream.moreHeads?.length ?? 0)
-  return 9 + 32 * sections
 }

@@ -72,6 +72,7 @@ export class Stream {
 /** Streams in a row; a stream is in one list at most, so its links are its own. */
 export class StreamList {
   first: Stream | undefined
+  size = 0
   #last: Stream | undefined
 
   add(stream: Stream): void {
@@ -81,6 +82,7 @@ export class StreamList {
     if (this.#last === undefined) this.first = stream
     else this.#last.after = stream
     this.#last = stream
+    this.size++
   }
 
   remove(stream: Stream): void {
@@ -90,5 +92,6 @@ export class StreamList {
     if (after === undefined) this.#last = before
     else after.before = before
     stream.list = stream.before = stream.after = undefined
+    this.size--
   }
 }

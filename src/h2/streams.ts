@@ -1,8 +1,8 @@
 // Which streams there are: those that live, by identifier, what is known of those that are gone, and which identifiers
 // were never used (RFC 9113 §5.1.1). Who may open one, and when, is not decided here.
 //
-// Live streams are in a slot table with open addressing: as fast as an array, no larger than what lives, and without the
-// old tables that a Map keyed by running numbers leaves to the garbage collector. Closed streams take O(1) memory: two
+// Live streams are in a slot table with open addressing: as fast as an array, as large as what lived at once, and without
+// the old tables that a Map keyed by running numbers leaves to the garbage collector. Closed streams take O(1) memory: two
 // rings of the last identifiers that we reset and that ended otherwise. What has dropped out of the first counts as reset
 // by us, the lenient answer; RFC 9113 §5.1 asks for proof before an error.
 import type { ExchangeId, Role } from '../http/index.ts'
@@ -86,17 +86,20 @@ export class Streams {
   }
 }
 
-const MIN_SLOTS = 16
+const MIN_SLOT_BITS = 4
+/** 2³² divided by the golden ratio: numbers in a row are spread evenly, so that no rows of full slots arise. */
+const SPREAD = 0x9e37_79b1
 
-/** Live streams by identifier: linear probing, never more than half full. Order of iteration: none. */
+/** Live streams by identifier: linear probing, never more than half full. */
 export class StreamTable {
-  #slots: (Stream | undefined)[] = new Array<Stream | undefined>(MIN_SLOTS).fill(undefined)
-  #mask = MIN_SLOTS - 1
+  #slots: (Stream | undefined)[] = new Array<Stream | undefined>(1 << MIN_SLOT_BITS).fill(undefined)
+  #bits = MIN_SLOT_BITS
+  #mask = (1 << MIN_SLOT_BITS) - 1
   #size = 0
 
   get(id: ExchangeId): Stream | undefined {
     const slots = this.#slots
-    for (let i = (id >>> 1) & this.#mask; ; i = (i + 1) & this.#mask) {
+    for (let i = this.#home(id); ; i = (i + 1) & this.#mask) {
       const stream = slots[i]
       if (stream === undefined || stream.id === id) return stream
     }
@@ -111,12 +114,12 @@ export class StreamTable {
   delete(stream: Stream): void {
     const slots = this.#slots
     const mask = this.#mask
-    let hole = (stream.id >>> 1) & mask
+    let hole = this.#home(stream.id)
     while (slots[hole] !== stream) hole = (hole + 1) & mask
     this.#size--
     // What was pushed beyond the hole moves back into it, so that no search ends too early.
     for (let i = (hole + 1) & mask; slots[i] !== undefined; i = (i + 1) & mask) {
-      const home = ((slots[i] as Stream).id >>> 1) & mask
+      const home = this.#home((slots[i] as Stream).id)
       if (((i - home) & mask) >= ((i - hole) & mask)) {
         slots[hole] = slots[i]
         hole = i
@@ -132,8 +135,12 @@ export class StreamTable {
     return streams.sort((a, b) => a.id - b.id)
   }
 
+  #home(id: ExchangeId): number {
+    return Math.imul(id >>> 1, SPREAD) >>> (32 - this.#bits)
+  }
+
   #place(stream: Stream): void {
-    let i = (stream.id >>> 1) & this.#mask
+    let i = this.#home(stream.id)
     while (this.#slots[i] !== undefined) i = (i + 1) & this.#mask
     this.#slots[i] = stream
   }
@@ -142,6 +149,7 @@ export class StreamTable {
     const old = this.#slots
     this.#slots = new Array<Stream | undefined>(2 * old.length).fill(undefined)
     this.#mask = this.#slots.length - 1
+    this.#bits++
     for (const stream of old) if (stream !== undefined) this.#place(stream)
   }
 }

@@ -103,6 +103,19 @@ describe('honest peers', () => {
     expect(machine.closed).toBe(false)
   })
 
+  test('300,000 octets that come singly, before anybody asks', { timeout: 10_000 }, () => {
+    const machine = ready('client')
+    const bytes = concat(Array.from({ length: 17_647 }, () => ping()))
+    for (const octet of bytes) machine.receiveData(new Uint8Array([octet]), 0)
+    let pings = 0
+    for (let now = 0, event = machine.nextEvent(); event !== undefined; event = machine.nextEvent()) {
+      if (event.type === 'ping') pings++
+      if (pings % 100 === 0) machine.takeOutput()
+      machine.receiveData(new Uint8Array(0), (now += 10))
+    }
+    expect(pings).toBe(17_647)
+  })
+
   test('10,000 cancelled requests leave nothing behind', () => {
     const machine = ready('client')
     const empty = JSON.stringify((machine.snapshot() as { streams: unknown }).streams)
