@@ -151,8 +151,9 @@ export class Receiving {
   #refuse(id: ExchangeId): void {
     this.#session.streams.refuse(id)
     this.#session.sender.output.number(FRAME.RST_STREAM, id, H2_ERROR.REFUSED_STREAM)
-    // A peer that has not seen our SETTINGS yet does not know the limit.
+    // A peer that has not seen our SETTINGS yet does not know the limit; what is written for it must be read all the same.
     if (this.#negotiation.pending === 0) this.#session.provokedReset()
+    else this.#session.reply()
   }
 
   #onResponse(stream: Stream, endStream: boolean, { flat, sensitive }: DecodedBlock): void {

@@ -1,20 +1,23 @@
-// Peers that are merely long-lived are never killed: rates on the given time, never totals. Time here is virtual.
+// Peers that are merely long-lived or fast are never killed: rates on the given time, never totals. Time here is virtual.
 import { fc, test as property } from '@fast-check/vitest'
 import { describe, expect, test } from 'vitest'
-import { H2_ERROR } from '../../src/h2/index.ts'
+import { H2_ERROR, H2Connection } from '../../src/h2/index.ts'
 import {
   concat,
   data,
   drain,
   feed,
+  GET,
   GET_HEAD,
   headers,
   OK,
   ping,
   POST,
   POST_HEAD,
+  PREFACE,
   ready,
   reset,
+  settings,
   takeAll,
   takeFrames,
   windowUpdate,
@@ -26,9 +29,13 @@ describe('honest peers', () => {
   test('ten cancels a second, for a day', () => {
     const machine = ready('server')
     let now = 0
+    const both = concat([headers(1, POST), reset(1, H2_ERROR.CANCEL)])
+    const view = new DataView(both.buffer)
     for (let id = 1; id < 2 * 10 * 86_400; id += 2) {
       now += SECOND / 10
-      feed(machine, concat([headers(id, POST), reset(id, H2_ERROR.CANCEL)]), now)
+      view.setUint32(5, id)
+      view.setUint32(both.length - 8, id)
+      feed(machine, both, now)
       if (id % 1_001 === 0) machine.takeOutput()
     }
     expect(machine.closed).toBe(false)
@@ -128,6 +135,22 @@ describe('honest peers', () => {
     machine.takeOutput()
     expect(JSON.stringify((machine.snapshot() as { streams: unknown }).streams)).toBe(empty)
     expect(machine.outputBytes).toBe(0)
+  })
+})
+
+describe('peers that are not', () => {
+  test('refusals that are not read, from before our limit was known, are bounded', () => {
+    const machine = new H2Connection('server', { now: 0, limits: { maxConcurrentStreams: 0 } })
+    feed(machine, concat([PREFACE, settings()]))
+    machine.takeOutput()
+    const refused = (from: number, n: number): Uint8Array =>
+      concat(Array.from({ length: n }, (_, i) => headers(from + 2 * i, GET, true)))
+    feed(machine, refused(1, 1_000))
+    expect(machine.closed).toBe(false)
+    machine.takeOutput()
+    expect(feed(machine, refused(2_001, 1_001))).toMatchObject([
+      { type: 'error', fault: { code: 'limit-queued-replies', h2Code: H2_ERROR.ENHANCE_YOUR_CALM } },
+    ])
   })
 })
 
