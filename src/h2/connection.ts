@@ -212,6 +212,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
   updateSettings(settings: Readonly<Record<string, number>>, now: Millis): void {
     this.#session.now = now
     const entries = checkedSettings(settings, this.#validate)
+    if (this.#validate) this.#negotiation.checkChange(entries)
     this.#begun()
     this.#negotiation.send(entries)
   }

@@ -115,7 +115,7 @@ export class Control {
   /** false: too many. */
   #note(id: ExchangeId, value: string): boolean {
     const { lastPeer, active } = this.#session.streams
-    const limit = this.#negotiation.concurrentStreams - active
+    const limit = this.#negotiation.said.maxConcurrentStreams - active
     this.#priorities.set(id, value)
     if (this.#priorities.size <= limit) return true
     // Streams that were passed over will not come.

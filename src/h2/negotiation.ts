@@ -1,6 +1,7 @@
-// SETTINGS in both directions (RFC 9113 §6.5): what the peer says holds from when it is read, what we say from when the
-// peer acknowledges it, but for what only makes us stricter or understand more, which holds at once. All values of a
-// frame are checked before one is applied.
+// SETTINGS in both directions (RFC 9113 §6.5): what the peer says holds from when it is read; what we say from when the
+// peer acknowledges it, but for what it need not know of: more streams are refused at once, and `:protocol` understood.
+// All values of a frame are checked before one is applied.
+import { misuse } from '../http/index.ts'
 import type { Millis } from '../http/index.ts'
 import { ACK_WITH_PAYLOAD, calm, SETTINGS_OVERDUE } from './faults.ts'
 import { grown } from './flow.ts'
@@ -9,11 +10,13 @@ import type { HpackDecoder } from './hpack/index.ts'
 import type { Session } from './session.ts'
 import {
   checkSettings,
+  initialSettings,
   namedSettings,
   readSettings,
   settingName,
   writeSettings,
   type SettingEntries,
+  type Settings,
 } from './settings.ts'
 
 /** SETTINGS that were sent and are not acknowledged. */
@@ -26,8 +29,7 @@ const EMPTY = new Uint8Array(0)
 
 export class Negotiation {
   /** What we said last, acknowledged or not. */
-  concurrentStreams = Infinity
-  extendedConnect = false
+  readonly said: Settings = initialSettings()
   readonly #session: Session
   readonly #decoder: HpackDecoder
   readonly #sent: SentSettings[] = []
@@ -114,9 +116,20 @@ export class Negotiation {
     this.#sent.push({ entries, deadline: now + limits.settingsTimeout })
     for (const [id, value] of entries) {
       const name = settingName(id)
-      // More streams are refused at once, and :protocol is understood, whatever the peer knows of it.
-      if (name === 'maxConcurrentStreams') this.concurrentStreams = value
-      else if (name === 'enableConnectProtocol') this.extendedConnect = value === 1
+      if (name !== undefined) this.said[name] = value
+    }
+  }
+
+  /** LocalProtocolError: what may not be said after what was said. */
+  checkChange(entries: SettingEntries): void {
+    for (const [id, value] of entries) {
+      const name = settingName(id)
+      if (name === 'enableConnectProtocol' && value < this.said[name]) {
+        throw misuse('settings', 'RFC 8441 §3', 'extended CONNECT cannot be taken back')
+      }
+      if (name === 'noRfc7540Priorities' && value !== this.said[name]) {
+        throw misuse('settings', 'RFC 9218 §2.1', `${name} is settled by the first SETTINGS`)
+      }
     }
   }
 

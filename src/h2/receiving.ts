@@ -130,10 +130,11 @@ export class Receiving {
     const { streams, floods } = this.#session
     streams.lastPeer = id
     const headBytes = listBytes(flat)
-    if (streams.active >= this.#negotiation.concurrentStreams || !floods.headFits(headBytes)) return this.#refuse(id)
+    if (streams.active >= this.#negotiation.said.maxConcurrentStreams || !floods.headFits(headBytes))
+      return this.#refuse(id)
     const stream = this.#session.addStream(id, 'open')
     if (fault !== undefined) return this.#aboveLimit(stream, fault)
-    const request = readRequest(flat, sensitive, this.#negotiation.extendedConnect)
+    const request = readRequest(flat, sensitive, this.#negotiation.said.enableConnectProtocol === 1)
     if (isMalformed(request)) return this.#session.malformed(stream, request)
     floods.holdHead(stream, headBytes)
     stream.method = request.method

@@ -13,8 +13,8 @@ export class Shutdown {
   /** What the peer's last GOAWAY said; −1: none. */
   goawayReceived = -1
   readonly #session: Session
-  /** Whose PINGs are under way, in order. */
-  readonly #pings: ('caller' | 'shutdown')[] = []
+  /** PINGs that are under way, in order. */
+  readonly #pings: Bytes[] = []
 
   constructor(session: Session) {
     this.#session = session
@@ -32,10 +32,11 @@ export class Shutdown {
       session.tell({ type: 'ping', payload: bytes.subarray(start, end), ack: false })
       return
     }
-    const whose = this.#pings.shift()
-    if (whose === undefined) session.glitch()
-    else if (whose === 'shutdown') session.lastGoaway()
-    else session.tell({ type: 'ping', payload: bytes.subarray(start, end), ack: true })
+    const payload = bytes.subarray(start, end)
+    const at = this.#pings.findIndex((ping) => ping.every((octet, i) => octet === payload[i]))
+    if (at < 0) session.glitch()
+    else if (this.#pings.splice(at, 1)[0] === SHUTDOWN_PING) session.lastGoaway()
+    else session.tell({ type: 'ping', payload, ack: true })
   }
 
   /** A peer that measures the path pings once for what moved on it, on a fast network thousands of times a second. */
@@ -50,7 +51,7 @@ export class Shutdown {
     if (this.#pings.length >= this.#session.limits.maxQueuedReplies) {
       throw misuse('ping', 'RFC 9113 §6.7', 'too many PINGs are under way')
     }
-    this.#pings.push('caller')
+    this.#pings.push(payload.slice())
     this.#session.sender.output.copied(FRAME.PING, 0, 0, payload)
   }
 
@@ -114,7 +115,7 @@ export class Shutdown {
       // What is under way still comes in: the real last stream is told one round trip later.
       session.sendGoaway(MAX_31, H2_ERROR.NO_ERROR)
       session.sender.output.copied(FRAME.PING, 0, 0, SHUTDOWN_PING)
-      this.#pings.push('shutdown')
+      this.#pings.push(SHUTDOWN_PING)
       session.shutdownAt = now + session.limits.closeTimeout
     } else if (session.shutdownAt !== undefined) {
       // Asked twice: it does not wait for what is under way.
