@@ -238,7 +238,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
     this.#fill(maxBytes)
     const { output } = this.#session.sender
     const chunks = output.take(maxBytes)
-    if (output.bytes === 0) this.#session.floods.replies = 0
+    this.#session.floods.given(output.taken, output.taken + output.bytes)
     return chunks
   }
 

@@ -23,9 +23,14 @@ export class Floods {
   overhead = 0
   /** Decoded heads of running streams. */
   heads = 0
-  /** Frames that the peer made us write, and has not been given yet. */
-  replies = 0
   goaways = 0
+  /**
+   * Frames that the peer made us write and has not been given yet: those behind which the output was marked, and those
+   * written since. When the mark is given the older ones are, so that output which is never empty forgets them too.
+   */
+  #olderReplies = 0
+  #newerReplies = 0
+  #mark = 0
   readonly #limits: ResolvedLimits
   readonly #smallDataBudget: number
 
@@ -87,7 +92,18 @@ export class Floods {
 
   /** false: the peer does not read what it makes us write. */
   reply(): boolean {
-    return ++this.replies <= this.#limits.maxQueuedReplies
+    this.#newerReplies++
+    return this.replies <= this.#limits.maxQueuedReplies
+  }
+  get replies(): number {
+    return this.#olderReplies + this.#newerReplies
+  }
+  /** So many octets of output were given to the peer, of so many that were written. */
+  given(octets: number, written: number): void {
+    if (octets < this.#mark) return
+    this.#olderReplies = octets === written ? 0 : this.#newerReplies
+    this.#newerReplies = 0
+    this.#mark = written
   }
   goaway(): boolean {
     return ++this.goaways <= this.#limits.maxGoaways

@@ -14,6 +14,8 @@ let slab = new Uint8Array(0)
 let slabAt = 0
 
 export class Output {
+  /** Octets that were taken, of the whole connection. */
+  taken = 0
   #chunks: Bytes[] = []
   #bytes = 0
   /** The part of the slab that was written and is not yet a chunk. */
@@ -70,6 +72,7 @@ export class Output {
     if (this.#bytes <= maxBytes) {
       const all = this.#chunks
       this.#chunks = []
+      this.taken += this.#bytes
       this.#bytes = 0
       return all
     }
@@ -83,6 +86,7 @@ export class Output {
       taken.push(cut.subarray(0, left))
       this.#chunks[0] = cut.subarray(left)
     }
+    this.taken += maxBytes
     this.#bytes -= maxBytes
     return taken
   }

@@ -100,6 +100,19 @@ describe('honest peers', () => {
     expect(machine.closed).toBe(false)
   })
 
+  test('an upload whose output is never empty, measured all the time', () => {
+    const machine = ready('client', {}, settings([4, 2 ** 30]))
+    feed(machine, windowUpdate(0, 2 ** 30))
+    const id = machine.sendRequest(POST_HEAD)
+    for (let i = 0; i < 5_000; i++) {
+      if (machine.unsent(id) < 100_000) machine.sendData(id, new Uint8Array(100_000))
+      feed(machine, ping(), i)
+      machine.takeOutput(10_000)
+      expect(machine.outputBytes).toBeGreaterThan(0)
+    }
+    expect(machine.closed).toBe(false)
+  })
+
   test('a server that asks to stop what has just ended, every time', () => {
     const machine = ready('client')
     for (let i = 0; i < 20_000; i++) {
