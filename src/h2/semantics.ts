@@ -361,12 +361,17 @@ function without(fields: Fields, host: boolean): Fields {
   return new Fields(flat, undefined, sensitive)
 }
 
-/** Names as the caller wrote them, whatever they are: for a harness that plays a broken peer. */
-function uncheckedFields(init: FieldsInit): Fields {
+/** Names as the caller wrote them, whatever they are, as long as chars are octets: for a harness that plays a broken peer. */
+function uncheckedSection(control: readonly string[], init: FieldsInit | undefined): Section {
   const fields = Fields.from(init)
   const flat: string[] = []
   for (let i = 0; i < fields.length; i++) flat.push(fields.rawName(i), fields.value(i))
-  return new Fields(flat)
+  for (const text of [...control, ...flat]) {
+    for (let i = 0; i < text.length; i++) {
+      if (text.charCodeAt(i) > 0xff) throw misuse('field-value', 'RFC 9110 §5.5', 'a field has a char above 0xFF')
+    }
+  }
+  return { control, fields: new Fields(flat) }
 }
 
 function withLength(fields: Fields, plan: ContentPlan | undefined): Fields {
@@ -388,13 +393,12 @@ export function requestSection(head: RequestHead, validate: boolean): Outgoing {
   if (authority !== undefined) control.push(':authority', authority)
   if (!plain) control.push(':path', head.target)
   if (protocol !== undefined) control.push(':protocol', protocol)
-  if (!validate) return { section: { control, fields: uncheckedFields(given) }, plan: undefined }
+  // The sender goes by it too.
+  const priority = head.priority === undefined ? '' : formatPriority(head.priority)
+  if (!validate) return { section: uncheckedSection(control, given), plan: undefined }
   checkRequest(head, scheme, authority, given)
   const plan = planOf(given, head.content)
-  if (head.priority !== undefined) {
-    const priority = formatPriority(head.priority)
-    if (priority !== '' && !given.has('priority')) control.push('priority', priority)
-  }
+  if (priority !== '' && !given.has('priority')) control.push('priority', priority)
   return { section: { control, fields: withLength(checkedFields(given, 'client', authority), plan) }, plan }
 }
 
@@ -429,7 +433,7 @@ function checkRequest(head: RequestHead, scheme: string, authority: string | und
 export function responseSection(head: ResponseHead, validate: boolean, method: string): Outgoing {
   const control = [':status', `${head.status}`]
   const given = Fields.from(head.headers)
-  if (!validate) return { section: { control, fields: uncheckedFields(given) }, plan: undefined }
+  if (!validate) return { section: uncheckedSection(control, given), plan: undefined }
   if (!Number.isInteger(head.status) || head.status < 200 || head.status > 999) {
     throw misuse('status', 'RFC 9110 §15', `${head.status} is not the status of a final response`)
   }
@@ -448,7 +452,7 @@ export function responseSection(head: ResponseHead, validate: boolean, method: s
 export function informationalSection(status: number, headers: FieldsInit | undefined, validate: boolean): Section {
   const control = [':status', `${status}`]
   const given = Fields.from(headers)
-  if (!validate) return { control, fields: uncheckedFields(given) }
+  if (!validate) return uncheckedSection(control, given)
   if (!Number.isInteger(status) || status < 100 || status > 199 || status === 101) {
     throw misuse('status', 'RFC 9113 §8.6', `${status} is not the status of an informational response in HTTP/2`)
   }
@@ -459,7 +463,7 @@ export function informationalSection(status: number, headers: FieldsInit | undef
 }
 
 export function trailerSection(init: FieldsInit, validate: boolean): Section {
-  if (!validate) return { control: [], fields: uncheckedFields(init) }
+  if (!validate) return uncheckedSection([], init)
   const fields = checkedFields(init, 'client', undefined)
   for (const name of ['content-length', 'host', 'te', 'transfer-encoding']) {
     if (Fields.from(init).has(name)) throw misuse('trailer', 'RFC 9110 §6.5.1', `${name} is not sent as a trailer`)

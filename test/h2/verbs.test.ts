@@ -502,6 +502,17 @@ describe('what a harness may write', () => {
     machine.sendData(1, new Uint8Array(2), true)
     expect(wire(machine)).toEqual([':status 101 Content-Length 5', ':status 99 Upgrade x content-length 1', 'DATA 2'])
   })
+  it('but no char that is no octet, and no urgency that there is not', () => {
+    const client = ready('client', broken)
+    refuses(client, (one) => one.sendRequest({ ...GET_HEAD, target: '/\u0100' }), 'field-value')
+    refuses(client, (one) => one.sendRequest({ ...GET_HEAD, headers: [['x-\u0100', 'b']] }), 'field-value')
+    refuses(client, (one) => one.sendRequest({ ...GET_HEAD, priority: { urgency: 9 } }), 'priority')
+    const server = asked(POST, broken)
+    refuses(server, (one) => one.sendInformational(1, 103, [['a', '\u0100']]), 'field-value')
+    refuses(server, (one) => one.sendResponse(1, { status: 200, headers: [['a', '\u0100']] }), 'field-value')
+    server.sendResponse(1, { status: 200, headers: [] })
+    refuses(server, (one) => one.end(1, [['a', '\u0100']]), 'field-value')
+  })
   it('settings with any value, by name or number', () => {
     const machine = make('client', { ...broken, settings: { enablePush: 7, 3: 4, maxFrameSize: 1 } })
     expect(firstSettings(machine)).toMatchObject({ 2: 7, 3: 4, 5: 1 })
