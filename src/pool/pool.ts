@@ -315,7 +315,7 @@ export class PoolMachine {
 
   /** The pool's deadline is absolute: it goes on where it was, however often a request comes back. */
   #awaitSeat(exchange: Exchange): void {
-    this.#timers.at(exchange.deadline('pool'), exchange.queuedAt + exchange.timeouts.pool)
+    this.#timers.at(exchange.pool, exchange.queuedAt + exchange.timeouts.pool)
   }
 
   // ── decisions ──
@@ -343,7 +343,7 @@ export class PoolMachine {
   }
   #open(connection: PoolConnection, opener: Exchange): void {
     const { site } = connection
-    this.#clearPool(opener)
+    opener.clearPool(this.#timers)
     const h1Only = opener.need === 'h1'
     const alpn = alpnOf(this.#settings, site, h1Only)
     if (site.seatsPerDial === Infinity && !h1Only)
@@ -500,7 +500,7 @@ export class PoolMachine {
     if (machine === undefined || link === undefined) return
     if (connection.requests === 0 || connection.active === 1) this.#hold(connection, true)
     const reused = connection.requests > 0
-    this.#clearPool(exchange)
+    exchange.clearPool(this.#timers)
     exchange.connection = connection
     exchange.reused = reused
     exchange.assignedAt = exchange.movedAt = this.#now
@@ -690,7 +690,9 @@ export class PoolMachine {
     const { machine, tunnel } = connection
     if (machine === undefined || connection.closing) return
     connection.lastReceived = this.#now
-    if (tunnel !== undefined) return this.#deliverContent(tunnel, data)
+    if (tunnel !== undefined) {
+      return this.#deliverContent(tunnel, { type: 'data', exchange: tunnel.onConnection, data })
+    }
     if (connection.only !== undefined) connection.only.bytesReceived += data.byteLength
     machine.receiveData(data, this.#now)
     this.#drainMachine(connection)
@@ -724,7 +726,7 @@ export class PoolMachine {
     switch (event.type) {
       case 'data': {
         const exchange = connection.exchanges.get(event.exchange)
-        if (exchange !== undefined) this.#deliverContent(exchange, event.data)
+        if (exchange !== undefined) this.#deliverContent(exchange, event)
         return
       }
       case 'response':
@@ -842,9 +844,9 @@ export class PoolMachine {
   #deliver(exchange: Exchange, event: DeliveredEvent): void {
     this.#commands.push({ type: 'deliver', id: exchange.id, event })
   }
-  #deliverContent(exchange: Exchange, data: Bytes): void {
+  #deliverContent(exchange: Exchange, event: Extract<DeliveredEvent, { type: 'data' }>): void {
     exchange.movedAt = this.#now
-    const bytes = data.byteLength
+    const bytes = event.data.byteLength
     if (exchange.connection?.multiplexed === true) exchange.bytesReceived += bytes
     if (exchange.draining !== undefined) {
       exchange.draining.left -= bytes
@@ -853,7 +855,7 @@ export class PoolMachine {
       return
     }
     exchange.unconsumed += bytes
-    this.#deliver(exchange, { type: 'data', exchange: exchange.onConnection, data })
+    this.#deliver(exchange, event)
     if (exchange.stage === 'tunnel' && exchange.connection !== undefined) this.#regulate(exchange.connection)
   }
   #onConsumed(id: RequestId, bytes: number): void {
@@ -994,23 +996,12 @@ export class PoolMachine {
     exchange.stage = 'over'
     if (exchange.step !== undefined && !result.ok)
       this.#traceStep(exchange, undefined, { exception: result.error }, 'failed')
-    this.#clearDeadlines(exchange)
+    exchange.clearDeadlines(this.#timers)
     this.#exchanges.delete(exchange)
     exchange.site.requests--
     this.#stopContent(exchange)
     this.#commands.push({ type: 'settle', id: exchange.id, result, timings: exchange.timings(this.#now) })
     this.#forgetSite(exchange.site)
-  }
-
-  #clearDeadlines(exchange: Exchange): void {
-    this.#timers.clear(exchange.io)
-    const { deadlines } = exchange
-    if (deadlines !== undefined) for (const deadline of Object.values(deadlines)) this.#timers.clear(deadline)
-  }
-  /** It has a seat, or a dial of its own. */
-  #clearPool(exchange: Exchange): void {
-    const deadline = exchange.deadlines?.pool
-    if (deadline !== undefined) this.#timers.clear(deadline)
   }
 
   /** Wherever it stands: it leaves, and settles with the error. */
