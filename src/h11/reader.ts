@@ -13,6 +13,8 @@ import { COMPLETE, FAULTY, INCOMPLETE, scan, Section } from './section.ts'
 const SCRATCH = 16 * 1024
 /** How much of a chunk is copied at first: most heads fit, and content behind them is not copied in vain. */
 const FIRST_COPY = 2 * 1024
+/** Names of heads up to here are remembered for the next: a connection that idles for long may hold so much. */
+const REMEMBERED = 8 * 1024
 
 let scratch: Section | undefined
 /** One that a connection needs no more, for the next one that needs its own. */
@@ -97,10 +99,15 @@ export class SectionReader {
   drop(): void {
     this.#own = undefined
   }
-  /** Nobody will ask for the last section again: an idle connection does not hold it. */
+  /** Nobody will ask for the last section again: an idle connection does not hold it, nor the names of a large one. */
   rest(): void {
     const section = this.#section
-    if (section !== undefined && section !== scratch && section.bytes.length <= SCRATCH) spare = section
+    if (section === undefined) return
+    if (section !== scratch && section.bytes.length <= SCRATCH) spare = section
+    if (section.pos > REMEMBERED) {
+      this.#names.length = 0
+      this.#raw = []
+    }
     this.#section = undefined
     this.#text = ''
   }
@@ -181,15 +188,15 @@ export interface FieldNotes {
 
 /** Each obs-fold as one SP, and none at the ends. RFC 9112 §5.2. */
 function unfold(value: string): string {
-  let unfolded = ''
+  const parts: string[] = []
   for (const line of value.split('\n')) {
     let from = 0
     let to = line.length
     while (from < to && isBlank(line.charCodeAt(from))) from++
     while (to > from && isBlank(line.charCodeAt(to - 1))) to--
-    if (to > from) unfolded += (unfolded === '' ? '' : ' ') + line.slice(from, to)
+    if (to > from) parts.push(line.slice(from, to))
   }
-  return unfolded
+  return parts.join(' ')
 }
 function isBlank(c: number): boolean {
   return c === SP || c === HTAB || c === CR
