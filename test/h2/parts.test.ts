@@ -1,6 +1,8 @@
-// The parts that a machine is made of and that have a meaning alone: priorities, and the table of streams.
+// The parts that a machine is made of and that have a meaning alone: priorities, accounts, the table of streams.
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { type Limits, resolveLimits } from '../../src/http/index.ts'
+import { Floods } from '../../src/h2/floods.ts'
 import { ReceiveWindow } from '../../src/h2/flow.ts'
 import { parsePriority } from '../../src/h2/priority.ts'
 import { Stream } from '../../src/h2/stream.ts'
@@ -27,6 +29,94 @@ describe('a priority', () => {
     ['a=b, u=5, c', 5, false],
   ])('of %j', (value, urgency, incremental) => {
     expect(parsePriority(value)).toEqual({ urgency, incremental })
+  })
+})
+
+describe('the accounts of what is held for a peer', () => {
+  const make = (limits: Limits): Floods =>
+    new Floods(resolveLimits({ connectionWindow: 65_535, ...limits }, 'server'), 0)
+  const stream = (): Stream => new Stream(1, new ReceiveWindow(0, 0))
+
+  test('a small frame costs what it lacks of 256, a large one and an empty one nothing', () => {
+    const floods = make({})
+    const one = stream()
+    for (const content of [0, 256, 1_000]) floods.frame(one, content)
+    expect([one.overhead, floods.overhead]).toEqual([0, 0])
+    floods.frame(one, 255)
+    floods.frame(one, 1)
+    expect([one.overhead, floods.overhead]).toEqual([256, 256])
+  })
+
+  test('the cost may reach half of the window, and is given back in the same part as the content', () => {
+    const floods = make({ smallDataBudget: 256 })
+    const one = stream()
+    // 128 × 255 = 32,640 of 32,767.
+    for (let i = 0; i < 128; i++) {
+      floods.deliver(one, 1)
+      expect(floods.frame(one, 1)).toBe(true)
+    }
+    floods.consume(one, 1)
+    expect([one.overhead, floods.overhead, floods.unread]).toEqual([32_385, 32_385, 127])
+    expect(floods.frame(one, 1)).toBe(true)
+    expect(floods.frame(one, 1)).toBe(false)
+    floods.consume(one, 127)
+    expect([one.overhead, floods.overhead, floods.unread]).toEqual([0, 0, 0])
+  })
+
+  test('the larger of budget and half the window', () => {
+    const floods = make({ smallDataBudget: 32_768 })
+    const one = stream()
+    one.overhead = floods.overhead = 32_768 - 255
+    expect(floods.frame(one, 1)).toBe(true)
+    expect(floods.frame(one, 255)).toBe(false)
+  })
+
+  test('what nobody will consume is given back at once, of that stream only', () => {
+    const floods = make({ maxUnreadBytes: 10 })
+    const [one, other] = [stream(), stream()]
+    floods.deliver(one, 7)
+    floods.frame(one, 7)
+    floods.deliver(other, 4)
+    floods.frame(other, 4)
+    expect(floods.unreadTooMuch).toBe(true)
+    floods.discard(one)
+    expect([floods.unread, floods.overhead, one.unread, one.overhead]).toEqual([4, 252, 0, 0])
+    floods.deliver(one, 6)
+    expect(floods.unreadTooMuch).toBe(false)
+  })
+
+  test('heads may fill their limit, and leave it with their stream', () => {
+    const floods = make({ maxHeldHeaderBytes: 10 })
+    const one = stream()
+    floods.holdHead(one, 4)
+    expect([floods.headFits(6), floods.headFits(7)]).toEqual([true, false])
+    floods.releaseHead(one)
+    expect([floods.headFits(10), floods.heads]).toEqual([true, 0])
+  })
+
+  test('replies are forgotten as the output behind which they stand is given', () => {
+    const floods = make({ maxQueuedReplies: 3 })
+    for (let i = 0; i < 3; i++) expect(floods.reply()).toBe(true)
+    expect(floods.reply()).toBe(false)
+    // Of 100 octets that hold the four, 40 are given: they may still be there when 60 are.
+    floods.given(40, 100)
+    expect(floods.replies).toBe(4)
+    floods.given(60, 120)
+    expect(floods.replies).toBe(4)
+    floods.reply()
+    floods.given(100, 150)
+    expect(floods.replies).toBe(1)
+    floods.given(150, 150)
+    expect(floods.replies).toBe(0)
+  })
+
+  test('nothing is held when all streams are gone', () => {
+    const floods = make({})
+    floods.deliver(stream(), 5)
+    floods.frame(stream(), 5)
+    floods.holdHead(stream(), 5)
+    floods.clear()
+    expect([floods.unread, floods.overhead, floods.heads]).toEqual([0, 0, 0])
   })
 })
 
