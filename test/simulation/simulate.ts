@@ -15,7 +15,7 @@ import {
   socksProxy,
   type Behaviour,
   type Peers,
-} from './peers.ts'
+} from '../fixtures/peers.ts'
 
 /** What became of the requests of one world, or of many. */
 export interface Tally {
