@@ -312,7 +312,11 @@ export class PoolMachine {
 
   /** The pool's deadline is absolute: it goes on where it was, however often a request comes back. */
   #awaitSeat(exchange: Exchange): void {
-    this.#timers.at(exchange.deadline('pool'), exchange.queuedAt + exchange.timeouts.pool)
+    const { queuedAt, timeouts } = exchange
+    const deadline = exchange.deadline('pool')
+    // A new one stands behind those of its own duration; only what comes back looks for its place.
+    if (queuedAt === this.#now) this.#timers.after(deadline, timeouts.pool, this.#now)
+    else this.#timers.at(deadline, queuedAt + timeouts.pool)
   }
 
   // ── decisions ──
@@ -1087,7 +1091,9 @@ export class PoolMachine {
     if (retry === 'fresh') {
       exchange.staleRetries++
       // What else waits idle there is as old: it would be the next disappointment.
-      for (const other of this.#connections) if (other.site === exchange.site && other.idle) this.#retire(other)
+      for (let other = this.#idleOf(exchange.site); other !== undefined; other = this.#idleOf(exchange.site)) {
+        this.#retire(other)
+      }
       this.#scheduler.requeueFresh(exchange)
     } else {
       exchange.replays++
@@ -1099,6 +1105,9 @@ export class PoolMachine {
     }
     this.#decide()
     if (exchange.waiting && exchange.dial === undefined) this.#awaitSeat(exchange)
+  }
+  #idleOf(site: Site): PoolConnection | undefined {
+    return this.#scheduler.longestIdle(site) as PoolConnection | undefined
   }
   /** None for the first failure since a response came; the jitter only shortens it. */
   #backoff(site: Site): Millis {

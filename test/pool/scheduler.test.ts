@@ -189,6 +189,7 @@ describe('the cost of a step does not grow (counted, not timed)', () => {
     [100_000, 1],
     [1_000, 100],
     [10_000, 10_000],
+    [100_000, 10_000],
   ])('%i queued requests on %i origins', (queued, origins) => {
     const small = cost(10, 1, 10)
     expect(cost(queued, origins, 10)).toBeLessThan(3 * small + 60)
