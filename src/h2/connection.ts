@@ -16,6 +16,7 @@ import type {
   FieldsInit,
   H2Event,
   H2Extras,
+  Ledger,
   Limits,
   Millis,
   PeerFault,
@@ -30,6 +31,7 @@ import {
   errorName,
   FLAG,
   FRAME,
+  FRAME_HEADER_BYTES,
   frameName,
   H2_ERROR,
   MAX_31,
@@ -330,7 +332,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
   // ── field sections ──
 
   #onHeaders(): void {
-    const { stream, flags, bytes } = this.#reader
+    const { stream, flags, length, bytes } = this.#reader
     let { start, end } = this.#reader
     let padding = 0
     if ((flags & FLAG.PADDED) !== 0) {
@@ -347,8 +349,9 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
     }
     end -= padding
     const endStream = (flags & FLAG.END_STREAM) !== 0
-    if ((flags & FLAG.END_HEADERS) !== 0) this.#onFieldBlock(stream, endStream, bytes, start, end)
-    else this.#block.begin(stream, endStream, bytes, start, end)
+    const octets = FRAME_HEADER_BYTES + length
+    if ((flags & FLAG.END_HEADERS) !== 0) this.#onFieldBlock(stream, endStream, octets, bytes, start, end)
+    else this.#block.begin(stream, endStream, octets, bytes, start, end)
   }
 
   #onContinuation(): void {
@@ -360,13 +363,13 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
       )
     }
     if ((flags & FLAG.END_HEADERS) === 0) return
-    const { stream, endStream } = block
+    const { stream, endStream, octets } = block
     const whole = block.take()
-    this.#onFieldBlock(stream, endStream, whole, 0, whole.length)
+    this.#onFieldBlock(stream, endStream, octets, whole, 0, whole.length)
   }
 
   /** Whatever becomes of its stream, a block is decoded: the two ends must keep the same table. RFC 9113 §4.3. */
-  #onFieldBlock(id: ExchangeId, endStream: boolean, bytes: Bytes, start: number, end: number): void {
+  #onFieldBlock(id: ExchangeId, endStream: boolean, octets: number, bytes: Bytes, start: number, end: number): void {
     const { flat, sensitive, fault } = this.#decoder.decodeBlock(bytes, start, end)
     if (fault !== undefined && fault.scope === 'connection') {
       const h2: H2ErrorName = fault.code.startsWith('limit') ? 'ENHANCE_YOUR_CALM' : 'COMPRESSION_ERROR'
@@ -381,6 +384,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
     if (stream === undefined && this.role === 'server' && this.#skipped(id))
       return this.#break(badStream('HEADERS', id))
     if (this.#refused(id, stream, state, 'receive HEADERS') || stream === undefined || isClosed(state)) return
+    if (stream.ledger !== undefined) stream.ledger.bytesReceived += octets
     if (fault !== undefined) return this.#limitError(stream, fault)
     if (this.role === 'client' && stream.receiving === 'head') this.#onResponse(stream, endStream, flat, sensitive)
     else this.#onTrailers(stream, endStream, flat, sensitive)
@@ -502,6 +506,9 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
     const stream = this.#dataStream
     if (stream === undefined || this.#deaf) return
     const { bytes, start, end } = this.#reader
+    if (stream.ledger !== undefined) {
+      stream.ledger.bytesReceived += end - start + (first ? FRAME_HEADER_BYTES + this.#reader.padding : 0)
+    }
     if (start < end && !stream.silent) {
       stream.unread += end - start
       this.#unread += end - start
@@ -1107,7 +1114,10 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
     return Math.max(0, Math.min(limit - this.#active, identifiers))
   }
 
-  sendRequest(head: RequestHead, options?: { readonly end?: boolean }): ExchangeId {
+  sendRequest(
+    head: RequestHead,
+    options?: { readonly end?: boolean; readonly ledger?: Ledger | undefined },
+  ): ExchangeId {
     if (this.role === 'server') throw misuse('role', 'RFC 9113 §8.1', 'a server sends no requests')
     if (this.capacity === 0) throw misuse('capacity', 'RFC 9113 §5.1.2', 'no stream may be opened now')
     if (head.protocol !== undefined && this.#validate && this.#peer.enableConnectProtocol === 0) {
@@ -1126,6 +1136,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
     this.#nextId += 2
     stream.method = head.method
     stream.promised = promised
+    stream.ledger = options?.ledger
     stream.sending = 'content'
     if (head.priority !== undefined) {
       stream.urgency = head.priority.urgency ?? stream.urgency
@@ -1281,7 +1292,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
 
   takeOutput(maxBytes = Infinity): Bytes[] {
     this.#fill(maxBytes)
-    const chunks = this.#sender.output.take(maxBytes)
+    const chunks = this.#sender.take(maxBytes)
     if (this.#sender.output.bytes === 0) this.#replies = 0
     return chunks
   }
@@ -1299,6 +1310,9 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
     ended.length = 0
   }
 
+  get taken(): readonly ExchangeId[] {
+    return this.#sender.taken
+  }
   get outputBytes(): number {
     return this.#sender.ready
   }
@@ -1339,9 +1353,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
 
   unsent(exchange: ExchangeId): number {
     const stream = this.#streams.get(exchange)
-    if (stream === undefined) return 0
-    // One for what has no bytes yet: a section, or the end.
-    return stream.buffered + (stream.head !== undefined || stream.sending === 'ending' ? 1 : 0)
+    return stream === undefined ? 0 : this.#sender.unsent(stream)
   }
   sendWindow(exchange: ExchangeId): number {
     const stream = this.#streams.get(exchange)

@@ -5,7 +5,7 @@
 // old tables that a Map keyed by running numbers leaves to the garbage collector. Closed streams take O(1) memory: two
 // rings of the last identifiers that we reset and that ended otherwise. What has dropped out of the first counts as reset
 // by us, the lenient answer; RFC 9113 §5.1 asks for proof before an error.
-import type { Bytes, Fields, ExchangeId } from '../http/index.ts'
+import type { Bytes, ExchangeId, Fields, Ledger } from '../http/index.ts'
 import type { ReceiveWindow } from './flow.ts'
 import type { StreamState } from './state.ts'
 
@@ -58,6 +58,10 @@ export class Stream {
   promised = Infinity
   /** `sendData` answered false. */
   blocked = false
+  /** Where in all output its last frame ends, and whether it is among those of which something waits there. */
+  writtenTo = 0
+  moving = false
+  ledger: Ledger | undefined
   /** RST_STREAM with this code follows END_STREAM; −1: none. */
   resetAfterEnd = -1
   urgency = 3

@@ -14,6 +14,8 @@ let slab = new Uint8Array(SLAB_BYTES)
 let slabAt = 0
 
 export class Output {
+  /** Octets that were taken out since the beginning. */
+  taken = 0
   #chunks: Bytes[] = []
   #bytes = 0
   /** The part of the slab that was written and is not yet a chunk. */
@@ -70,6 +72,7 @@ export class Output {
     this.#seal()
     if (this.#bytes <= maxBytes) {
       const all = this.#chunks
+      this.taken += this.#bytes
       this.#chunks = []
       this.#bytes = 0
       return all
@@ -84,6 +87,7 @@ export class Output {
       taken.push(cut.subarray(0, left))
       this.#chunks[0] = cut.subarray(left)
     }
+    this.taken += maxBytes
     this.#bytes -= maxBytes
     return taken
   }

@@ -60,12 +60,8 @@ export class PoolConnection extends Carrier {
   info: LinkInfo = {}
   httpVersion = ''
   readonly exchanges = new ExchangeTable()
-  /** Where there is one exchange at a time: the one that runs. */
-  only: Exchange | undefined
   /** After a switch: the exchange whose bytes these are. */
   tunnel: Exchange | undefined
-  /** Exchanges whose last byte was handed over, until the machine has let go of it. */
-  leaving: Exchange[] = []
   /** Exchanges whose last byte has left the machine, in order, until the network has accepted it. */
   readonly sent: Exchange[] = []
   /** How many requests it was given. */

@@ -22,7 +22,6 @@ import {
   parseDecimal,
   resolveLimits,
   type Bytes,
-  type Connection,
   type Disposition,
   type H11Event,
   type H2Event,
@@ -506,14 +505,13 @@ export class PoolMachine {
     exchange.reused = reused
     exchange.assignedAt = exchange.movedAt = this.#now
     exchange.stage = 'sending'
-    exchange.bytesSent = exchange.bytesReceived = exchange.unsent = 0
-    exchange.writtenBefore = connection.written
+    exchange.bytesSent = exchange.bytesReceived = 0
     if (exchange.traced) this.#trace(exchange, connection, 'pool.assigned', { reason: reused ? 'reused' : 'dialled' })
     const duplex = connection.multiplexed && exchange.head.method === 'CONNECT'
     try {
       const head = this.#headFor(exchange)
       if (exchange.traced) this.#traceStep(exchange, 'send_request_headers')
-      exchange.onConnection = machine.sendRequest(head, { end: exchange.plan === 'none' && !duplex })
+      exchange.onConnection = machine.sendRequest(head, { end: exchange.plan === 'none' && !duplex, ledger: exchange })
     } catch (error) {
       exchange.connection = undefined
       this.#release(connection)
@@ -522,7 +520,6 @@ export class PoolMachine {
     if (exchange.traced) this.#traceStep(exchange, 'send_request_body')
     connection.requests++
     connection.exchanges.set(exchange)
-    if (!connection.multiplexed) connection.only = exchange
     this.#commands.push({
       type: 'assigned',
       id: exchange.id,
@@ -594,7 +591,6 @@ export class PoolMachine {
     } catch (error) {
       return this.#giveUp(exchange, error)
     }
-    if (connection.multiplexed) exchange.bytesSent += data.byteLength
     this.#markDirty(connection)
   }
   #onContentEnd(id: RequestId, trailers: Fields | undefined): void {
@@ -620,8 +616,17 @@ export class PoolMachine {
   }
   /** Its last byte is the machine's; it counts as sent when the network has accepted it. */
   #handedOver(exchange: Exchange): void {
-    exchange.connection?.leaving.push(exchange)
+    const { connection } = exchange
+    exchange.leaving = true
     if (exchange.traced && exchange.step === 'send_request_body') this.#traceStep(exchange, 'receive_response_headers')
+    if (connection?.machine?.unsent(exchange.onConnection) === 0) this.#written(exchange, connection)
+  }
+  /** All of it has left the machine. */
+  #written(exchange: Exchange, connection: PoolConnection): void {
+    exchange.leaving = false
+    exchange.sentMark = connection.written
+    if (connection.accepted >= exchange.sentMark) this.#requestSent(exchange, connection)
+    else connection.sent.push(exchange)
   }
 
   #flush(connection: PoolConnection): void {
@@ -641,11 +646,15 @@ export class PoolMachine {
       let bytes = 0
       for (const chunk of chunks) bytes += chunk.byteLength
       connection.written += bytes
-      if (connection.only !== undefined) connection.only.bytesSent += bytes
       if (bytes > 0) this.#commands.push({ type: 'write', link: link.id, chunks })
+      for (const id of machine.taken) {
+        const exchange = connection.exchanges.get(id)
+        if (exchange?.leaving !== true) continue
+        exchange.movedAt = this.#now
+        if (machine.unsent(id) === 0) this.#written(exchange, connection)
+      }
       this.#drainMachine(connection)
     }
-    markSent(connection, machine, this.#now)
   }
   #markDirty(connection: PoolConnection): void {
     if (connection.dirty) return
@@ -691,8 +700,10 @@ export class PoolMachine {
     const { machine, tunnel } = connection
     if (machine === undefined || connection.closing) return
     connection.lastReceived = this.#now
-    if (tunnel !== undefined) return this.#deliverContent(tunnel, data)
-    if (connection.only !== undefined) connection.only.bytesReceived += data.byteLength
+    if (tunnel !== undefined) {
+      tunnel.bytesReceived += data.byteLength
+      return this.#deliverContent(tunnel, data)
+    }
     machine.receiveData(data, this.#now)
     this.#drainMachine(connection)
   }
@@ -846,7 +857,6 @@ export class PoolMachine {
   #deliverContent(exchange: Exchange, data: Bytes): void {
     exchange.movedAt = this.#now
     const bytes = data.byteLength
-    if (exchange.connection?.multiplexed === true) exchange.bytesReceived += bytes
     if (exchange.draining !== undefined) {
       exchange.draining.left -= bytes
       this.#consume(exchange, bytes)
@@ -944,7 +954,6 @@ export class PoolMachine {
     if (connection === undefined) return
     exchange.connection = undefined
     connection.exchanges.delete(exchange)
-    connection.only = undefined
     if (connection.tunnel === exchange) {
       if (!exchange.ended || exchange.content !== 'ended') return this.#destroy(connection)
       // Both sides have ended it: what was written still leaves.
@@ -999,7 +1008,8 @@ export class PoolMachine {
     this.#exchanges.delete(exchange)
     exchange.site.requests--
     this.#stopContent(exchange)
-    this.#commands.push({ type: 'settle', id: exchange.id, result, timings: exchange.timings(this.#now) })
+    const { id, bytesSent, bytesReceived } = exchange
+    this.#commands.push({ type: 'settle', id, result, timings: exchange.timings(this.#now), bytesSent, bytesReceived })
     this.#forgetSite(exchange.site)
   }
 
@@ -1097,6 +1107,7 @@ export class PoolMachine {
       this.#scheduler.requeueFresh(exchange)
     } else {
       exchange.replays++
+      exchange.bytesSent = exchange.bytesReceived = 0
       // All that one connection sends back are one failure of its origin, and wait alike.
       connection.backoff ??= this.#backoff(exchange.site)
       const held = connection.backoff > 0
@@ -1247,7 +1258,8 @@ export class PoolMachine {
     if (stage === 'receiving' && !exchange.ended) return unconsumed > 0 ? this.#now : movedAt
     if (stage !== 'sending' && !exchange.ended) return movedAt
     // A slow source is not the peer's fault, nor is what was held back on purpose.
-    const held = content === 'blocked' || (content === 'ended' && exchange.unsent > 0)
+    const unsent = connection.machine?.unsent(onConnection) ?? 0
+    const held = content === 'blocked' || (content === 'ended' && unsent > 0)
     if (connection.written <= connection.accepted && !held) return this.#now
     const ownWindow = held && (connection.machine?.sendWindow(onConnection) ?? Infinity) <= 0
     return ownWindow ? movedAt : Math.max(movedAt, connection.lastDrained)
@@ -1402,21 +1414,6 @@ function seatsOf({ machine, refusing }: PoolConnection): number {
 function cutShort(exchange: Exchange, connection: PoolConnection, fault: PeerFault): PeerFault {
   const within = connection.eof && exchange.heard && CUT_SHORT.has(fault.code)
   return within ? { ...fault, code: 'incomplete-message', message: 'the connection ended within the response' } : fault
-}
-
-/** Looks which of what was handed over has left the machine; what a window holds back may take its time. */
-function markSent(connection: PoolConnection, machine: Connection, now: Millis): void {
-  if (connection.leaving.length === 0) return
-  connection.leaving = connection.leaving.filter((exchange) => {
-    if (exchange.connection !== connection) return false
-    const unsent = machine.unsent(exchange.onConnection)
-    if (unsent !== exchange.unsent) exchange.movedAt = now
-    exchange.unsent = unsent
-    if (unsent > 0) return true
-    exchange.sentMark = connection.written
-    connection.sent.push(exchange)
-    return false
-  })
 }
 
 /** `scheme://authority/path`; for `*` without a path. RFC 9112 §3.2.2, §3.2.4. */

@@ -157,7 +157,7 @@ export class Driver {
     if (exchange === undefined) return
     this.#exchanges.delete(command.id)
     this.#unsettled--
-    exchange.settle(command.result, command.timings)
+    exchange.settle(command)
   }
 
   #resolve(host: string): void {

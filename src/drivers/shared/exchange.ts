@@ -13,7 +13,7 @@ import {
   type Millis,
   type OwnedBytes,
 } from '../../http/index.ts'
-import type { DeliveredEvent, LinkInfo, PoolCommand, PoolInput, RequestId, Settlement } from '../../pool/index.ts'
+import type { DeliveredEvent, LinkInfo, PoolCommand, PoolInput, RequestId } from '../../pool/index.ts'
 import { ContentPump } from './content.ts'
 import type { Driver } from './driver.ts'
 import type { PreparedRequest } from './options.ts'
@@ -26,6 +26,8 @@ export interface ConnectionInfo extends LinkInfo {
   readonly httpVersion: string
 }
 type Assigned = Extract<PoolCommand, { type: 'assigned' }>
+export type Settled = Extract<PoolCommand, { type: 'settle' }>
+const NO_TIMINGS: Readonly<Record<string, Millis>> = {}
 export type ResponseEvent = Extract<DeliveredEvent, { type: 'response' }>
 
 /** What the interface does with content: collect it for `request()`, keep it to be taken, hand it on, or drop it. */
@@ -71,14 +73,13 @@ export abstract class Exchange {
   #connection: ConnectionInfo | undefined
   response: ResponseEvent | undefined
   trailers: Fields | undefined
-  timings: Readonly<Record<string, Millis>> = {}
+  #settlement: Settled | undefined
   /** The end of the content has been delivered. */
   ended = false
   /** After 101, or 2xx to CONNECT: the bytes are no longer HTTP. */
   switched = false
   /** The last handshake that was asked for after the switch. */
   secured: LinkInfo | undefined
-  settled = false
   /** Why it failed; undefined: it has not. */
   failure: { readonly error: unknown } | undefined
   readonly trace: TraceCallback | undefined
@@ -176,12 +177,25 @@ export abstract class Exchange {
     if (onInformational !== undefined) this.callBack(() => onInformational(status, headers))
   }
 
-  settle(result: Settlement, timings: Readonly<Record<string, Millis>>): void {
+  settle(settled: Settled): void {
     if (this.#hooks.signal !== undefined) unwatch(this.#hooks.signal, this)
-    this.settled = true
-    this.timings = timings
+    this.#settlement = settled
+    const { result } = settled
     if (!result.ok && result.error !== CLOSED && this.failure === undefined) this.failure = { error: result.error }
     this.changed()
+  }
+
+  get settled(): boolean {
+    return this.#settlement !== undefined
+  }
+  get timings(): Readonly<Record<string, Millis>> {
+    return this.#settlement?.timings ?? NO_TIMINGS
+  }
+  get bytesSent(): number {
+    return this.#settlement?.bytesSent ?? 0
+  }
+  get bytesReceived(): number {
+    return this.#settlement?.bytesReceived ?? 0
   }
 
   #data(data: Bytes): void {

@@ -58,6 +58,14 @@ export abstract class ResponseParts {
   get timings(): Readonly<Record<string, Millis>> {
     return this.#exchange.timings
   }
+  /** Octets on the wire, of the last attempt: heads, content and trailers with all that frames them. 0 until it has settled. */
+  get bytesSent(): number {
+    return this.#exchange.bytesSent
+  }
+  /** As `bytesSent`. */
+  get bytesReceived(): number {
+    return this.#exchange.bytesReceived
+  }
   /** What `read()` gave. A view: its `buffer` may hold more than these bytes. LocalProtocolError before it. */
   get content(): OwnedBytes {
     if (this.#content === undefined) throw misuse('content-unread', 'RFC 9110 §6.4', 'call read() before content')
