@@ -1,13 +1,9 @@
 // A day's work in a minute, against nginx and node: nothing is lost, nothing grows.
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest'
 import { ConnectionPool } from '../../src/index.ts'
 import { certificates } from '../fixtures/certificates.ts'
+import { collect } from '../fixtures/collect.ts'
 import { http2Server, httpServer, nginx, type Nginx } from '../fixtures/servers.ts'
-
-setFlagsFromString('--expose-gc')
-const collect = runInNewContext('gc') as () => void
 
 let server: Nginx | { readonly missing: string }
 let ca = ''

@@ -214,6 +214,11 @@ export class Driver {
     return true
   }
 
+  /** What the interface has to tell to who listens to the request. */
+  report(event: Omit<TraceEvent, 'time'>, exchange: Exchange): void {
+    this.#hooks.trace({ ...event, time: this.network.now() }, exchange)
+  }
+
   /** A socket or look-up that holds the process came (+1) or went (−1). */
   holds(change: 1 | -1): void {
     this.#holders += change

@@ -4,6 +4,7 @@
 // Content is owned from here on. Delivered bytes are lent, so they are copied; a large piece of the network's own
 // buffer is kept instead, and the network takes a fresh one, unless that would pin more than four times its size.
 import {
+  formatOrigin,
   parseDecimal,
   RemoteProtocolError,
   type Bytes,
@@ -15,6 +16,7 @@ import {
 } from '../../http/index.ts'
 import type { DeliveredEvent, LinkInfo, PoolCommand, PoolInput, RequestId } from '../../pool/index.ts'
 import { ContentPump } from './content.ts'
+import { unwatchOwner, watchOwner } from './dropped.ts'
 import type { Driver } from './driver.ts'
 import type { PreparedRequest } from './options.ts'
 import { unwatch, watch } from './signals.ts'
@@ -83,6 +85,7 @@ export abstract class Exchange {
   /** Why it failed; undefined: it has not. */
   failure: { readonly error: unknown } | undefined
   readonly trace: TraceCallback | undefined
+  #traced = false
   readonly #mayWait: boolean
   #content: ContentPump | undefined
   readonly #hooks: ExchangeHooks
@@ -119,6 +122,7 @@ export abstract class Exchange {
 
   start(expectContinue: boolean, sniHostname: string | undefined, trace: boolean): void {
     const { origin, head, plan, source, timeouts } = this.request
+    this.#traced = trace
     const replayable = source.replayable
     this.driver.ask({
       type: 'request',
@@ -183,6 +187,21 @@ export abstract class Exchange {
     const { result } = settled
     if (!result.ok && result.error !== CLOSED && this.failure === undefined) this.failure = { error: result.error }
     this.changed()
+  }
+
+  /** Whoever has this may read on, and nobody else may. */
+  ownedBy(owner: object): void {
+    if (this.#traced && !this.settled) watchOwner(this, owner)
+  }
+  /** Nobody has to read on. */
+  disowned(): void {
+    if (this.#traced) unwatchOwner(this)
+  }
+  dropped(): void {
+    if (this.settled) return
+    const { origin, head } = this.request
+    const info = { warning: 'a response was dropped unread', method: head.method, origin: formatOrigin(origin) }
+    this.driver.report({ name: 'response.dropped', request: this.id, connection: this.connection?.id, info }, this)
   }
 
   get settled(): boolean {

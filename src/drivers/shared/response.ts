@@ -17,6 +17,7 @@ export abstract class ResponseParts {
     this.#exchange = exchange
     this.#head = exchange.response as ResponseEvent
     if (exchange.mode === 'collect') this.#content = exchange.collected()
+    exchange.ownedBy(this)
   }
 
   /** 200 to 999, and 101. */
@@ -85,10 +86,11 @@ export abstract class ResponseParts {
     if (this.#taken || this.#content !== undefined) {
       throw misuse('content-taken', 'RFC 9110 §6.4', 'the content of a response can be taken once')
     }
-    this.#taken = true
+    this.leave()
   }
-  /** Nobody reads it from now on. @internal */
+  /** Nobody else reads it from now on. @internal */
   protected leave(): void {
     this.#taken = true
+    this.#exchange.disowned()
   }
 }
