@@ -73,6 +73,8 @@ export class PoolConnection extends Carrier {
   accepted = 0
   dirty = false
   paused = false
+  /** It was decided that it takes no other request. */
+  retired = false
   /** How long what it sent back is not dialled for; undefined: it sent nothing back. */
   backoff: Millis | undefined
   /** It refused a stream, and has given no sign since that it would take another. */

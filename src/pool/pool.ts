@@ -82,6 +82,15 @@ const CUT_SHORT: ReadonlySet<string> = new Set(['server-disconnected', 'incomple
 const OK: Settlement = { ok: true }
 
 type PoolTimer = 'grace'
+/** Why a connection takes no other request; the scheduler has reasons of its own. */
+type RetireReason =
+  | 'close-idle'
+  | 'idle-expired'
+  | 'max-age'
+  | 'max-requests'
+  | 'no-longer-usable'
+  | 'pool-closing'
+  | 'stale'
 type Sends = RequestHead & { readonly headers: Fields }
 
 export class PoolMachine {
@@ -174,7 +183,7 @@ export class PoolMachine {
         this.#onStartTls(input.id, input.tls)
         break
       case 'closeIdle':
-        for (const connection of this.#connections) if (connection.idle) this.#retire(connection)
+        for (const connection of this.#connections) if (connection.idle) this.#retire(connection, 'close-idle')
         break
       case 'close':
         this.#onClose(input.grace)
@@ -261,8 +270,7 @@ export class PoolMachine {
     this.#scheduler.enqueue(exchange)
     this.#decide()
     if (!exchange.waiting) return
-    if (exchange.traced)
-      this.#trace(exchange, undefined, 'pool.queued', { reason: exchange.dial === undefined ? 'no-seat' : 'dialling' })
+    if (exchange.traced) this.#trace(exchange, undefined, 'pool.queued', { reason: this.#whyQueued(exchange) })
     if (exchange.dial !== undefined) return
     if (this.#scheduler.queued > this.#settings.maxQueuedRequests) {
       return this.#fail(exchange, queueFull(exchange, this.#settings.maxQueuedRequests))
@@ -349,7 +357,7 @@ export class PoolMachine {
     if (site.seatsPerDial === Infinity && !h1Only)
       this.#timers.after(site.shareDeadline, this.#limits.shareTimeout, this.#now)
     connection.traced = opener.traced
-    this.#trace(opener, connection, 'pool.open', { reason: 'no-seat' })
+    if (opener.traced) this.#trace(opener, connection, 'pool.open', { reason: whyOpened(opener) })
     connection.establishing = new Establishing(this.#surroundings, connection, alpn, opener.timeouts.connect)
     connection.establishing.start(this.#now)
   }
@@ -472,14 +480,16 @@ export class PoolMachine {
     // The machine may have come to the same end while it was asked for its last bytes.
     if (connection.closing) return
     connection.closing = true
-    if (connection.traced) this.#trace(undefined, connection, 'connection.close.started')
+    if (connection.traced) this.#traceClosing(connection, 'started')
     const { link } = connection
     if (link === undefined || link.destroyed) return this.#gone(connection)
     this.#commands.push({ type: 'close', link: link.id })
     this.#timers.after(connection.deadline('closing'), this.#limits.closeTimeout, this.#now)
   }
   /** Takes no other request; closes when the last is over. */
-  #retire(connection: PoolConnection): void {
+  #retire(connection: PoolConnection, reason: RetireReason): void {
+    if (connection.traced && !connection.retired) this.#trace(undefined, connection, 'pool.close', { reason })
+    connection.retired = true
     this.#scheduler.leaving(connection)
     if (connection.active > 0 || connection.closing || connection.phase !== 'leaving') return
     connection.machine?.close(this.#now)
@@ -974,7 +984,7 @@ export class PoolMachine {
     if (connection.phase === 'leaving' && connection.active === 0) {
       // Broken ones end at once; others are closed as they should be.
       if (machine.closed && machine.outputBytes === 0) this.#destroyOrClose(connection)
-      else this.#retire(connection)
+      else this.#retire(connection, usable ? 'max-requests' : 'no-longer-usable')
     } else if (connection.idle) this.#rest(connection)
   }
   #destroyOrClose(connection: PoolConnection): void {
@@ -986,7 +996,7 @@ export class PoolMachine {
   #rest(connection: PoolConnection): void {
     const expiry = this.#expiry(connection)
     connection.idleSince = this.#now
-    if (expiry <= 0) return this.#retire(connection)
+    if (expiry <= 0) return this.#retire(connection, 'idle-expired')
     this.#hold(connection, false)
     const deadline = connection.deadline('idle')
     // Often idle for moments only: where the deadline is set already it is looked at when it fires.
@@ -1102,7 +1112,7 @@ export class PoolMachine {
       exchange.staleRetries++
       // What else waits idle there is as old: it would be the next disappointment.
       for (let other = this.#idleOf(exchange.site); other !== undefined; other = this.#idleOf(exchange.site)) {
-        this.#retire(other)
+        this.#retire(other, 'stale')
       }
       this.#scheduler.requeueFresh(exchange)
     } else {
@@ -1115,7 +1125,9 @@ export class PoolMachine {
       this.#scheduler.requeue(exchange, held)
     }
     this.#decide()
-    if (exchange.waiting && exchange.dial === undefined) this.#awaitSeat(exchange)
+    if (!exchange.waiting) return
+    if (exchange.traced) this.#trace(exchange, undefined, 'pool.queued', { reason: this.#whyQueued(exchange) })
+    if (exchange.dial === undefined) this.#awaitSeat(exchange)
   }
   #idleOf(site: Site): PoolConnection | undefined {
     return this.#scheduler.longestIdle(site) as PoolConnection | undefined
@@ -1271,10 +1283,10 @@ export class PoolMachine {
         const due = connection.idleSince + this.#expiry(connection)
         if (!connection.idle) return
         if (due > this.#now) return this.#timers.at(connection.deadline('idle'), due)
-        return this.#retire(connection)
+        return this.#retire(connection, 'idle-expired')
       }
       case 'age':
-        return this.#retire(connection)
+        return this.#retire(connection, 'max-age')
       case 'closing':
         return this.#destroy(connection)
       case 'grace':
@@ -1329,7 +1341,7 @@ export class PoolMachine {
     this.#dismiss(undefined)
     for (const connection of [...this.#connections]) {
       if (connection.phase === 'connecting') this.#destroy(connection)
-      else this.#retire(connection)
+      else this.#retire(connection, 'pool-closing')
     }
   }
   /** All that wait, before any connection goes: nothing is dialled for them any more. */
@@ -1361,9 +1373,19 @@ export class PoolMachine {
 
   // ── seeing in ──
 
+  #whyQueued({ dial, held, need, site }: Exchange): string {
+    if (dial !== undefined) return 'dialling'
+    if (held) return 'backoff'
+    if (need !== 'h1' && site.seatsPerDial > 1 && site.dials[0] > 0) return 'sharing-dial'
+    return site.connections >= this.#settings.maxConnectionsPerOrigin ? 'origin-limit' : 'pool-limit'
+  }
   #traceClosed(connection: PoolConnection): void {
-    if (!connection.closing) this.#trace(undefined, connection, 'connection.close.started')
-    this.#trace(undefined, connection, 'connection.close.complete', { reason: connection.machine?.closeReason })
+    if (!connection.closing) this.#traceClosing(connection, 'started')
+    this.#traceClosing(connection, 'complete')
+  }
+  /** The reason is the machine's: what the peer said, or that it was ours. */
+  #traceClosing(connection: PoolConnection, how: 'started' | 'complete'): void {
+    this.#trace(undefined, connection, `connection.close.${how}`, { reason: connection.machine?.closeReason })
   }
 
   /** The step that was begun is over, the next begins. */
@@ -1403,6 +1425,11 @@ export class PoolMachine {
       },
     })
   }
+}
+
+function whyOpened({ fresh, site }: Exchange): string {
+  if (fresh) return 'stale-retry'
+  return site.active > 0 || site.idle.length > 0 ? 'all-taken' : 'no-connection'
 }
 
 /** How many requests may be given to it now. */
