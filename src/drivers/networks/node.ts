@@ -93,7 +93,7 @@ class NodeLink implements Link {
   readonly #target: ConnectTarget
   readonly #sink: Sink
   readonly #client: TlsClient
-  readonly #buffer = new ReadBuffer()
+  readonly #buffer = new ReadBuffer((data) => !this.#over && this.#sink.received(data))
   #socket: Socket | undefined
   #phase: 'connecting' | 'securing' | 'open' | 'closed' = 'connecting'
   /** Destroyed by the owner, or failed: only closed() is left to say. */
@@ -109,6 +109,7 @@ class NodeLink implements Link {
   /** Bytes of the batch that the system has not accepted as a whole, and how many of them it was reported to have. */
   #batch = 0
   #reported = 0
+  #writing = false
 
   constructor(target: ConnectTarget, sink: Sink, client: TlsClient) {
     this.#target = target
@@ -178,11 +179,10 @@ class NodeLink implements Link {
     const { address, port, path, localAddress, tls } = this.#target
     const place = path === undefined ? { host: address, port, localAddress } : { path }
     const buffer = this.#buffer
-    const receive = (data: Bytes): boolean => this.#sink.received(data)
     const onread = {
       buffer: buffer.next,
       callback: (length: number): boolean => {
-        if (!this.#over) buffer.deliver(length, receive)
+        if (!this.#over) buffer.deliver(length)
         return true
       },
     }
@@ -269,7 +269,11 @@ class NodeLink implements Link {
   /** From here on this is the link's socket; what an outer one says after that is of no interest, errors included. */
   #watch(socket: Socket): void {
     this.#socket = socket
-    separateWriteErrors(socket, (error) => this.#cannotWrite(error))
+    watchWrites(
+      socket,
+      () => this.accepted(),
+      (error) => this.#cannotWrite(error),
+    )
     socket.on('error', (error: Error & { syscall?: string }) => {
       if (socket === this.#socket) this.#fail(error, this.#sideOf(error))
     })
@@ -288,6 +292,7 @@ class NodeLink implements Link {
   }
 
   #fail(error: unknown, side: LinkSide): void {
+    this.#buffer.flush()
     if (this.#over) return
     this.#over = true
     // After a failed write the end of reading is expected, however it comes.
@@ -295,6 +300,7 @@ class NodeLink implements Link {
   }
 
   #cannotWrite(error: Error): void {
+    this.#buffer.flush()
     if (this.#over || this.#writeFailed) return
     if (this.#phase !== 'open') {
       this.#fail(error, 'tls')
@@ -309,6 +315,7 @@ class NodeLink implements Link {
   }
 
   #sawEnd(): void {
+    this.#buffer.flush()
     if (this.#over || this.#phase !== 'open') return
     this.#eof = true
     this.#sink.eof()
@@ -317,6 +324,7 @@ class NodeLink implements Link {
 
   #closed(): void {
     if (this.#phase === 'closed') return
+    this.#buffer.flush()
     this.#phase = 'closed'
     this.#over = true
     this.#steps = []
@@ -348,22 +356,24 @@ class NodeLink implements Link {
 
   #writeBatch(chunks: readonly Bytes[]): void {
     const socket = this.#socket as Socket
-    const last = chunks.length - 1
+    const several = chunks.length > 1
     let bytes = 0
     for (const chunk of chunks) bytes += chunk.byteLength
     if (bytes === 0) return
     this.#batch = bytes
     this.#reported = 0
-    if (last > 0) socket.cork()
-    for (let i = 0; i < last; i++) socket.write(chunks[i] as Bytes)
-    socket.write(chunks[last] as Bytes, this.#written)
-    if (last > 0) socket.uncork()
-    if (socket.writableLength > 0) watchProgress(this)
+    this.#writing = true
+    if (several) socket.cork()
+    for (const chunk of chunks) socket.write(chunk)
+    if (several) socket.uncork()
+    this.#writing = false
+    if (socket.writableLength === 0) reportSoon(this)
+    else watchProgress(this)
   }
 
-  // One function for all batches. Node never calls it from inside write.
-  readonly #written = (error?: Error | null): void => {
-    if ((error !== undefined && error !== null) || this.#over) return
+  /** The system has accepted the batch. @internal */
+  accepted(): void {
+    if (this.#writing || this.#over || (this.#socket as Socket).writableLength > 0) return
     const rest = this.#batch - this.#reported
     this.#batch = 0
     slow.delete(this)
@@ -401,7 +411,24 @@ function queuedBytes(socket: Socket, otherwise: number): number {
   return handle?.writeQueueSize ?? otherwise
 }
 
-/** Links whose batch did not leave at once, looked at together. */
+/** Links whose batch left at once: told together, since nothing may be told from inside `write`. */
+let left: NodeLink[] = []
+
+function reportSoon(link: NodeLink): void {
+  if (left.push(link) === 1) queueMicrotask(reportLeft)
+}
+function reportLeft(): void {
+  const links = left
+  left = []
+  try {
+    for (let link = links.pop(); link !== undefined; link = links.pop()) link.accepted()
+  } finally {
+    // One owner's exception is not the others' business.
+    for (const link of links) reportSoon(link)
+  }
+}
+
+/** Links whose batch did not, looked at together. */
 const slow = new Set<NodeLink>()
 let looking: NodeJS.Timeout | undefined
 
@@ -417,17 +444,21 @@ function watchProgress(link: NodeLink): void {
 
 /**
  * The stream never learns that a write failed: it would destroy the socket, and what the peer said before would be
- * lost. `_write` and `_writev` are the documented seam of a stream.
+ * lost. `_write` and `_writev` are the documented seam of a stream, and the one place that tells each write's end: a
+ * callback given to `write` costs a tick.
  */
-function separateWriteErrors(socket: Socket, report: (error: Error) => void): void {
+function watchWrites(socket: Socket, written: () => void, failed: (error: Error) => void): void {
   const write = socket._write
   const writev = socket._writev
   // A stream has one write under way at a time.
   let done: ((error?: Error | null) => void) | undefined
   const guarded = (error?: Error | null): void => {
-    if (error === undefined || error === null || socket.destroyed) done?.(error)
+    if (error === undefined || error === null) {
+      done?.()
+      written()
+    } else if (socket.destroyed) done?.(error)
     // Node tells it from inside write where the system refuses at once.
-    else queueMicrotask(() => report(error))
+    else queueMicrotask(() => failed(error))
   }
   socket._write = (chunk, encoding, callback) => {
     done = callback
