@@ -855,6 +855,8 @@ export class PoolMachine {
       connection.refusing = false
       this.#scheduler.seats(connection, seatsOf(connection))
     }
+    const most = settings['maxConcurrentStreams']
+    if (most !== undefined) this.#scheduler.suspend(connection, most === 0)
     if (!first) return
     const extended = settings['enableConnectProtocol'] === 1
     this.#scheduler.decide(connection, extended ? SERVES.any | SERVES['h2-connect'] : SERVES.any)
@@ -1377,6 +1379,7 @@ export class PoolMachine {
     if (dial !== undefined) return 'dialling'
     if (held) return 'backoff'
     if (need !== 'h1' && site.seatsPerDial > 1 && site.dials[0] > 0) return 'sharing-dial'
+    if (site.suspended > 0) return 'no-streams'
     return site.connections >= this.#settings.maxConnectionsPerOrigin ? 'origin-limit' : 'pool-limit'
   }
   #traceClosed(connection: PoolConnection): void {
