@@ -407,7 +407,9 @@ export class PoolMachine {
     connection.machine = machine
     connection.info = info
     connection.httpVersion = multiplexed ? 'HTTP/2' : 'HTTP/1.1'
-    this.#remember(site, version)
+    // A dial for HTTP/1.1 alone does not tell what else the origin speaks.
+    const asked = connection.group !== groupOf('h1')
+    if (asked) this.#remember(site, version)
     const age = this.#settings.maxConnectionAge
     if (age !== undefined) this.#timers.after(connection.deadline('age'), age * (1 - this.#chance() / 10), now)
     this.#markDirty(connection)
@@ -416,9 +418,9 @@ export class PoolMachine {
         this.#trace(opener as Exchange | undefined, connection, `http2.send_connection_init.${how}`)
       }
     }
+    if (asked && !multiplexed) this.#refuseWaiting(connection, 'h2-connect')
     // Whether it takes extended CONNECT is known with its first SETTINGS.
     this.#scheduler.opened(connection, multiplexed ? SERVES.any : SERVES.any | SERVES.h1, machine.capacity, multiplexed)
-    if (!multiplexed) this.#refuseWaiting(site, 'h2-connect')
     this.#armMachine(connection)
     this.#armPing(connection)
     this.#decide()
@@ -437,13 +439,14 @@ export class PoolMachine {
   #seatsPerDial(site: Site): number {
     return this.#remembered.get(site.key) === 'h2' ? this.#limits.assumedConcurrentStreams : 1
   }
-  /** Nobody here serves that need, and nobody will. */
-  #refuseWaiting(site: Site, need: Need): void {
-    if (site.undecided > 0) return
+  /** Nobody here serves that need, and nobody will; said before the scheduler hears of it, or it would dial again. */
+  #refuseWaiting(connection: PoolConnection, need: Need): void {
+    const { site } = connection
+    if (site.undecided > (connection.undecided ? 1 : 0)) return
     for (;;) {
       const waiter = this.#scheduler.oldest(site, need) as Exchange | undefined
       if (waiter === undefined) return
-      this.#fail(waiter, unsupported(waiter, 'the server does not take extended CONNECT', 'RFC 8441 §3'))
+      this.#fail(waiter, unsupported(waiter, 'the server does not take extended CONNECT', 'RFC 8441 §3'), connection)
     }
   }
 
@@ -859,8 +862,8 @@ export class PoolMachine {
     if (most !== undefined) this.#scheduler.suspend(connection, most === 0)
     if (!first) return
     const extended = settings['enableConnectProtocol'] === 1
+    if (!extended) this.#refuseWaiting(connection, 'h2-connect')
     this.#scheduler.decide(connection, extended ? SERVES.any | SERVES['h2-connect'] : SERVES.any)
-    if (!extended) this.#refuseWaiting(connection.site, 'h2-connect')
   }
 
   #deliver(exchange: Exchange, event: DeliveredEvent): void {
