@@ -68,6 +68,8 @@ import { Deadline, Timers } from './timers.ts'
 
 /** What is given to the network before it has accepted it. */
 const MAX_AHEAD = 256 * 1024
+/** A server that has answered and left so much of the request unread reads no more of it: who came next would wait. */
+const MOST_UNREAD = 64 * 1024
 /** A server's Keep-Alive hint is a promise that ends while we are sending: stop relying on it so much earlier. */
 const HINT_MARGIN: Millis = 2_000
 const IDLE_H1: Millis = 4_000
@@ -981,8 +983,13 @@ export class PoolMachine {
   #release(connection: PoolConnection): void {
     const machine = connection.machine
     if (connection.phase === 'gone' || machine === undefined) return
+    const unread = connection.multiplexed ? 0 : connection.written - connection.accepted
     const usable =
-      !machine.draining && !machine.closed && connection.writeFailure === undefined && this.#life === 'open'
+      !machine.draining &&
+      !machine.closed &&
+      connection.writeFailure === undefined &&
+      unread <= MOST_UNREAD &&
+      this.#life === 'open'
     if (!usable) this.#scheduler.leaving(connection)
     this.#scheduler.released(connection, usable ? seatsOf(connection) : 0)
     this.#decide()

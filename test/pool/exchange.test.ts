@@ -134,6 +134,17 @@ describe('an early response', () => {
     expect(play.outcome(id)).toBe('ok')
     expect(play.stats().connections).toBe(0)
   })
+  it.each([200, 413])('%i that leaves an upload unread ends the connection: nobody is to wait behind it', (status) => {
+    const play = new Play({ maxConnections: 1, maxConnectionsPerOrigin: 1 })
+    const id = play.request({ method: 'POST', content: { length: 1_000_000 } })
+    play.connectAll()
+    play.content(id, 'x'.repeat(1_000_000))
+    play.received(1, `HTTP/1.1 ${status} Read Nothing\r\nContent-Length: 2\r\n\r\nno`)
+    expect(play.outcome(id)).toBe('ok')
+    expect(play.stats().idle).toBe(0)
+    play.request()
+    expect(play.dials()).toEqual([2])
+  })
   it('that does not come within the grace leaves the error of the write', () => {
     const play = new Play()
     const id = play.request(POST)
