@@ -42,7 +42,7 @@ export interface Asked {
   readonly timeouts?: Partial<Timeouts>
   readonly expectContinue?: boolean
   readonly trace?: boolean
-  readonly sniHostname?: string
+  readonly sniHostname?: string | undefined
 }
 
 export function http(host: string, port = 80): Origin {
