@@ -261,7 +261,17 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
     return this.#life === 'failed' || this.#life === 'closed'
   }
 
+  /** A field block that is cut short has begun its message all the same. */
+  #countCut(): void {
+    const { type, stream, begun } = this.#reader
+    const { open } = this.#block
+    const frame = type === FRAME.HEADERS || type === FRAME.CONTINUATION ? begun : 0
+    const octets = frame + (open ? this.#block.octets : 0)
+    const ledger = octets === 0 ? undefined : this.#streams.get(open ? this.#block.stream : stream)?.ledger
+    if (ledger !== undefined) ledger.bytesReceived += octets
+  }
   #endOfInput(): void {
+    this.#countCut()
     const cut = this.#reader.partial
     if (this.#active === 0 && !cut && !this.#block.open) {
       this.#finish('eof')
@@ -884,6 +894,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
 
   abort(h2Code: number = H2_ERROR.CANCEL): void {
     if (this.#deaf) return
+    this.#countCut()
     this.#closeReason = 'abort'
     this.#live('end')
     this.#leave(h2Code)

@@ -1452,7 +1452,8 @@ function seatsOf({ machine, refusing }: PoolConnection): number {
 
 /** The connection ended within the response, whatever else can be said of its end. */
 function cutShort(exchange: Exchange, connection: PoolConnection, fault: PeerFault): PeerFault {
-  const within = connection.eof && exchange.heard && CUT_SHORT.has(fault.code)
+  const begun = exchange.heard || exchange.bytesReceived > 0
+  const within = connection.eof && begun && CUT_SHORT.has(fault.code)
   return within ? { ...fault, code: 'incomplete-message', message: 'the connection ended within the response' } : fault
 }
 
