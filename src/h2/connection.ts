@@ -1382,7 +1382,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
       goaway: { sent: this.#goawaySent, received: this.#goawayReceived },
       lastStream: { ours: this.#nextId - 2, peer: this.#lastPeerStream },
       settings: { local: { ...this.#local }, peer: { ...this.#peer }, unacknowledged: this.#sentSettings.length },
-      windows: { receive: this.#window.available, send: this.#sender.window },
+      windows: { ...this.#window.state, send: this.#sender.window },
       held: { unread: this.#unread, overhead: this.#overhead, headers: this.#heldHeaderBytes, replies: this.#replies },
       output: this.#sender.output.bytes,
       streams: this.#streams.all().map((stream) => ({
@@ -1391,7 +1391,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
         method: stream.method,
         receiving: stream.receiving,
         sending: stream.sending,
-        windows: { receive: stream.window.available, send: stream.sendWindow },
+        windows: { ...stream.window.state, send: stream.sendWindow },
         unread: stream.unread,
         buffered: stream.buffered,
         urgency: stream.urgency,
