@@ -84,7 +84,7 @@ export class PoolConnection extends Carrier {
   lastReceived: Millis = 0
   /** A PING of ours is not answered. */
   pinged = false
-  /** What the server's Keep-Alive asked for; undefined: nothing. */
+  /** How long the server's Keep-Alive can be relied on; undefined: it said nothing. */
   hint: Millis | undefined
   writeFailure: { readonly error: unknown } | undefined
   /** A close was asked for: nothing more is written. */

@@ -1017,7 +1017,7 @@ export class PoolMachine {
   #expiry(connection: PoolConnection): Millis {
     const { keepAliveExpiry } = this.#settings
     const { hint } = connection
-    if (hint !== undefined) return Math.min(hint - HINT_MARGIN, keepAliveExpiry ?? Infinity)
+    if (hint !== undefined) return Math.min(hint, keepAliveExpiry ?? Infinity)
     return keepAliveExpiry ?? (connection.multiplexed ? IDLE_MULTIPLEXED : IDLE_H1)
   }
 
@@ -1463,14 +1463,14 @@ function absoluteForm(site: Site, head: RequestHead): string {
   return `http://${formatAuthority({ ...site.origin, scheme: 'http' })}${head.target === '*' ? '' : head.target}`
 }
 
-/** `timeout` of a Keep-Alive field, in milliseconds; undefined: none that can be read. */
+/** How long `timeout` of a Keep-Alive field can be relied on, in milliseconds; undefined: none that can be read. */
 function keepAliveHint(headers: Fields, most: Millis): Millis | undefined {
   const value = headers.get('keep-alive')
   if (value === undefined) return undefined
   for (const member of listMembers(value)) {
     const [name = '', seconds = ''] = member.split('=')
     const timeout = asciiLower(name) === 'timeout' ? parseDecimal(seconds) : -1
-    if (timeout >= 0) return Math.min(timeout * 1000, most)
+    if (timeout >= 0) return Math.min(timeout * 1000 - HINT_MARGIN, most)
   }
   return undefined
 }

@@ -407,6 +407,31 @@ describe('the option keepAlivePing', () => {
   })
 })
 
+describe('stats', () => {
+  it('count requests and connections, of each origin too', () => {
+    const play = new Play({ maxConnections: 2, maxConnectionsPerOrigin: 1 })
+    for (const origin of [A, A, B]) play.request({ origin })
+    expect(play.stats()).toMatchObject({ requests: 3, connections: 2, idle: 0, active: 0 })
+    play.connectAll()
+    play.received(2, OK)
+    expect(play.stats()).toMatchObject({
+      requests: 2,
+      connections: 2,
+      idle: 1,
+      active: 1,
+      queued: 1,
+      origins: {
+        'http://10.0.0.1': { connections: 1, active: 1, waiting: 1 },
+        'http://10.0.0.2': { connections: 1, active: 0, waiting: 0 },
+      },
+    })
+    play.received(1, OK)
+    play.received(1, OK)
+    play.pass(60_000)
+    expect(play.stats()).toMatchObject({ requests: 0, connections: 0, origins: {} })
+  })
+})
+
 describe('destroy', () => {
   it('fails who waits and who runs with PoolClosed, dials nothing more and leaves nothing behind', () => {
     const play = new Play({ maxConnections: 1, maxConnectionsPerOrigin: 1 })

@@ -283,7 +283,14 @@ describe('keep-alive', () => {
     ['the default', '', {}, 4_000],
     ['two seconds before the server’s hint', 'Keep-Alive: timeout=10\r\n', {}, 8_000],
     ['no longer than the option', 'Keep-Alive: timeout=10\r\n', { keepAliveExpiry: 1_000 }, 1_000],
-    ['no longer than maxKeepAliveHint', 'Keep-Alive: timeout=99999\r\n', {}, 598_000],
+    ['no longer than maxKeepAliveHint', 'Keep-Alive: timeout=99999\r\n', {}, 600_000],
+    ['nor shorter than it has to be', 'Keep-Alive: timeout=601\r\n', {}, 599_000],
+    [
+      'the server’s hint, where the option says never',
+      'Keep-Alive: timeout=10\r\n',
+      { keepAliveExpiry: Infinity },
+      8_000,
+    ],
   ] as const)('%s', (_, field, settings, expiry) => {
     const play = new Play(settings)
     play.request()
