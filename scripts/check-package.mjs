@@ -1,5 +1,5 @@
 // The package as its users get it: packed, installed into an empty folder, linted by publint and are-the-types-wrong,
-// imported both ways through every subpath, compiled against, and weighed.
+// imported both ways through every subpath, looked at while it is imported, compiled against, and weighed.
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -32,6 +32,8 @@ try {
   )
   writeFileSync(join(folder, 'import.mjs'), bothWays(names))
   run(process.execPath, ['import.mjs'])
+  writeFileSync(join(folder, 'light.mjs'), light())
+  run(process.execPath, ['light.mjs'])
   compile(names)
   console.log(`imported, required and compiled against: ${names.join(', ')}`)
 } finally {
@@ -48,6 +50,16 @@ for (const name of ${JSON.stringify(names)}) {
   if (exported.length === 0) throw new Error(name + ' exports nothing')
   for (const key of exported) if (esm[key] !== cjs[key]) throw new Error(name + ': two identities of ' + key)
 }
+`
+}
+
+/** An import of the main entry loads nothing of the platform that a request would need: that waits until there is one. */
+function light() {
+  return `const before = new Set(process.moduleLoadList)
+await import('httpcore')
+const heavy = ['net', 'tls', 'dns', 'worker_threads'].map((name) => 'NativeModule ' + name)
+const loaded = heavy.filter((name) => !before.has(name) && process.moduleLoadList.includes(name))
+if (loaded.length > 0) throw new Error('an import loads ' + loaded.join(', '))
 `
 }
 

@@ -10,7 +10,7 @@ const SLAB_BYTES = 64 * 1024
 /** Content of at least this size is not copied. */
 const BY_REFERENCE = 1024
 
-let slab = new Uint8Array(SLAB_BYTES)
+let slab = new Uint8Array(0)
 let slabAt = 0
 
 export class Output {

@@ -38,7 +38,7 @@ import {
   alpnOf,
   Establishing,
   forwardingProxy,
-  makeMachine,
+  machines,
   mayShare,
   proxyFields,
   rawPairs,
@@ -98,6 +98,7 @@ type Sends = RequestHead & { readonly headers: Fields }
 export class PoolMachine {
   readonly #settings: PoolSettings
   readonly #limits: ResolvedLimits
+  readonly #makeMachine: ReturnType<typeof machines>
   readonly #scheduler: Scheduler
   readonly #timers = new Timers<Deadline<unknown, unknown>>()
   readonly #exchanges = new BySlot<Exchange>()
@@ -129,6 +130,7 @@ export class PoolMachine {
     checkSettings(settings)
     this.#settings = settings
     this.#limits = resolveLimits(settings.limits, 'client')
+    this.#makeMachine = machines(settings)
     this.#now = start.now
     this.#random = start.seed >>> 0
     this.#scheduler = new Scheduler(settings, (origin, need) => this.#makeConnection(origin as Site, need))
@@ -316,13 +318,14 @@ export class PoolMachine {
     if (site.requests > 0 || !this.#scheduler.isEmpty(site)) return
     this.#timers.clear(site.shareDeadline)
     this.#sites.delete(site.key)
+    this.#byOrigin.delete(site.origin)
     site.gone = true
   }
 
   /** The pool's deadline is absolute: it goes on where it was, however often a request comes back. */
   #awaitSeat(exchange: Exchange): void {
     const { queuedAt, timeouts } = exchange
-    const deadline = exchange.deadline('pool')
+    const deadline = exchange.pool
     // A new one stands behind those of its own duration; only what comes back looks for its place.
     if (queuedAt === this.#now) this.#timers.after(deadline, timeouts.pool, this.#now)
     else this.#timers.at(deadline, queuedAt + timeouts.pool)
@@ -353,7 +356,7 @@ export class PoolMachine {
   }
   #open(connection: PoolConnection, opener: Exchange): void {
     const { site } = connection
-    this.#clearPool(opener)
+    opener.clearPool(this.#timers)
     const h1Only = opener.need === 'h1'
     const alpn = alpnOf(this.#settings, site, h1Only)
     if (site.seatsPerDial === Infinity && !h1Only)
@@ -401,7 +404,7 @@ export class PoolMachine {
   #established(connection: PoolConnection, { link, info, version, surplus }: Established, now: Millis): void {
     const { site, opener } = connection
     const multiplexed = version === 'h2'
-    const machine = makeMachine(version, this.#settings, now)
+    const machine = this.#makeMachine(version, now)
     connection.establishing = undefined
     connection.link = link
     connection.written = link.ahead
@@ -515,7 +518,7 @@ export class PoolMachine {
     if (machine === undefined || link === undefined) return
     if (connection.requests === 0 || connection.active === 1) this.#hold(connection, true)
     const reused = connection.requests > 0
-    this.#clearPool(exchange)
+    exchange.clearPool(this.#timers)
     exchange.connection = connection
     exchange.reused = reused
     exchange.assignedAt = exchange.movedAt = this.#now
@@ -717,7 +720,7 @@ export class PoolMachine {
     connection.lastReceived = this.#now
     if (tunnel !== undefined) {
       tunnel.bytesReceived += data.byteLength
-      return this.#deliverContent(tunnel, data)
+      return this.#deliverContent(tunnel, { type: 'data', exchange: tunnel.onConnection, data })
     }
     machine.receiveData(data, this.#now)
     this.#drainMachine(connection)
@@ -751,7 +754,7 @@ export class PoolMachine {
     switch (event.type) {
       case 'data': {
         const exchange = connection.exchanges.get(event.exchange)
-        if (exchange !== undefined) this.#deliverContent(exchange, event.data)
+        if (exchange !== undefined) this.#deliverContent(exchange, event)
         return
       }
       case 'response':
@@ -871,9 +874,9 @@ export class PoolMachine {
   #deliver(exchange: Exchange, event: DeliveredEvent): void {
     this.#commands.push({ type: 'deliver', id: exchange.id, event })
   }
-  #deliverContent(exchange: Exchange, data: Bytes): void {
+  #deliverContent(exchange: Exchange, event: Extract<DeliveredEvent, { type: 'data' }>): void {
     exchange.movedAt = this.#now
-    const bytes = data.byteLength
+    const bytes = event.data.byteLength
     if (exchange.draining !== undefined) {
       exchange.draining.left -= bytes
       this.#consume(exchange, bytes)
@@ -881,7 +884,7 @@ export class PoolMachine {
       return
     }
     exchange.unconsumed += bytes
-    this.#deliver(exchange, { type: 'data', exchange: exchange.onConnection, data })
+    this.#deliver(exchange, event)
     if (exchange.stage === 'tunnel' && exchange.connection !== undefined) this.#regulate(exchange.connection)
   }
   #onConsumed(id: RequestId, bytes: number): void {
@@ -1026,24 +1029,13 @@ export class PoolMachine {
     exchange.stage = 'over'
     if (exchange.step !== undefined && !result.ok)
       this.#traceStep(exchange, undefined, { exception: result.error }, 'failed')
-    this.#clearDeadlines(exchange)
+    exchange.clearDeadlines(this.#timers)
     this.#exchanges.delete(exchange)
     exchange.site.requests--
     this.#stopContent(exchange)
     const { id, bytesSent, bytesReceived } = exchange
     this.#commands.push({ type: 'settle', id, result, timings: exchange.timings(this.#now), bytesSent, bytesReceived })
     this.#forgetSite(exchange.site)
-  }
-
-  #clearDeadlines(exchange: Exchange): void {
-    this.#timers.clear(exchange.io)
-    const { deadlines } = exchange
-    if (deadlines !== undefined) for (const deadline of Object.values(deadlines)) this.#timers.clear(deadline)
-  }
-  /** It has a seat, or a dial of its own. */
-  #clearPool(exchange: Exchange): void {
-    const deadline = exchange.deadlines?.pool
-    if (deadline !== undefined) this.#timers.clear(deadline)
   }
 
   /** Wherever it stands: it leaves, and settles with the error. */

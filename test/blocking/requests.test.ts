@@ -150,6 +150,37 @@ describe.each(ROUTES)('%s', (_, version, options, url) => {
   })
 })
 
+describe('what leaves without a word', () => {
+  it('is known when a deadline asks for it', () => {
+    withPool({}, (pool) => {
+      const response = pool.request('GET', http('/late/300'), { timeout: { write: 50, read: 5_000 } })
+      expect(text(response.content)).toBe('late')
+    })
+  })
+  it('is known soon enough for the deadline that begins with it', () => {
+    withPool({}, (pool) => {
+      for (let n = 0; n < 4; n++) {
+        pool.request('GET', http('/'))
+        const began = performance.now()
+        expect(thrown(() => pool.request('GET', http('/silent'), { timeout: { read: 50 } }))).toBeInstanceOf(
+          ReadTimeout,
+        )
+        expect(performance.now() - began).toBeLessThan(500)
+      }
+    })
+  })
+  it('is told of before the caller runs out of room: 5 MiB in small pieces do not stall', { timeout: 20_000 }, () => {
+    function* pieces(): Generator<Uint8Array> {
+      for (let n = 0; n < 5 << 10; n++) yield new Uint8Array(1 << 10)
+    }
+    withPool({}, (pool) => {
+      const began = performance.now()
+      expect(echo(pool.request('POST', http('/'), { content: pieces() }).content).content).toHaveLength(5 << 20)
+      expect(performance.now() - began).toBeLessThan(10_000)
+    })
+  })
+})
+
 it('sends trailers', () => {
   withPool({}, (pool) => {
     const response = pool.request('POST', http('/'), {

@@ -23,7 +23,7 @@ const MIN_TOGETHER = 3
 const ALONE = 32
 
 // On Windows a read that waits for data holds its buffer: it can be shared by no two sockets.
-const CAN_SHARE = globalThis.process.platform !== 'win32'
+const CAN_SHARE = (globalThis as { process?: NodeJS.Process }).process?.platform !== 'win32'
 
 /** Takes what is lent; true: it keeps the buffer, from when it has answered. */
 type Receive = (data: Uint8Array) => boolean

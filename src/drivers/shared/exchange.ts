@@ -29,7 +29,6 @@ export interface ConnectionInfo extends LinkInfo {
 }
 type Assigned = Extract<PoolCommand, { type: 'assigned' }>
 export type Settled = Extract<PoolCommand, { type: 'settle' }>
-const NO_TIMINGS: Readonly<Record<string, Millis>> = {}
 export type ResponseEvent = Extract<DeliveredEvent, { type: 'response' }>
 
 /** What the interface does with content: collect it for `request()`, keep it to be taken, hand it on, or drop it. */
@@ -61,6 +60,8 @@ function memory(length: number): OwnedBytes {
   const { buffer, byteOffset } = Buffer.allocUnsafe(length)
   return new Uint8Array(buffer, byteOffset, length)
 }
+
+const UNSETTLED: Readonly<Record<string, Millis>> = {}
 
 /** Below it a copy costs less than a fresh buffer for the network. */
 const MIN_KEPT = 16 * 1024
@@ -208,7 +209,7 @@ export abstract class Exchange {
     return this.#settlement !== undefined
   }
   get timings(): Readonly<Record<string, Millis>> {
-    return this.#settlement?.timings ?? NO_TIMINGS
+    return this.#settlement?.timings ?? UNSETTLED
   }
   get bytesSent(): number {
     return this.#settlement?.bytesSent ?? 0
