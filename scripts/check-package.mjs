@@ -34,6 +34,10 @@ try {
   run(process.execPath, ['import.mjs'])
   writeFileSync(join(folder, 'light.mjs'), light())
   run(process.execPath, ['light.mjs'])
+  for (const [file, script] of Object.entries(blocking())) {
+    writeFileSync(join(folder, file), script)
+    if (run(process.execPath, [file]).trim() !== '200 hello') throw new Error(`${file}: the blocking interface fails`)
+  }
   compile(names)
   console.log(`imported, required and compiled against: ${names.join(', ')}`)
 } finally {
@@ -55,12 +59,37 @@ for (const name of ${JSON.stringify(names)}) {
 
 /** An import of the main entry loads nothing of the platform that a request would need: that waits until there is one. */
 function light() {
-  return `const before = new Set(process.moduleLoadList)
+  return `const { process } = globalThis
+const before = new Set(process.moduleLoadList)
+// As in a browser, which is told by the first call what it cannot do.
+delete globalThis.process
+delete globalThis.Buffer
+await import('httpcore/sync')
 await import('httpcore')
 const heavy = ['net', 'tls', 'dns', 'worker_threads'].map((name) => 'NativeModule ' + name)
 const loaded = heavy.filter((name) => !before.has(name) && process.moduleLoadList.includes(name))
 if (loaded.length > 0) throw new Error('an import loads ' + loaded.join(', '))
 `
+}
+
+/** A blocking request, in the three ways in which its module is loaded and has to find its worker. */
+function blocking() {
+  const ask = `
+const server = "const s = require('node:http').createServer((_, r) => r.end('hello')).listen(0, () => require('node:worker_threads').parentPort.postMessage(s.address().port))"
+const other = new threads.Worker(server, { eval: true })
+other.once('message', (port) => {
+  const { status, content } = request('GET', 'http://127.0.0.1:' + port + '/')
+  console.log(status, Buffer.from(content).toString())
+  other.terminate()
+})
+`
+  const required = (from) =>
+    `const { request } = require('${from}')\nconst threads = require('node:worker_threads')${ask}`
+  return {
+    'blocking.mjs': `import { request } from 'httpcore/sync'\nimport threads from 'node:worker_threads'${ask}`,
+    'blocking.cjs': required('httpcore/sync'),
+    'blocking-old.cjs': required('./node_modules/httpcore/dist/sync.cjs'),
+  }
 }
 
 /** A user's program under the strictest settings, as ES module and as CommonJS. */

@@ -14,7 +14,7 @@ let slab = new Uint8Array(0)
 let slabAt = 0
 
 export class Output {
-  /** Octets that were taken out since the beginning. */
+  /** Octets that were taken, of the whole connection. */
   taken = 0
   #chunks: Bytes[] = []
   #bytes = 0
@@ -44,11 +44,10 @@ export class Output {
     writeUint32(this.#slab, at, value)
   }
 
-  goaway(lastStream: number, h2Code: number, debug: Bytes): void {
-    const at = this.#header(8 + debug.length, FRAME.GOAWAY, 0, 0, 8 + debug.length)
+  goaway(lastStream: number, h2Code: number): void {
+    const at = this.#header(8, FRAME.GOAWAY, 0, 0, 8)
     writeUint32(this.#slab, at, lastStream)
     writeUint32(this.#slab, at + 4, h2Code)
-    this.#slab.set(debug, at + 8)
   }
 
   /** Content after a frame header that was written for it. */
@@ -72,8 +71,8 @@ export class Output {
     this.#seal()
     if (this.#bytes <= maxBytes) {
       const all = this.#chunks
-      this.taken += this.#bytes
       this.#chunks = []
+      this.taken += this.#bytes
       this.#bytes = 0
       return all
     }

@@ -533,6 +533,7 @@ export class Establishing {
 
 /** The families in turn, the first one's first: a family that leads nowhere costs one delay. RFC 8305 §4. */
 function interleaved(addresses: readonly string[]): readonly string[] {
+  if (addresses.length < 2) return addresses
   const v6 = addresses.filter(isIPv6)
   const v4 = addresses.filter((address) => !isIPv6(address))
   const [first, other] = addresses[0] === v6[0] ? [v6, v4] : [v4, v6]
