@@ -13,8 +13,12 @@ const input = (extension, entries = ENTRIES) =>
       .filter(({ name }) => wanted === undefined || wanted.includes(name))
       .map(({ name, source }) => [name, source.replace(/^src/, 'build').replace(/\.ts$/, extension)]),
   )
-// Nobody imports the others: no types, and for require() no second file.
 const imported = ENTRIES.filter(({ subpath }) => subpath !== undefined)
+// Nobody imports the others: no types, for require() no second file, and nothing that has to be the same as elsewhere.
+const started = input(
+  '.js',
+  ENTRIES.filter(({ subpath }) => subpath === undefined),
+)
 
 /** Hands rollup the maps that tsc wrote, so that those in dist/ lead back to src/. */
 const tscMaps = {
@@ -33,7 +37,7 @@ const short = terser({
   module: false,
   compress: false,
   mangle: { keep_fnames: true, keep_classnames: true },
-  format: { beautify: true, indent_level: 0 },
+  format: { beautify: true, indent_level: 0, ascii_only: true },
 })
 
 /** Maps by line: that is all a stack trace or a breakpoint needs, and a tenth of the size. */
@@ -56,6 +60,12 @@ const onwarn = (warning) => {
   throw new Error(`rollup: ${warning.message}`)
 }
 const external = (id) => id.startsWith('node:')
+/**
+ * One file for what several entries share: each file more costs half a millisecond of every import. What only one of them
+ * has stays with it.
+ */
+const OWN = /\/(async|blocking|conformance|sim)|\/build\/[^/]*$/
+const manualChunks = (id) => (OWN.test(id) ? undefined : 'core')
 const output = (format, extension) => ({
   dir: 'dist',
   format,
@@ -71,17 +81,24 @@ const cjs = { ...output('cjs', '.cjs'), exports: 'named', plugins: [terser()] }
 
 export default [
   {
-    input: input('.js'),
+    input: input('.js', imported),
+    external,
+    onwarn,
+    plugins: [tscMaps],
+    output: { ...esm, manualChunks },
+  },
+  ...Object.entries(started).map(([name, file]) => ({
+    input: { [name]: file },
     external,
     onwarn,
     plugins: [tscMaps],
     output: esm,
-  },
+  })),
   {
     input: input('.js', imported),
     external,
     onwarn,
-    output: cjs,
+    output: { ...cjs, manualChunks },
   },
   {
     input: input('.d.ts', imported),

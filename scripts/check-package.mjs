@@ -1,5 +1,5 @@
 // The package as its users get it: packed, installed into an empty folder, linted by publint and are-the-types-wrong,
-// imported both ways through every subpath, compiled against, and weighed.
+// imported both ways through every subpath, looked at while it is imported, compiled against, and weighed.
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -32,6 +32,12 @@ try {
   )
   writeFileSync(join(folder, 'import.mjs'), bothWays(names))
   run(process.execPath, ['import.mjs'])
+  writeFileSync(join(folder, 'light.mjs'), light())
+  run(process.execPath, ['light.mjs'])
+  for (const [file, script] of Object.entries(blocking())) {
+    writeFileSync(join(folder, file), script)
+    if (run(process.execPath, [file]).trim() !== '200 hello') throw new Error(`${file}: the blocking interface fails`)
+  }
   compile(names)
   console.log(`imported, required and compiled against: ${names.join(', ')}`)
 } finally {
@@ -49,6 +55,41 @@ for (const name of ${JSON.stringify(names)}) {
   for (const key of exported) if (esm[key] !== cjs[key]) throw new Error(name + ': two identities of ' + key)
 }
 `
+}
+
+/** An import of the main entry loads nothing of the platform that a request would need: that waits until there is one. */
+function light() {
+  return `const { process } = globalThis
+const before = new Set(process.moduleLoadList)
+// As in a browser, which is told by the first call what it cannot do.
+delete globalThis.process
+delete globalThis.Buffer
+await import('httpcore/sync')
+await import('httpcore')
+const heavy = ['net', 'tls', 'dns', 'worker_threads'].map((name) => 'NativeModule ' + name)
+const loaded = heavy.filter((name) => !before.has(name) && process.moduleLoadList.includes(name))
+if (loaded.length > 0) throw new Error('an import loads ' + loaded.join(', '))
+`
+}
+
+/** A blocking request, in the three ways in which its module is loaded and has to find its worker. */
+function blocking() {
+  const ask = `
+const server = "const s = require('node:http').createServer((_, r) => r.end('hello')).listen(0, () => require('node:worker_threads').parentPort.postMessage(s.address().port))"
+const other = new threads.Worker(server, { eval: true })
+other.once('message', (port) => {
+  const { status, content } = request('GET', 'http://127.0.0.1:' + port + '/')
+  console.log(status, Buffer.from(content).toString())
+  other.terminate()
+})
+`
+  const required = (from) =>
+    `const { request } = require('${from}')\nconst threads = require('node:worker_threads')${ask}`
+  return {
+    'blocking.mjs': `import { request } from 'httpcore/sync'\nimport threads from 'node:worker_threads'${ask}`,
+    'blocking.cjs': required('httpcore/sync'),
+    'blocking-old.cjs': required('./node_modules/httpcore/dist/sync.cjs'),
+  }
 }
 
 /** A user's program under the strictest settings, as ES module and as CommonJS. */

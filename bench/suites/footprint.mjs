@@ -1,6 +1,7 @@
 // What a client costs that does nothing yet: to import, to make its first request, to keep a connection, to queue.
 //
-// Every figure comes from a process of its own that is measured once: `node` with a script, and what it prints.
+// Every figure comes from a process of its own that is measured once: `node` with a script, and what it prints. `floor`
+// imports a file with nothing in it: what the first import of any file costs, since Node's own modules need no loader.
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { createRequire } from 'node:module'
@@ -30,6 +31,7 @@ const SOURCES = {
     get: `(url, agent) => new Promise((resolve, reject) => http.get(url, { agent }, (response) => response.resume().on('end', () => resolve(response.statusCode))).on('error', reject))`,
     keep: `(n) => { const agent = new http.Agent({ keepAlive: true, maxSockets: n, maxFreeSockets: n }); return (url) => get(url, agent) }`,
   },
+  floor: { client: `import nothing from '${new URL('../lib/nothing.mjs', import.meta.url)}'` },
   got: { client: `import got from 'got'`, get: `async (url) => (await got(url)).statusCode` },
   axios: { client: `import axios from 'axios'`, get: `async (url) => (await axios.get(url)).status` },
 }
@@ -41,8 +43,9 @@ const CASES = {
   'import, MB of memory': (peer) => `
     gc(); const before = process.memoryUsage.rss(); ${dynamic(peer.client)}; gc()
     console.log((process.memoryUsage.rss() - before) / 1e6)`,
-  'import and first request, milliseconds': (peer, url) => `
-    const before = performance.now(); const run = ${importing(peer)}
+  'import and first request, milliseconds': (peer, url) =>
+    peer.get &&
+    `const before = performance.now(); const run = ${importing(peer)}
     await run('${url}/1k'); console.log(performance.now() - before)`,
   'idle connection, KB of memory': (peer, url) => peer.keep && idle(peer, url, 'process.memoryUsage.rss()'),
   'idle connection, KB of heap': (peer, url) => peer.keep && idle(peer, url, 'process.memoryUsage().heapUsed'),

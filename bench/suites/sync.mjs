@@ -1,4 +1,7 @@
 // The blocking interface in sequence: wall time, since much of what the peers cost is in other processes and threads.
+//
+// All threads of a peer share one core where peers are pinned (README.md), as in a container with one: the blocking
+// interface and synckit pay there for every switch between their two threads, and can never read and compute at once.
 import { spawnSync } from 'node:child_process'
 import { createRequire } from 'node:module'
 import { project } from '../lib/project.mjs'

@@ -1,8 +1,9 @@
 // What RFC 9112 adds to the shared grammar: field names as they stand on the wire, request-targets and Host values.
 //
-// A field name that was seen before is recognised by comparing bytes; only a new one is decoded and lower-cased. What
-// matters to framing or to persistence carries a role, so that one pass over a head can collect it.
-import { asciiLower, decodeLatin1, encodeLatin1, isIPv6, isRegName } from '../http/index.ts'
+// A field name that was seen before is recognised by comparing bytes; only a new one is decoded and lower-cased. There is
+// no list of common names: making one at import would cost more than the first heads do. What matters to framing or to
+// persistence carries a role, so that one pass over a head can collect it.
+import { asciiLower, decodeLatin1, isIPv6, isRegName } from '../http/index.ts'
 
 export const HTAB = 0x09
 export const LF = 0x0a
@@ -65,32 +66,15 @@ export class FieldName {
   }
 }
 
-/** Names that most heads consist of, in the spelling of RFC 9110; each is known in lower case too. */
-const COMMON = `Accept Accept-Charset Accept-Encoding Accept-Language Accept-Ranges Access-Control-Allow-Credentials
- Access-Control-Allow-Headers Access-Control-Allow-Methods Access-Control-Allow-Origin Access-Control-Expose-Headers
- Access-Control-Max-Age Access-Control-Request-Headers Access-Control-Request-Method Age Allow Alt-Svc Authorization
- Cache-Control Connection Content-Disposition Content-Encoding Content-Language Content-Length Content-Location
- Content-Range Content-Security-Policy Content-Type Cookie DNT Date ETag Expect Expires Forwarded From Host If-Match
- If-Modified-Since If-None-Match If-Range If-Unmodified-Since Keep-Alive Last-Modified Link Location Max-Forwards NEL
- Origin P3P Permissions-Policy Pragma Priority Proxy-Authenticate Proxy-Authorization Range Referer Referrer-Policy
- Report-To Retry-After Sec-Fetch-Dest Sec-Fetch-Mode Sec-Fetch-Site Sec-Fetch-User Sec-WebSocket-Accept
- Sec-WebSocket-Extensions Sec-WebSocket-Key Sec-WebSocket-Protocol Sec-WebSocket-Version Server Server-Timing Set-Cookie
- Strict-Transport-Security TE Timing-Allow-Origin Trailer Transfer-Encoding Upgrade Upgrade-Insecure-Requests
- User-Agent Vary Via WWW-Authenticate Warning X-Cache X-Cache-Hits X-Content-Type-Options X-DNS-Prefetch-Control
- X-Forwarded-For X-Forwarded-Host X-Forwarded-Proto X-Frame-Options X-Powered-By X-RateLimit-Limit X-RateLimit-Remaining
- X-RateLimit-Reset X-Request-Id X-Requested-With X-Served-By X-Timer X-UA-Compatible X-XSS-Protection`
+/** Names that were seen, by their key. All are forgotten when they are too many: what matters is soon seen again. */
+const SEEN: Map<number, FieldName[]> = new Map()
+let seen = 0
+const MAX_SEEN = 512
+const MAX_SEEN_BYTES = 64
+/** Names of one key. A peer that looks for them makes its own heads slower, no more. */
+const MAX_ALIKE = 4
 
-const KNOWN: Map<number, FieldName[]> = new Map()
-for (const raw of COMMON.split(/\s+/)) {
-  for (const spelling of new Set([raw, asciiLower(raw)])) {
-    const key = keyOf(encodeLatin1(spelling), 0, spelling.length)
-    const alike = KNOWN.get(key)
-    if (alike === undefined) KNOWN.set(key, [new FieldName(spelling)])
-    else alike.push(new FieldName(spelling))
-  }
-}
-
-/** Length and three of the bytes: enough to tell almost all known names apart. */
+/** Length and three of the bytes: enough to tell almost all common names apart. */
 function keyOf(bytes: Uint8Array, from: number, to: number): number {
   const middle = (from + to) >> 1
   return (
@@ -100,11 +84,25 @@ function keyOf(bytes: Uint8Array, from: number, to: number): number {
 
 /** The name in bytes from … to, which are tchar; `view` is of the same bytes. */
 export function nameOf(bytes: Uint8Array, view: DataView, from: number, to: number): FieldName {
-  const alike = KNOWN.get(keyOf(bytes, from, to))
+  const key = keyOf(bytes, from, to)
+  const alike = SEEN.get(key)
   if (alike !== undefined) {
     for (const name of alike) if (name.length === to - from + 1 && name.standsAt(view, from)) return name
   }
-  return new FieldName(decodeLatin1(bytes, from, to))
+  const name = new FieldName(decodeLatin1(bytes, from, to))
+  if (to - from <= MAX_SEEN_BYTES) remember(key, alike, name)
+  return name
+}
+
+function remember(key: number, alike: FieldName[] | undefined, name: FieldName): void {
+  if (alike !== undefined && alike.length === MAX_ALIKE) return
+  if (seen === MAX_SEEN) {
+    SEEN.clear()
+    seen = 0
+  }
+  seen++
+  if (alike === undefined || seen === 1) SEEN.set(key, [name])
+  else alike.push(name)
 }
 
 /** `Host = uri-host [ ":" port ]`, or empty. RFC 9110 §7.2, RFC 3986 §3.2.2 (a zone is not of it: RFC 6874 §4). */

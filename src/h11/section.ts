@@ -399,8 +399,18 @@ function nameFault(c: number, named: boolean): FaultCode {
   return named && (c === SP || c === HTAB) ? 'space-before-colon' : 'field-name'
 }
 
-/** The rules of the heads that one who plays `role` receives. */
+/** The rules of the heads that one who plays `role` receives: one object for connections of one kind. */
 export function headRules(role: Role, lenient: Lenient, limits: ResolvedLimits): SectionRules {
+  if (latest?.role !== role || latest.lenient !== lenient || latest.limits !== limits) {
+    latest = { role, lenient, limits, rules: makeHeadRules(role, lenient, limits) }
+  }
+  return latest.rules
+}
+let latest:
+  | { readonly role: Role; readonly lenient: Lenient; readonly limits: ResolvedLimits; readonly rules: SectionRules }
+  | undefined
+
+function makeHeadRules(role: Role, lenient: Lenient, limits: ResolvedLimits): SectionRules {
   return {
     startLine: role === 'server' ? 'request' : 'response',
     maxLine: limits.maxRequestLineBytes,

@@ -78,7 +78,7 @@ export const LIMITS = {
   smallDataBudget: limit(25_600, GiB, 256),
   maxGoaways: limit(16, 1_000, 2),
   maxDebugBytes: limit(KiB, 64 * KiB),
-  /** Legal but useless: PRIORITY, unknown frames and settings, unasked PING acknowledgements. */
+  /** Legal but useless: SETTINGS, PRIORITY, PING where nothing moved, credit for nothing, unknown frames and settings. */
   glitchBurst: limit(10_000, 1_000_000, 1),
   glitchRate: limit(330, 1_000_000),
   maxDecoderTableBytes: limit(4 * KiB, 64 * KiB),
@@ -129,15 +129,19 @@ export type Limits = Readonly<Partial<Record<LimitName, number | null>>>
 /** Every limit as a number; Infinity: off. */
 export type ResolvedLimits = Readonly<Record<LimitName, number>>
 
+/** What was resolved for a role is not resolved again: all connections of a pool share one object. */
+const RESOLVED: Readonly<Record<Role, WeakSet<object>>> = { client: new WeakSet(), server: new WeakSet() }
+
 /** Defaults of the role, overridden. TypeError: no such limit, or no number. RangeError: outside its bounds. */
 export function resolveLimits(given: Limits | undefined, role: Role): ResolvedLimits {
-  const resolved = defaultsOf(role)
-  if (given === undefined) return resolved
-  const own = { ...resolved } as Record<LimitName, number>
+  if (given === undefined) return defaultsOf(role)
+  if (RESOLVED[role].has(given)) return given as ResolvedLimits
+  const own = { ...defaultsOf(role) } as Record<LimitName, number>
   for (const [name, value] of Object.entries(given)) {
     if (!Object.hasOwn(LIMITS, name)) throw new TypeError(`there is no limit '${name}'`)
     if (value !== undefined) own[name as LimitName] = checked(name as LimitName, value)
   }
+  RESOLVED[role].add(Object.freeze(own))
   return own
 }
 

@@ -81,6 +81,7 @@ export function isRegName(host: string): boolean {
 
 /** IPv6address of RFC 3986 §3.2.2, with or without a zone (`fe80::1%25eth0`, RFC 6874 §2; or a bare `%`). */
 export function isIPv6(host: string): boolean {
+  if (!host.includes(':')) return false
   const match = /^([0-9A-Fa-f:.]+)(?:%[A-Za-z0-9\-._~%]+)?$/.exec(host)
   if (match === null) return false
   const address = match[1] as string

@@ -17,6 +17,7 @@ import {
   isIPv6,
   isSecure,
   ProxyError,
+  resolveLimits,
   type Attempt,
   type Bytes,
   type Connection,
@@ -27,7 +28,7 @@ import {
 } from '../http/index.ts'
 import { H11Connection } from '../h11/index.ts'
 import { H2Connection } from '../h2/index.ts'
-import type { LinkId, LinkInfo, LinkSide, PoolCommand, TlsTarget } from './commands.ts'
+import type { ConnectTarget, LinkId, LinkInfo, LinkSide, PoolCommand, TlsTarget } from './commands.ts'
 import { Link, type PoolConnection, type Site } from './connection.ts'
 import { isHttpProxy, type HttpProxy, type PoolSettings, type ProxyTarget, type SocksProxy } from './settings.ts'
 import type { Slots } from './slots.ts'
@@ -194,16 +195,15 @@ export class Establishing {
     const link = new Link(address, this)
     links.add(link)
     this.#racing.add(link)
-    const place =
-      settings.unixSocket === undefined
-        ? { address, port, localAddress: settings.localAddress }
-        : { path: settings.unixSocket }
-    this.#pool.trace(this.#connection, `${this.#dialling}.started`, { ...place }, link.id)
-    this.#pool.emit({
-      type: 'connect',
-      link: link.id,
-      target: { ...place, socketOptions: settings.socketOptions, tls },
-    })
+    const { unixSocket, localAddress, socketOptions } = settings
+    const place = unixSocket === undefined ? { address, port, localAddress } : { path: unixSocket }
+    this.#pool.trace(this.#connection, `${this.#dialling}.started`, place, link.id)
+    // Written out: an object that is spread into has a hidden class of its own each time, a quarter of a kilobyte.
+    const target: ConnectTarget =
+      unixSocket === undefined
+        ? { address, port, localAddress, socketOptions, tls }
+        : { path: unixSocket, socketOptions, tls }
+    this.#pool.emit({ type: 'connect', link: link.id, target })
     if (this.#next < this.#addresses.length) timers.after(this.#attemptDeadline, limits.attemptDelay, now)
   }
   #destroy(link: Link): void {
@@ -533,6 +533,7 @@ export class Establishing {
 
 /** The families in turn, the first one's first: a family that leads nowhere costs one delay. RFC 8305 §4. */
 function interleaved(addresses: readonly string[]): readonly string[] {
+  if (addresses.length < 2) return addresses
   const v6 = addresses.filter(isIPv6)
   const v4 = addresses.filter((address) => !isIPv6(address))
   const [first, other] = addresses[0] === v6[0] ? [v6, v4] : [v4, v6]
@@ -586,12 +587,16 @@ export function mayShare(settings: PoolSettings, site: Site): boolean {
   return settings.http2 && (isSecure(site.origin) || !settings.http1)
 }
 
-export function makeMachine(version: Version, settings: PoolSettings, now: Millis): Connection {
-  const { limits, http2Options } = settings
-  if (version === 'h1') return new H11Connection('client', { now, limits: { streamWindow: H11_WINDOW, ...limits } })
+/** What makes a connection's machine. Limits are the same for all: they are resolved once. */
+export function machines({ limits, http2Options }: PoolSettings): (version: Version, now: Millis) => Connection {
   const windows: Limits = {
     ...(http2Options?.streamWindow === undefined ? undefined : { streamWindow: http2Options.streamWindow }),
     ...(http2Options?.connectionWindow === undefined ? undefined : { connectionWindow: http2Options.connectionWindow }),
   }
-  return new H2Connection('client', { now, limits: { ...limits, ...windows } })
+  const h1 = resolveLimits({ streamWindow: H11_WINDOW, ...limits }, 'client')
+  const h2 = resolveLimits({ ...limits, ...windows }, 'client')
+  return (version, now) =>
+    version === 'h1'
+      ? new H11Connection('client', { now, limits: h1 })
+      : new H2Connection('client', { now, limits: h2 })
 }

@@ -36,6 +36,10 @@ export type TraceStep =
   | 'response_closed'
 export type ExchangeTimer = 'pool' | 'total' | 'io' | 'expect' | 'drain' | 'backoff'
 
+interface Clears {
+  clear(deadline: Deadline<Exchange, ExchangeTimer>): void
+}
+
 export class Exchange extends Waiter {
   readonly id: RequestId
   readonly site: Site
@@ -84,8 +88,9 @@ export class Exchange extends Waiter {
   /** Since when nothing has moved, in the direction that matters. */
   movedAt: Millis = 0
   #deadlines: Partial<Record<ExchangeTimer, Deadline<Exchange, ExchangeTimer>>> | undefined
-  /** Nearly every request has this one. */
-  readonly io: Deadline<Exchange, ExchangeTimer> = new Deadline<Exchange, ExchangeTimer>(this, 'io')
+  // Those that nearly every request has, or every one that waits, stand by themselves: a hundred thousand may wait.
+  #io: Deadline<Exchange, ExchangeTimer> | undefined
+  #pool: Deadline<Exchange, ExchangeTimer> | undefined
 
   constructor(
     input: RequestInput,
@@ -106,13 +111,27 @@ export class Exchange extends Waiter {
     this.queuedAt = now
   }
 
-  deadline(timer: Exclude<ExchangeTimer, 'io'>): Deadline<Exchange, ExchangeTimer> {
+  /** Of the network: how long nothing may move. */
+  get io(): Deadline<Exchange, ExchangeTimer> {
+    return (this.#io ??= new Deadline<Exchange, ExchangeTimer>(this, 'io'))
+  }
+  /** Of the wait for a seat. */
+  get pool(): Deadline<Exchange, ExchangeTimer> {
+    return (this.#pool ??= new Deadline<Exchange, ExchangeTimer>(this, 'pool'))
+  }
+  deadline(timer: Exclude<ExchangeTimer, 'io' | 'pool'>): Deadline<Exchange, ExchangeTimer> {
     const deadlines = (this.#deadlines ??= {})
     return (deadlines[timer] ??= new Deadline<Exchange, ExchangeTimer>(this, timer))
   }
-  /** Those that were ever set; undefined: none but `io`. */
-  get deadlines(): Readonly<Partial<Record<ExchangeTimer, Deadline<Exchange, ExchangeTimer>>>> | undefined {
-    return this.#deadlines
+  /** It has a seat, or a dial of its own. */
+  clearPool(timers: Clears): void {
+    if (this.#pool !== undefined) timers.clear(this.#pool)
+  }
+  /** None of its deadlines comes any more. */
+  clearDeadlines(timers: Clears): void {
+    this.clearPool(timers)
+    if (this.#io !== undefined) timers.clear(this.#io)
+    if (this.#deadlines !== undefined) for (const deadline of Object.values(this.#deadlines)) timers.clear(deadline)
   }
 
   /** Whether any byte of it may have left: something was written to its connection since it was assigned. */

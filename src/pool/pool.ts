@@ -39,7 +39,7 @@ import {
   alpnOf,
   Establishing,
   forwardingProxy,
-  makeMachine,
+  machines,
   mayShare,
   proxyFields,
   rawPairs,
@@ -88,6 +88,7 @@ type Sends = RequestHead & { readonly headers: Fields }
 export class PoolMachine {
   readonly #settings: PoolSettings
   readonly #limits: ResolvedLimits
+  readonly #makeMachine: ReturnType<typeof machines>
   readonly #scheduler: Scheduler
   readonly #timers = new Timers<Deadline<unknown, unknown>>()
   readonly #exchanges = new BySlot<Exchange>()
@@ -119,6 +120,7 @@ export class PoolMachine {
     checkSettings(settings)
     this.#settings = settings
     this.#limits = resolveLimits(settings.limits, 'client')
+    this.#makeMachine = machines(settings)
     this.#now = start.now
     this.#random = start.seed >>> 0
     this.#scheduler = new Scheduler(settings, (origin, need) => this.#makeConnection(origin as Site, need))
@@ -307,12 +309,13 @@ export class PoolMachine {
     if (site.requests > 0 || !this.#scheduler.isEmpty(site)) return
     this.#timers.clear(site.shareDeadline)
     this.#sites.delete(site.key)
+    this.#byOrigin.delete(site.origin)
     site.gone = true
   }
 
   /** The pool's deadline is absolute: it goes on where it was, however often a request comes back. */
   #awaitSeat(exchange: Exchange): void {
-    this.#timers.at(exchange.deadline('pool'), exchange.queuedAt + exchange.timeouts.pool)
+    this.#timers.at(exchange.pool, exchange.queuedAt + exchange.timeouts.pool)
   }
 
   // ── decisions ──
@@ -340,7 +343,7 @@ export class PoolMachine {
   }
   #open(connection: PoolConnection, opener: Exchange): void {
     const { site } = connection
-    this.#clearPool(opener)
+    opener.clearPool(this.#timers)
     const h1Only = opener.need === 'h1'
     const alpn = alpnOf(this.#settings, site, h1Only)
     if (site.seatsPerDial === Infinity && !h1Only)
@@ -388,7 +391,7 @@ export class PoolMachine {
   #established(connection: PoolConnection, { link, info, version, surplus }: Established, now: Millis): void {
     const { site, opener } = connection
     const multiplexed = version === 'h2'
-    const machine = makeMachine(version, this.#settings, now)
+    const machine = this.#makeMachine(version, now)
     connection.establishing = undefined
     connection.link = link
     connection.written = link.ahead
@@ -497,7 +500,7 @@ export class PoolMachine {
     if (machine === undefined || link === undefined) return
     if (connection.requests === 0 || connection.active === 1) this.#hold(connection, true)
     const reused = connection.requests > 0
-    this.#clearPool(exchange)
+    exchange.clearPool(this.#timers)
     exchange.connection = connection
     exchange.reused = reused
     exchange.assignedAt = exchange.movedAt = this.#now
@@ -687,7 +690,9 @@ export class PoolMachine {
     const { machine, tunnel } = connection
     if (machine === undefined || connection.closing) return
     connection.lastReceived = this.#now
-    if (tunnel !== undefined) return this.#deliverContent(tunnel, data)
+    if (tunnel !== undefined) {
+      return this.#deliverContent(tunnel, { type: 'data', exchange: tunnel.onConnection, data })
+    }
     if (connection.only !== undefined) connection.only.bytesReceived += data.byteLength
     machine.receiveData(data, this.#now)
     this.#drainMachine(connection)
@@ -721,7 +726,7 @@ export class PoolMachine {
     switch (event.type) {
       case 'data': {
         const exchange = connection.exchanges.get(event.exchange)
-        if (exchange !== undefined) this.#deliverContent(exchange, event.data)
+        if (exchange !== undefined) this.#deliverContent(exchange, event)
         return
       }
       case 'response':
@@ -839,9 +844,9 @@ export class PoolMachine {
   #deliver(exchange: Exchange, event: DeliveredEvent): void {
     this.#commands.push({ type: 'deliver', id: exchange.id, event })
   }
-  #deliverContent(exchange: Exchange, data: Bytes): void {
+  #deliverContent(exchange: Exchange, event: Extract<DeliveredEvent, { type: 'data' }>): void {
     exchange.movedAt = this.#now
-    const bytes = data.byteLength
+    const bytes = event.data.byteLength
     if (exchange.connection?.multiplexed === true) exchange.bytesReceived += bytes
     if (exchange.draining !== undefined) {
       exchange.draining.left -= bytes
@@ -850,7 +855,7 @@ export class PoolMachine {
       return
     }
     exchange.unconsumed += bytes
-    this.#deliver(exchange, { type: 'data', exchange: exchange.onConnection, data })
+    this.#deliver(exchange, event)
     if (exchange.stage === 'tunnel' && exchange.connection !== undefined) this.#regulate(exchange.connection)
   }
   #onConsumed(id: RequestId, bytes: number): void {
@@ -991,23 +996,12 @@ export class PoolMachine {
     exchange.stage = 'over'
     if (exchange.step !== undefined && !result.ok)
       this.#traceStep(exchange, undefined, { exception: result.error }, 'failed')
-    this.#clearDeadlines(exchange)
+    exchange.clearDeadlines(this.#timers)
     this.#exchanges.delete(exchange)
     exchange.site.requests--
     this.#stopContent(exchange)
     this.#commands.push({ type: 'settle', id: exchange.id, result, timings: exchange.timings(this.#now) })
     this.#forgetSite(exchange.site)
-  }
-
-  #clearDeadlines(exchange: Exchange): void {
-    this.#timers.clear(exchange.io)
-    const { deadlines } = exchange
-    if (deadlines !== undefined) for (const deadline of Object.values(deadlines)) this.#timers.clear(deadline)
-  }
-  /** It has a seat, or a dial of its own. */
-  #clearPool(exchange: Exchange): void {
-    const deadline = exchange.deadlines?.pool
-    if (deadline !== undefined) this.#timers.clear(deadline)
   }
 
   /** Wherever it stands: it leaves, and settles with the error. */
@@ -1048,16 +1042,13 @@ export class PoolMachine {
     // Whatever ended the connection, for a request without an answer the server is gone.
     const silent = !exchange.heard && exchange.bytesReceived === 0
     const lost = connection.eof && silent && CUT_SHORT.has(fault.code)
-    const refused = fault.h2Code === REFUSED_STREAM && !exchange.answered
-    if (refused) connection.refusing = true
-    // Whatever the peer says of it afterwards: what was answered was processed.
-    const fate = exchange.answered ? 'response-started' : refused ? 'refused' : disposition
+    if (fault.h2Code === REFUSED_STREAM && disposition === 'refused') connection.refusing = true
     const writing = connection.writeFailure
     const error =
       lost && disposition === 'maybe-processed'
         ? connectionLost(exchange, writing?.error, writing !== undefined)
-        : peerFailed(exchange, cutShort(exchange, connection, fault), fate, undefined)
-    this.#retryOrFail(exchange, error, fate, lost)
+        : peerFailed(exchange, cutShort(exchange, connection, fault), disposition, undefined)
+    this.#retryOrFail(exchange, error, disposition, lost)
   }
   #retryOrFail(exchange: Exchange, error: unknown, disposition: Disposition, lost: boolean): void {
     const connection = exchange.connection as PoolConnection

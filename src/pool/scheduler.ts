@@ -107,8 +107,8 @@ export class OriginQueue {
   readonly undialled: readonly [List<Waiter>, List<Waiter>, List<Waiter>] = [new List(), new List(), new List()]
   /** Waiting for a dial that is theirs alone. @internal */
   readonly fresh = new List<Waiter>()
-  /** Connections with a free seat, by what they serve; the most recently used first. @internal */
-  readonly available: readonly List<Ticket<Carrier>>[] = Array.from({ length: 8 }, () => new List<Ticket<Carrier>>())
+  /** Connections with a free seat, by what they serve; the most recently used first. Most origins have one kind. @internal */
+  readonly available: (List<Ticket<Carrier>> | undefined)[] = []
   /** @internal */
   readonly idle = new List<Ticket<Carrier>>()
   /** Those that carry nothing and are only waiting to be gone. @internal */
@@ -355,7 +355,8 @@ export class Scheduler {
   #show(carrier: Carrier): void {
     if (carrier.phase !== 'open' || carrier.free <= 0 || carrier.availableTicket.list !== undefined) return
     carrier.usedAt = ++this.#uses
-    carrier.origin.available[carrier.serves]?.unshift(carrier.availableTicket)
+    const { available } = carrier.origin
+    ;(available[carrier.serves] ??= new List<Ticket<Carrier>>()).unshift(carrier.availableTicket)
   }
   #hide(carrier: Carrier): void {
     remove(carrier.availableTicket)

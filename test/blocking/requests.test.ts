@@ -9,7 +9,14 @@ import { promisify } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { ConnectionPool as AsyncPool } from '../../src/index.ts'
-import { ConnectError, ConnectionPool, LocalProtocolError, ReadTimeout, type PoolOptions } from '../../src/sync.ts'
+import {
+  ConnectError,
+  ConnectionPool,
+  LocalProtocolError,
+  PoolClosed,
+  ReadTimeout,
+  type PoolOptions,
+} from '../../src/sync.ts'
 import { certificates } from '../fixtures/certificates.ts'
 import { nginx } from '../fixtures/servers.ts'
 import { builtSource } from './worker-build.ts'
@@ -150,6 +157,51 @@ describe.each(ROUTES)('%s', (_, version, options, url) => {
   })
 })
 
+it('`using` gives the connection back, and closes the pool', () => {
+  let closed: ConnectionPool
+  {
+    using pool = new ConnectionPool({ maxConnections: 1 })
+    {
+      using response = pool.stream('GET', http('/large/5'))
+      expect(response.status).toBe(200)
+    }
+    expect(pool.request('GET', http('/')).status).toBe(200)
+    closed = pool
+  }
+  expect(() => closed.request('GET', http('/'))).toThrow(PoolClosed)
+})
+
+describe('what leaves without a word', () => {
+  it('is known when a deadline asks for it', () => {
+    withPool({}, (pool) => {
+      const response = pool.request('GET', http('/late/300'), { timeout: { write: 50, read: 5_000 } })
+      expect(text(response.content)).toBe('late')
+    })
+  })
+  it('is known soon enough for the deadline that begins with it', () => {
+    withPool({}, (pool) => {
+      for (let n = 0; n < 4; n++) {
+        pool.request('GET', http('/'))
+        const began = performance.now()
+        expect(thrown(() => pool.request('GET', http('/silent'), { timeout: { read: 50 } }))).toBeInstanceOf(
+          ReadTimeout,
+        )
+        expect(performance.now() - began).toBeLessThan(500)
+      }
+    })
+  })
+  it('is told of before the caller runs out of room: 5 MiB in small pieces do not stall', { timeout: 20_000 }, () => {
+    function* pieces(): Generator<Uint8Array> {
+      for (let n = 0; n < 5 << 10; n++) yield new Uint8Array(1 << 10)
+    }
+    withPool({}, (pool) => {
+      const began = performance.now()
+      expect(echo(pool.request('POST', http('/'), { content: pieces() }).content).content).toHaveLength(5 << 20)
+      expect(performance.now() - began).toBeLessThan(10_000)
+    })
+  })
+})
+
 it('sends trailers', () => {
   withPool({}, (pool) => {
     const response = pool.request('POST', http('/'), {
@@ -214,6 +266,8 @@ describe('what cannot block is refused by name', () => {
   it('functions and handles in tls, also a proxy’s', () => {
     const tls = { checkServerIdentity: () => undefined }
     expect(() => new ConnectionPool({ tls: tls as never })).toThrow('tls.checkServerIdentity is a function')
+    const keylog = (): void => {}
+    expect(() => new ConnectionPool({ tls: { keylog } as never })).toThrow('tls.keylog is a function')
     const proxy = { url: 'https://127.0.0.1:1', tls: { secureContext: new Map() } }
     expect(() => new ConnectionPool({ proxy: proxy as never })).toThrow('proxy.tls.secureContext is a handle')
   })
@@ -274,18 +328,42 @@ describe('in a process of its own', () => {
     const code = `new (require('node:worker_threads').Worker)(${JSON.stringify(inner)}, { eval: true }).on('message', console.log)`
     expect(await script('three.cjs', code)).toBe('200')
   })
-  it('survives its worker: a typed error, and a new one for the next request', { timeout: 30_000 }, async () => {
-    const code = `
+  const counting = `
       import threads from 'node:worker_threads'
       import { syncBuiltinESMExports } from 'node:module'
       const started = []
       threads.Worker = class extends threads.Worker { constructor(...a) { super(...a); started.push(this) } }
-      syncBuiltinESMExports()
+      syncBuiltinESMExports()`
+  it('survives its worker: a typed error, and a new one for the next request', { timeout: 30_000 }, async () => {
+    const code = `${counting}
       const { request } = await import(${sync()})
       const content = function* () { void started[0].terminate(); yield new Uint8Array(1) }
       try { request('POST', '${http('/silent')}', { content: content() }) } catch (error) { console.log(error.name, error.code) }
       console.log(request('GET', '${http('/')}').status, started.length)`
     expect(await script('five.mjs', code)).toBe('NetworkError worker-lost\n200 2')
+  })
+  it('does not notice a worker that has ended between two calls', { timeout: 30_000 }, async () => {
+    const code = `${counting}
+      const { request } = await import(${sync()})
+      console.log(request('GET', '${http('/')}').status)
+      await started[0].terminate()
+      console.log(request('GET', '${http('/')}').status, started.length)`
+    expect(await script('six.mjs', code)).toBe('200\n200 2')
+  })
+  it.each([
+    ['worker threads', 'process.getBuiltinModule = undefined', 'it needs node:worker_threads'],
+    ['shared memory', 'delete globalThis.SharedArrayBuffer', 'it needs shared memory'],
+    ['the right to sleep', "Atomics.wait = () => { throw new TypeError('no') }", 'this thread may not sleep'],
+    ['anything of Node', 'delete globalThis.process; delete globalThis.Buffer', 'it needs node:worker_threads'],
+  ])('without %s the import works, and the call says what is missing', async (what, remove, message) => {
+    const code = `
+      const log = console.log
+      ${remove}
+      const { request } = await import(${sync()})
+      try { request('GET', 'http://127.0.0.1:1/') } catch (error) { log(error.name, error.code, error.message) }`
+    const printed = await script(`without-${what.replaceAll(' ', '-')}.mjs`, code)
+    expect(printed).toMatch(/^NetworkError blocking-unavailable /)
+    expect(printed).toContain(message)
   })
   it('streams 1 GiB within 32 MiB of memory', { timeout: 60_000 }, async () => {
     const code = `

@@ -17,6 +17,7 @@ function answer(request, response) {
     }
     return more()
   }
+  if (what === 'late') return void setTimeout(() => response.end('late'), Number(count))
   const chunks = []
   request.on('data', (chunk) => chunks.push(chunk))
   request.on('end', () => {

@@ -23,6 +23,13 @@ describe('resolveLimits', () => {
     expect(resolveLimits({ maxHeadBytes: 1000 }, 'server').maxHeadBytes).toBe(1000)
     expect(resolveLimits({ expectTimeout: null }, 'client').expectTimeout).toBe(Infinity)
   })
+  it('gives what it has made as it is, for the role that it was made for', () => {
+    const own = resolveLimits({ maxHeadBytes: 1000, expectTimeout: null }, 'client')
+    expect(resolveLimits(own, 'client')).toBe(own)
+    expect(() => resolveLimits(own, 'server')).toThrow(RangeError)
+    expect(Object.isFrozen(own)).toBe(true)
+    expect(resolveLimits({ ...own, expectTimeout: 1 }, 'client')).not.toBe(own)
+  })
   it.each(Object.keys(LIMITS) as LimitName[])('%s accepts its bounds and nothing outside them', (name) => {
     const { min, max, off, client, server } = LIMITS[name]
     for (const value of [min, max, client, server]) expect(resolveLimits({ [name]: value }, 'client')[name]).toBe(value)

@@ -23,7 +23,9 @@ interface Ending {
 export type Lent = (lent: Bytes) => void | Promise<void>
 
 export class AsyncExchange extends Exchange {
-  #begun: Waiter<Response> | undefined
+  /** Of the promise of `begin`, until it has settled: a hundred thousand may wait, so they have no object of their own. */
+  #resolve: Waiter<Response>['resolve'] | undefined
+  #reject: Waiter<Response>['reject'] | undefined
   // Most requests are collected: for them nobody ever waits in these.
   #readers: Waiter<OwnedBytes | undefined>[] | undefined
   #waiting: Ending[] | undefined
@@ -40,24 +42,24 @@ export class AsyncExchange extends Exchange {
   /** Settles with the head, or, where content is collected, with all of it. */
   begin(expectContinue: boolean, sniHostname: string | undefined, trace: boolean): Promise<Response> {
     return new Promise((resolve, reject) => {
-      this.#begun = { resolve, reject }
+      this.#resolve = resolve
+      this.#reject = reject
       this.start(expectContinue, sniHostname, trace)
     })
   }
 
   protected override changed(): void {
-    if (this.#begun !== undefined) this.#answerBegin(this.#begun)
+    if (this.#resolve !== undefined && this.answered) this.#answer(this.#resolve)
     if (this.#readers !== undefined) this.#answerReaders(this.#readers)
     if (this.#handshake !== undefined && this.secured !== undefined) this.#handshake.resolve()
     if (this.#waiting !== undefined) this.#answerWaiting(this.#waiting)
     if (this.settled) this.#answerWriters()
   }
 
-  #answerBegin(begun: Waiter<Response>): void {
-    if (!this.answered) return
-    this.#begun = undefined
-    if (this.failure !== undefined) begun.reject(this.failure.error)
-    else begun.resolve(new Response(this))
+  #answer(resolve: Waiter<Response>['resolve']): void {
+    if (this.failure !== undefined) this.#reject?.(this.failure.error)
+    else resolve(new Response(this))
+    this.#resolve = this.#reject = undefined
   }
 
   #answerReaders(readers: Waiter<OwnedBytes | undefined>[]): void {

@@ -64,7 +64,10 @@ export class BlockingExchange extends Exchange {
   }
 
   each(consume: (lent: Bytes) => void): void {
-    for (let chunk = this.next(); chunk !== undefined; chunk = this.next()) this.#lendTo(consume, chunk)
+    for (let chunk = this.next(); chunk !== undefined; chunk = this.next()) {
+      this.#lendTo(consume, chunk)
+      this.#loop.network.giveBack(chunk.buffer)
+    }
   }
   #lendTo(consume: (lent: Bytes) => unknown, chunk: Bytes): void {
     try {

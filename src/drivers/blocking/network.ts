@@ -101,10 +101,11 @@ export class WorkerNetwork implements Network {
 
   /** As `turn`, without sleeping; false: there was nothing. One read of one link at most is delivered. */
   look(): boolean {
-    const fired = this.#fireTimers()
     const told = this.#tellOrphans()
     const resumed = this.#deliverAside()
-    return this.#deliver() || fired || told || resumed
+    // Before the timers: a deadline may have been met by what has come and was not told of.
+    const delivered = this.#deliver()
+    return this.#fireTimers() || told || resumed || delivered
   }
 
   #deliver(): boolean {
@@ -133,6 +134,11 @@ export class WorkerNetwork implements Network {
     thread.facts.copy(data)
     if (this.#links.get(whose)?.received(data) === true) this.#lent = undefined
     return value
+  }
+
+  /** A buffer that a receiver kept and needs no more: the next read finds it warm, and nothing has to be collected. */
+  giveBack(buffer: ArrayBuffer): void {
+    if (buffer.byteLength === MAX_RECORD_BYTES) this.#lent ??= new Uint8Array(buffer)
   }
 
   #tell(thread: WorkerThread): void {

@@ -2,12 +2,10 @@
 //
 // A thread that sleeps in Atomics.wait hears no event of its worker. So every sleep has an end, a worker that ends says so
 // in a shared word, and one that was silent for a second is asked; who does not answer for five is given up.
-//
-// Nothing is imported from `node:` in a way that fails where there is none: a browser may import the blocking interface,
-// and learns from the first call that it cannot block.
 import type * as WorkerThreads from 'node:worker_threads'
 import type { MessagePort, Worker } from 'node:worker_threads'
 import { NetworkError, type Bytes, type Millis } from '../../http/index.ts'
+import { builtin } from '../shared/builtin.ts'
 import {
   COMMAND,
   receivedError,
@@ -42,8 +40,7 @@ function unavailable(why: string, cause?: unknown): NetworkError {
 
 /** NetworkError 'blocking-unavailable' where there are no worker threads, no shared memory, or no right to sleep. */
 function threads(): Threads {
-  const builtin = (globalThis as { process?: Partial<NodeJS.Process> }).process?.getBuiltinModule
-  const found = builtin?.('node:worker_threads') as Threads | undefined
+  const found = builtin('node:worker_threads')
   if (found?.Worker === undefined) throw unavailable('it needs node:worker_threads')
   if (typeof SharedArrayBuffer === 'undefined') throw unavailable('it needs shared memory')
   try {
@@ -52,7 +49,7 @@ function threads(): Threads {
     throw unavailable('this thread may not sleep', error)
   }
   // It would fail to start later, where nobody hears of it.
-  const there = WORKER_FILE.protocol !== 'file:' || builtin?.('node:fs')?.existsSync(WORKER_FILE) !== false
+  const there = WORKER_FILE.protocol !== 'file:' || builtin('node:fs')?.existsSync(WORKER_FILE) !== false
   if (!there) throw unavailable(`its worker is not at ${WORKER_FILE.href}; a bundler has to copy it there`)
   return found
 }
@@ -122,6 +119,7 @@ export class WorkerThread {
   }
   /** The worker takes commands whatever else it has to do, so this ends. false: it is gone. */
   #awaitRoom(): boolean {
+    Atomics.store(this.#words, WORD.commandsWait, 1)
     const seen = this.bell
     this.wake()
     if (this.#commands.room <= 0) this.sleep(seen, Infinity)

@@ -13,6 +13,7 @@ import {
   CLEAN,
   COMMAND,
   FACT,
+  RING_BYTES,
   sendableError,
   WORD,
   type SentTls,
@@ -20,7 +21,13 @@ import {
   type ToWorker,
   type WorkerStart,
 } from './protocol.ts'
-import { RingReader, RingWriter } from './ring.ts'
+import { MAX_RECORD_BYTES, RingReader, RingWriter } from './ring.ts'
+
+/** The caller writes up to 256 KiB ahead: it never waits for so little. */
+const DRAINED_UNTOLD = 16 * 1024
+const RECEIVED_UNTOLD = RING_BYTES / 2
+/** Milliseconds: deadlines are kept as exactly as that. */
+const UNTOLD_FOR = 2
 
 /** A record on its way: a number, or bytes; what it announces goes to the port with it. */
 interface Fact {
@@ -41,6 +48,11 @@ class Pump {
   readonly #options = new Map<number, unknown>()
   readonly #waiting: Fact[] = []
   readonly #held = new Set<PumpLink>()
+  /** Bytes of facts in the ring that the bell has not been rung for. */
+  #untold = 0
+  /** When it will be at the latest: at the end of this turn, or a little later. */
+  #soon: NodeJS.Immediate | undefined
+  #later: NodeJS.Timeout | undefined
 
   constructor(start: WorkerStart) {
     this.#commands = new RingReader(start.commands)
@@ -55,8 +67,7 @@ class Pump {
     if (this.#commands.next()) {
       do this.#perform()
       while (this.#commands.next())
-      // It may have waited for room.
-      this.ring()
+      if (Atomics.exchange(this.#words, WORD.commandsWait, 0) === 1) this.ring()
     }
     if (this.#waiting.length > 0) this.#flush()
   }
@@ -170,18 +181,44 @@ class Pump {
     if (this.#waiting.length === 0 && this.#put(fact) === 0) this.ring()
     else this.#wait(fact)
   }
+  /** What was written has left: that can wait a little, mostly until the answer to it is there and one bell tells both. */
+  drained(link: PumpLink, bytes: number): void {
+    const fact = { what: FACT.drained, whose: link.id, value: bytes }
+    if (this.#waiting.length > 0 || this.#put(fact) > 0) this.#wait(fact)
+    else this.#untell(bytes, DRAINED_UNTOLD)
+    if (this.#untold > 0 && this.#later === undefined) this.#later = setTimeout(this.#ringLater, UNTOLD_FOR)
+  }
   received(link: PumpLink, data: Bytes): void {
     let sent = 0
     if (this.#waiting.length === 0) {
       for (let n = -1; sent < data.byteLength && n !== 0; sent += n) {
         n = this.#facts.putBytes(FACT.received, link.id, data, sent)
       }
-      if (sent > 0) this.ring()
-      if (sent === data.byteLength) return
+      if (sent === data.byteLength) return this.#received(sent)
+      this.ring()
     }
     this.#held.add(link)
     link.hold(true)
     this.#wait({ what: FACT.received, whose: link.id, value: 0, bytes: data.slice(sent) })
+  }
+  /** A full buffer has more behind it: on one core, telling of each would be a switch of threads for each. */
+  #received(bytes: number): void {
+    if (bytes < MAX_RECORD_BYTES) return this.ring()
+    this.#untell(bytes, RECEIVED_UNTOLD)
+    if (this.#untold > 0 && this.#soon === undefined) this.#soon = setImmediate(this.#ringSoon)
+  }
+  readonly #ringSoon = (): void => {
+    this.#soon = undefined
+    if (this.#untold > 0) this.ring()
+  }
+  readonly #ringLater = (): void => {
+    this.#later = undefined
+    if (this.#untold > 0) this.ring()
+  }
+  /** Rings when so much is untold. */
+  #untell(bytes: number, most: number): void {
+    this.#untold += bytes
+    if (this.#untold >= most) this.ring()
   }
   forget(link: PumpLink): void {
     this.#links.delete(link.id)
@@ -229,6 +266,7 @@ class Pump {
 
   /** Something has changed that the caller may be waiting for. */
   ring(): void {
+    this.#untold = 0
     Atomics.add(this.#words, WORD.bell, 1)
     if (Atomics.load(this.#words, WORD.callerSleeps) === 1) Atomics.notify(this.#words, WORD.bell)
   }
@@ -279,7 +317,7 @@ class PumpLink implements Sink {
     return false
   }
   drained(bytes: number): void {
-    this.#pump.tell({ what: FACT.drained, whose: this.id, value: bytes })
+    this.#pump.drained(this, bytes)
   }
   eof(clean?: boolean): void {
     this.#pump.tell({ what: FACT.eof, whose: this.id, value: CLEAN.indexOf(clean) })

@@ -1,12 +1,14 @@
-// Where sockets read into. One buffer serves all sockets of a thread, so that an idle one costs nothing; what was read
-// is lent to the receiver, who may keep it by answering true.
+// Where sockets read into. One buffer serves all sockets of a thread, so that an idle one costs nothing.
 //
 // Node is told where the next read goes when the last one is over, long before it happens. A buffer that a hundred idle
 // sockets point to can therefore never be given away. So a small read is copied into a second buffer, which nobody
-// points to and which can be; the copy costs 40 ns per KiB. A socket that reads much gets a buffer of its own, is read
-// without a copy, and goes back to the shared one when its reads are small again.
+// points to and which can be; the copy costs 40 ns per KiB. There the reads of one turn of the event loop meet, and are
+// delivered one after the other at its end: with fifty connections a request costs a fifth less than where each read is
+// followed at once by all that it leads to, since neither the kernel's code nor ours is thrown out of the caches by the
+// other, and what the receivers then write leaves together.
 //
-// It knows no socket and no HTTP.
+// A socket that reads much gets a buffer of its own, is read without a copy, and goes back to the shared one when its
+// reads are small again. It knows no socket and no HTTP.
 
 /** What one read takes at most: a receiver is fed no more at once, so that no peer starves the others. */
 const READ_BYTES = 64 * 1024
@@ -15,33 +17,120 @@ const MUCH = 16 * 1024
 const LITTLE = 4 * 1024
 /** Sockets with a buffer of their own, per thread: 1 MiB together. The others are copied for. */
 const MAX_OWN = 16
+/** Fewer reads in a turn are not worth a callback at its end: they are delivered at once … */
+const MIN_TOGETHER = 3
+/** … and so are as many after them. Then it is tried again: a turn that waits for nobody costs half a microsecond. */
+const ALONE = 32
 
 // On Windows a read that waits for data holds its buffer: it can be shared by no two sockets.
-const CAN_SHARE = globalThis.process.platform !== 'win32'
+const CAN_SHARE = (globalThis as { process?: NodeJS.Process }).process?.platform !== 'win32'
+
+/** Takes what is lent; true: it keeps the buffer, from when it has answered. */
+type Receive = (data: Uint8Array) => boolean
 
 let shared: Uint8Array<ArrayBuffer> | undefined
-let lent: Uint8Array<ArrayBuffer> | undefined
 let owners = 0
+
+interface Read {
+  readonly receive: Receive
+  readonly start: number
+  end: number
+}
+
+/** The small reads of a turn, in their order. */
+class Turn {
+  #buffer: Uint8Array<ArrayBuffer> | undefined
+  #reads: Read[] = []
+  #filled = 0
+  #next = 0
+  /** Reads since the turn's end was asked for. */
+  #together = 0
+  #waits = false
+  /** How many are still delivered at once. */
+  #alone = 0
+
+  add(receive: Receive, data: Uint8Array): void {
+    if (this.#alone > 0 && this.#filled === 0) {
+      this.#alone--
+      this.#put(data)
+      return this.#give(receive, 0, data.length)
+    }
+    if (this.#filled + data.length > READ_BYTES) this.deliver()
+    const start = this.#filled
+    this.#filled = start + this.#put(data)
+    this.#together++
+    const last = this.#reads[this.#reads.length - 1]
+    if (last?.receive === receive) last.end = this.#filled
+    else this.#reads.push({ receive, start, end: this.#filled })
+    this.#await()
+  }
+  #put(data: Uint8Array): number {
+    const buffer = (this.#buffer ??= fresh())
+    buffer.set(data, this.#filled)
+    return data.length
+  }
+  #await(): void {
+    if (this.#waits) return
+    this.#waits = true
+    setImmediate(this.#due)
+  }
+  readonly #due = (): void => {
+    this.#waits = false
+    if (this.#together < MIN_TOGETHER) this.#alone = ALONE
+    this.#together = 0
+    this.deliver()
+  }
+
+  /** All that came so far. What a receiver throws is thrown; the others get theirs in a moment. */
+  deliver(): void {
+    if (this.#filled === 0) return
+    const reads = this.#reads
+    try {
+      while (this.#next < reads.length) {
+        const { receive, start, end } = reads[this.#next++] as Read
+        this.#give(receive, start, end)
+      }
+    } finally {
+      if (this.#next < reads.length) this.#await()
+      else {
+        this.#reads = []
+        this.#filled = this.#next = 0
+      }
+    }
+  }
+  #give(receive: Receive, start: number, end: number): void {
+    const buffer = this.#buffer as Uint8Array<ArrayBuffer>
+    if (!receive(buffer.subarray(start, end))) return
+    // It is the receiver's now: what comes after moves to another.
+    this.#buffer = undefined
+    if (end < this.#filled) (this.#buffer = fresh()).set(buffer.subarray(end, this.#filled), end)
+  }
+}
+const turn = new Turn()
 
 /** The reading side of one socket. */
 export class ReadBuffer {
+  readonly #receive: Receive
   #own: Uint8Array<ArrayBuffer> | undefined = CAN_SHARE ? undefined : fresh()
+
+  constructor(receive: Receive) {
+    this.#receive = receive
+  }
 
   /** Where the next read goes. */
   readonly next = (): Uint8Array<ArrayBuffer> => this.#own ?? (shared ??= fresh())
 
-  /** Gives the first `length` bytes of what `next` answered to the receiver, who answers whether it keeps them. */
-  deliver(length: number, receive: (data: Uint8Array) => boolean): void {
+  /** Gives the first `length` bytes of what `next` answered to the receiver, now or at the end of this turn. */
+  deliver(length: number): void {
     if (this.#own === undefined && length >= MUCH && owners < MAX_OWN) this.#takeOwn(length)
-    if (this.#own !== undefined) {
-      if (receive(this.#own.subarray(0, length))) this.#own = fresh()
-      if (length < LITTLE) this.release()
-      return
-    }
-    const bytes = (shared ??= fresh()).subarray(0, length)
-    const target = (lent ??= fresh())
-    target.set(bytes)
-    if (receive(target.subarray(0, length))) lent = undefined
+    if (this.#own === undefined) return turn.add(this.#receive, (shared ??= fresh()).subarray(0, length))
+    turn.deliver()
+    if (this.#receive(this.#own.subarray(0, length))) this.#own = fresh()
+    if (length < LITTLE) this.release()
+  }
+  /** What was read is told before what came after it. */
+  flush(): void {
+    turn.deliver()
   }
 
   /** Back to the shared buffer; also when the socket is closed. */

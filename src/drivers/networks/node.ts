@@ -9,16 +9,13 @@
 //
 // It knows no HTTP and no deadline. What it cannot do: tell a TLS end with close_notify from one without; let the
 // process end while a connect or a look-up is under way (libuv counts the request, unref'd or not).
-import { lookup } from 'node:dns'
 import type { LookupAddress } from 'node:dns'
-import { connect } from 'node:net'
 import type { Socket, SocketConnectOpts } from 'node:net'
-// The global of that name is a getter, looked up at each call.
-import { performance } from 'node:perf_hooks'
 import type { TLSSocket } from 'node:tls'
 import type { Bytes, Millis } from '../../http/index.ts'
 import type { ConnectTarget, LinkInfo, LinkSide, TlsTarget } from '../../pool/index.ts'
 import type { Link, Network, NetworkCapabilities, Sink } from '../network.ts'
+import { needed } from '../shared/builtin.ts'
 import { ReadBuffer } from './buffers.ts'
 import { refusedAlpn, TlsClient, tlsInfo } from './tls.ts'
 import type { Carrier } from './tls.ts'
@@ -27,6 +24,9 @@ import type { Carrier } from './tls.ts'
 const MAX_DELAY = 2 ** 31 - 1
 /** How often a write that does not get through is looked at. */
 const PROGRESS_INTERVAL = 500
+
+/** The global of that name is a getter, looked up at each use. */
+const { performance } = globalThis
 
 let network: Network | undefined
 
@@ -64,7 +64,7 @@ class NodeNetwork implements Network {
   }
 
   resolve(host: string, done: (error: unknown, addresses: readonly string[]) => void): void {
-    lookup(host, { all: true, verbatim: true }, (error, addresses) => {
+    needed('node:dns').lookup(host, { all: true, verbatim: true }, (error, addresses) => {
       if (error !== null) done(error, [])
       else done(undefined, interleave(addresses))
     })
@@ -86,6 +86,29 @@ function interleave(addresses: readonly LookupAddress[]): string[] {
   return mixed
 }
 
+/** Whose a socket is. What is hung on sockets are the same functions for all of them, which find their link here. */
+const LINK = Symbol('link')
+type Carried = Socket & { [LINK]?: NodeLink }
+
+function onConnect(this: Carried): void {
+  this[LINK]?.connected(this)
+}
+function onError(this: Carried, error: Error): void {
+  this[LINK]?.sawError(this, error)
+}
+function onEnd(this: Carried): void {
+  this[LINK]?.sawEnd(this)
+}
+function onClose(this: Carried): void {
+  this[LINK]?.sawClose(this)
+}
+const guardedWrite: Socket['_write'] = function (this: Carried, chunk, encoding, done) {
+  ;(Object.getPrototypeOf(this) as Socket)._write.call(this, chunk, encoding, (this[LINK] as NodeLink).guard(done))
+}
+const guardedWritev: NonNullable<Socket['_writev']> = function (this: Carried, chunks, done) {
+  ;(Object.getPrototypeOf(this) as Socket)._writev?.call(this, chunks, (this[LINK] as NodeLink).guard(done))
+}
+
 /** What waits to be done, in order: bytes to write, a handshake, half-close, close. */
 type Step = Bytes | { readonly tls: TlsTarget } | 'end' | 'close'
 
@@ -93,8 +116,8 @@ class NodeLink implements Link {
   readonly #target: ConnectTarget
   readonly #sink: Sink
   readonly #client: TlsClient
-  readonly #buffer = new ReadBuffer()
-  #socket: Socket | undefined
+  readonly #buffer = new ReadBuffer((data) => !this.#over && this.#sink.received(data))
+  #socket: Carried | undefined
   #phase: 'connecting' | 'securing' | 'open' | 'closed' = 'connecting'
   /** Destroyed by the owner, or failed: only closed() is left to say. */
   #over = false
@@ -109,6 +132,9 @@ class NodeLink implements Link {
   /** Bytes of the batch that the system has not accepted as a whole, and how many of them it was reported to have. */
   #batch = 0
   #reported = 0
+  #writing = false
+  /** What the stream waits for; it has one write under way at a time. */
+  #writeDone: ((error?: Error | null) => void) | undefined
 
   constructor(target: ConnectTarget, sink: Sink, client: TlsClient) {
     this.#target = target
@@ -177,23 +203,18 @@ class NodeLink implements Link {
   #dial(): void {
     const { address, port, path, localAddress, tls } = this.#target
     const place = path === undefined ? { host: address, port, localAddress } : { path }
-    const buffer = this.#buffer
-    const receive = (data: Bytes): boolean => this.#sink.received(data)
-    const onread = {
-      buffer: buffer.next,
-      callback: (length: number): boolean => {
-        if (!this.#over) buffer.deliver(length, receive)
-        return true
-      },
-    }
-    const carrier: Carrier = { ...place, onread }
+    const carrier: Carrier = { ...place, onread: { buffer: this.#buffer.next, callback: this.#read } }
     const socket =
       tls === undefined
-        ? connect({ ...carrier, allowHalfOpen: true, autoSelectFamily: false } as SocketConnectOpts)
+        ? needed('node:net').connect({ ...carrier, allowHalfOpen: true, autoSelectFamily: false } as SocketConnectOpts)
         : this.#client.connect(tls, carrier, this.#peer())
     this.#watch(socket)
-    socket.once('connect', () => this.#connected(socket))
+    socket.on('connect', onConnect)
     if (tls !== undefined) this.#whenSecured(socket as TLSSocket, tls)
+  }
+  readonly #read = (length: number): boolean => {
+    if (!this.#over) this.#buffer.deliver(length)
+    return true
   }
 
   /** Whose session a handshake resumes: one through a proxy is not one with the proxy, though both may have one name. */
@@ -206,7 +227,8 @@ class NodeLink implements Link {
     this.#closed()
   }
 
-  #connected(socket: Socket): void {
+  /** @internal */
+  connected(socket: Carried): void {
     if (this.#over) return
     const options = this.#target.socketOptions as { noDelay?: unknown; keepAlive?: unknown } | undefined
     // Not as an option of connect: before Node 24 tls.connect ignores it there.
@@ -267,20 +289,23 @@ class NodeLink implements Link {
   // ── what the socket says ──
 
   /** From here on this is the link's socket; what an outer one says after that is of no interest, errors included. */
-  #watch(socket: Socket): void {
+  #watch(socket: Carried): void {
     this.#socket = socket
-    separateWriteErrors(socket, (error) => this.#cannotWrite(error))
-    socket.on('error', (error: Error & { syscall?: string }) => {
-      if (socket === this.#socket) this.#fail(error, this.#sideOf(error))
-    })
-    socket.on('end', () => {
-      if (socket === this.#socket) this.#sawEnd()
-    })
-    socket.on('close', () => {
-      if (socket === this.#socket) this.#closed()
-    })
+    socket[LINK] = this
+    // The stream never learns that a write failed: it would destroy the socket, and what the peer said before would be
+    // lost. These two are the documented seam of a stream, and the one place that tells each write's end: a callback
+    // given to `write` costs a tick.
+    socket._write = guardedWrite
+    if (socket._writev) socket._writev = guardedWritev
+    socket.on('error', onError)
+    socket.on('end', onEnd)
+    socket.on('close', onClose)
   }
 
+  /** @internal */
+  sawError(socket: Carried, error: Error & { syscall?: string }): void {
+    if (socket === this.#socket) this.#fail(error, this.#sideOf(error))
+  }
   #sideOf(error: { syscall?: string }): LinkSide {
     if (this.#phase === 'connecting') return 'connect'
     if (this.#phase === 'securing') return 'tls'
@@ -288,6 +313,7 @@ class NodeLink implements Link {
   }
 
   #fail(error: unknown, side: LinkSide): void {
+    this.#buffer.flush()
     if (this.#over) return
     this.#over = true
     // After a failed write the end of reading is expected, however it comes.
@@ -295,6 +321,7 @@ class NodeLink implements Link {
   }
 
   #cannotWrite(error: Error): void {
+    this.#buffer.flush()
     if (this.#over || this.#writeFailed) return
     if (this.#phase !== 'open') {
       this.#fail(error, 'tls')
@@ -308,15 +335,23 @@ class NodeLink implements Link {
     if (this.#eof) this.destroy()
   }
 
-  #sawEnd(): void {
+  /** @internal */
+  sawEnd(socket: Carried): void {
+    if (socket !== this.#socket) return
+    this.#buffer.flush()
     if (this.#over || this.#phase !== 'open') return
     this.#eof = true
     this.#sink.eof()
     if (this.#writeFailed) this.destroy()
   }
 
+  /** @internal */
+  sawClose(socket: Carried): void {
+    if (socket === this.#socket) this.#closed()
+  }
   #closed(): void {
     if (this.#phase === 'closed') return
+    this.#buffer.flush()
     this.#phase = 'closed'
     this.#over = true
     this.#steps = []
@@ -348,27 +383,43 @@ class NodeLink implements Link {
 
   #writeBatch(chunks: readonly Bytes[]): void {
     const socket = this.#socket as Socket
-    const last = chunks.length - 1
+    const several = chunks.length > 1
     let bytes = 0
     for (const chunk of chunks) bytes += chunk.byteLength
     if (bytes === 0) return
     this.#batch = bytes
     this.#reported = 0
-    if (last > 0) socket.cork()
-    for (let i = 0; i < last; i++) socket.write(chunks[i] as Bytes)
-    socket.write(chunks[last] as Bytes, this.#written)
-    if (last > 0) socket.uncork()
-    if (socket.writableLength > 0) watchProgress(this)
+    this.#writing = true
+    if (several) socket.cork()
+    for (const chunk of chunks) socket.write(chunk)
+    if (several) socket.uncork()
+    this.#writing = false
+    if (socket.writableLength === 0) reportSoon(this)
+    else watchProgress(this)
   }
 
-  // One function for all batches. Node never calls it from inside write.
-  readonly #written = (error?: Error | null): void => {
-    if ((error !== undefined && error !== null) || this.#over) return
+  /** The system has accepted the batch. @internal */
+  accepted(): void {
+    if (this.#writing || this.#over || (this.#socket as Socket).writableLength > 0) return
     const rest = this.#batch - this.#reported
     this.#batch = 0
     slow.delete(this)
     if (rest > 0) this.#sink.drained(rest)
     this.#advance()
+  }
+
+  /** What the platform is to call when a write is over, in place of what the stream gave. @internal */
+  guard(done: (error?: Error | null) => void): (error?: Error | null) => void {
+    this.#writeDone = done
+    return this.#guarded
+  }
+  readonly #guarded = (error?: Error | null): void => {
+    if (error === undefined || error === null) {
+      this.#writeDone?.()
+      this.accepted()
+    } else if (this.#socket?.destroyed === true) this.#writeDone?.(error)
+    // Node tells it from inside write where the system refuses at once.
+    else queueMicrotask(() => this.#cannotWrite(error))
   }
 
   /** Node says when a whole batch was accepted; how much of it already was, only the handle's queue tells. @internal */
@@ -401,7 +452,26 @@ function queuedBytes(socket: Socket, otherwise: number): number {
   return handle?.writeQueueSize ?? otherwise
 }
 
-/** Links whose batch did not leave at once, looked at together. */
+/** Links whose batch left at once: told together, since nothing may be told from inside `write`. */
+let left: NodeLink[] = []
+// As queueMicrotask, which makes three objects more for each call.
+const settled = Promise.resolve()
+
+function reportSoon(link: NodeLink): void {
+  if (left.push(link) === 1) void settled.then(reportLeft)
+}
+function reportLeft(): void {
+  const links = left
+  left = []
+  try {
+    for (let link = links.pop(); link !== undefined; link = links.pop()) link.accepted()
+  } finally {
+    // One owner's exception is not the others' business.
+    for (const link of links) reportSoon(link)
+  }
+}
+
+/** Links whose batch did not, looked at together. */
 const slow = new Set<NodeLink>()
 let looking: NodeJS.Timeout | undefined
 
@@ -413,29 +483,4 @@ function watchProgress(link: NodeLink): void {
     clearInterval(looking)
     looking = undefined
   }, PROGRESS_INTERVAL).unref()
-}
-
-/**
- * The stream never learns that a write failed: it would destroy the socket, and what the peer said before would be
- * lost. `_write` and `_writev` are the documented seam of a stream.
- */
-function separateWriteErrors(socket: Socket, report: (error: Error) => void): void {
-  const write = socket._write
-  const writev = socket._writev
-  // A stream has one write under way at a time.
-  let done: ((error?: Error | null) => void) | undefined
-  const guarded = (error?: Error | null): void => {
-    if (error === undefined || error === null || socket.destroyed) done?.(error)
-    // Node tells it from inside write where the system refuses at once.
-    else queueMicrotask(() => report(error))
-  }
-  socket._write = (chunk, encoding, callback) => {
-    done = callback
-    write.call(socket, chunk, encoding, guarded)
-  }
-  if (writev)
-    socket._writev = (chunks, callback) => {
-      done = callback
-      writev.call(socket, chunks, guarded)
-    }
 }

@@ -6,18 +6,11 @@
 //
 // A resumed session is not verified again. So sessions are kept under everything that decided about the first
 // handshake: the address, the name, ALPN and each option.
-import { isIP } from 'node:net'
 import type { Socket, SocketConnectOpts } from 'node:net'
-import type * as Tls from 'node:tls'
 import type { ConnectionOptions, SecureContext, TLSSocket } from 'node:tls'
 import type { OwnedBytes } from '../../http/index.ts'
 import type { LinkInfo, TlsTarget } from '../../pool/index.ts'
-
-let loaded: typeof Tls | undefined
-/** Loaded for the first handshake: it is a third of what importing this package costs, and http has no use for it. */
-function tls(): typeof Tls {
-  return (loaded ??= process.getBuiltinModule('node:tls'))
-}
+import { needed } from '../shared/builtin.ts'
 
 /** Sessions and contexts that are kept; the one used longest ago goes first. */
 const MAX_KEPT = 100
@@ -50,7 +43,7 @@ export class TlsClient {
         ? undefined
         : JSON.stringify([peer, carrier.localAddress, target.serverName, target.alpn, wanted])
     const kept = key === undefined ? undefined : this.#sessions.get(key)
-    const socket = tls().connect({
+    const socket = needed('node:tls').connect({
       secureContext: this.#context(options, wanted),
       ...(kept === undefined ? undefined : { session: kept }),
       ...options,
@@ -69,7 +62,7 @@ export class TlsClient {
     if (options.secureContext !== undefined) return options.secureContext
     const kept = this.#contexts.get(wanted)
     if (kept !== undefined) return kept
-    const context = tls().createSecureContext(options)
+    const context = needed('node:tls').createSecureContext(options)
     this.#contexts.set(wanted, context)
     return context
   }
@@ -95,8 +88,8 @@ export class TlsClient {
 /** An IP literal is never sent as a name (RFC 6066 §3), but the certificate is checked for it. */
 function nameOf(target: TlsTarget, options: ConnectionOptions): ConnectionOptions {
   const name = target.serverName ?? ''
-  if (isIP(name) === 0) return { servername: name }
-  const check = options.checkServerIdentity ?? tls().checkServerIdentity
+  if (needed('node:net').isIP(name) === 0) return { servername: name }
+  const check = options.checkServerIdentity ?? needed('node:tls').checkServerIdentity
   return { servername: '', checkServerIdentity: (_, certificate) => check(name, certificate) }
 }
 

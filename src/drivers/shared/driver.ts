@@ -40,6 +40,8 @@ export class Driver {
   #unsettled = 0
   /** Sockets and look-ups that hold the process by themselves. */
   #holders = 0
+  /** Links that need not: they are told when no request is left, since until then the process stays anyway. */
+  readonly #resting = new Set<LinkHandle>()
   #running = false
   /** When the input came whose commands are being performed. */
   #now: Millis = 0
@@ -62,7 +64,8 @@ export class Driver {
 
   /** From the interface. */
   ask(input: PoolInput): void {
-    this.machine.handle(input, this.network.now())
+    this.#now = this.network.now()
+    this.machine.handle(input, this.#now)
     if (this.#running || this.#deferred) return
     this.#deferred = true
     this.#hooks.defer(this.#flush)
@@ -97,6 +100,7 @@ export class Driver {
       // A network that throws has a bug; it is told so by whoever called, and the other requests go on.
       this.#running = false
     }
+    if (this.#unsettled === 0 && this.#resting.size > 0) this.#letRest()
     this.#arm()
   }
 
@@ -218,8 +222,16 @@ export class Driver {
   holds(change: 1 | -1): void {
     this.#holders += change
   }
+  rests(link: LinkHandle): void {
+    this.#resting.add(link)
+  }
+  #letRest(): void {
+    for (const link of this.#resting) link.rest()
+    this.#resting.clear()
+  }
   forget(link: LinkHandle): void {
     this.#links.delete(link)
+    this.#resting.delete(link)
   }
 
   /** One timer: armed again only when the earliest deadline gets earlier, or when the process has to stay for it. */
@@ -250,7 +262,10 @@ class LinkHandle implements Sink {
   readonly id: LinkId
   link: Link | undefined
   readonly #driver: Driver
+  /** Whether it carries something, and whether it holds the process: until it is told that it need not. */
+  #wanted = true
   #holds = true
+  #resting = false
 
   constructor(driver: Driver, id: number) {
     this.#driver = driver
@@ -258,11 +273,23 @@ class LinkHandle implements Sink {
   }
 
   hold(ref: boolean): void {
-    if (ref === this.#holds) return
-    this.#holds = ref
-    this.#driver.holds(ref ? 1 : -1)
-    if (ref) this.link?.ref()
-    else this.link?.unref()
+    this.#wanted = ref
+    if (!ref && !this.#resting) {
+      this.#resting = true
+      this.#driver.rests(this)
+    }
+    if (!ref || this.#holds) return
+    this.#holds = true
+    this.#driver.holds(1)
+    this.link?.ref()
+  }
+  /** Unless it was wanted again since. */
+  rest(): void {
+    this.#resting = false
+    if (this.#wanted || !this.#holds) return
+    this.#holds = false
+    this.#driver.holds(-1)
+    this.link?.unref()
   }
 
   connected(info: LinkInfo): void {

@@ -58,6 +58,8 @@ function memory(length: number): OwnedBytes {
   return new Uint8Array(buffer, byteOffset, length)
 }
 
+const UNSETTLED: Readonly<Record<string, Millis>> = {}
+
 /** Below it a copy costs less than a fresh buffer for the network. */
 const MIN_KEPT = 16 * 1024
 
@@ -71,7 +73,7 @@ export abstract class Exchange {
   #connection: ConnectionInfo | undefined
   response: ResponseEvent | undefined
   trailers: Fields | undefined
-  timings: Readonly<Record<string, Millis>> = {}
+  timings: Readonly<Record<string, Millis>> = UNSETTLED
   /** The end of the content has been delivered. */
   ended = false
   /** After 101, or 2xx to CONNECT: the bytes are no longer HTTP. */

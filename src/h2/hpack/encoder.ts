@@ -93,7 +93,7 @@ export class HpackEncoder {
   }
 
   #encode(control: readonly string[], fields: Fields, sensitive: ReadonlySet<string> | undefined): void {
-    if (scratch.length > SCRATCH_KEPT) scratch = new Uint8Array(SCRATCH_KEPT)
+    if (scratch.length !== SCRATCH_KEPT) scratch = new Uint8Array(SCRATCH_KEPT)
     this.#out = 0
     this.#table.begin()
     try {
@@ -180,9 +180,9 @@ export class HpackEncoder {
   }
 }
 
-/** Blocks are put together in it: one for all encoders, since no block is begun before another is taken. */
+/** Blocks are put together in it: one for all encoders, since no block is begun before another is taken. Made by the first. */
 const SCRATCH_KEPT = 64 * 1024
-let scratch = new Uint8Array(SCRATCH_KEPT)
+let scratch = new Uint8Array(0)
 
 /** What the name's own rule says of a value. */
 function indexingOf(indexing: Indexing, value: string): Indexing {

@@ -22,16 +22,14 @@ const LENGTHS = new Uint8Array([
 ])
 const CODES = assignCodes()
 
+/** The first code of a length follows the last one of the length before, with a bit more. */
 function assignCodes(): Uint32Array {
-  const codes = new Uint32Array(LENGTHS.length)
-  let next = 0
-  for (let length = 1; length <= 30; length++) {
-    next *= 2
-    for (let symbol = 0; symbol < LENGTHS.length; symbol++) {
-      if (LENGTHS[symbol] === length) codes[symbol] = next++
-    }
-  }
-  return codes
+  // First how many codes are a bit shorter, then the next code of the length.
+  const next = new Uint32Array(32)
+  for (const length of LENGTHS) (next[length + 1] as number)++
+  for (let length = 1; length <= 30; length++)
+    next[length] = 2 * ((next[length - 1] as number) + (next[length] as number))
+  return Uint32Array.from(LENGTHS, (length) => (next[length] as number)++)
 }
 
 /** The longest code, EOS aside, is 30 bits: what an encoded string takes at most, for each octet of it. */
