@@ -8,6 +8,7 @@ const server = createServer({ allowHalfOpen: true }, (socket) => {
   const h11 = new H11Connection('server', { now: now() })
   let asked = ''
   let method = ''
+  let exchange = 1
   const handle = () => {
     for (let event = h11.nextEvent(); event !== undefined; event = h11.nextEvent()) {
       if (event.type === 'request') {
@@ -21,9 +22,10 @@ const server = createServer({ allowHalfOpen: true }, (socket) => {
         h11.sendResponse(event.exchange, { status: 200, headers, content: { length: content.length } })
         h11.sendData(event.exchange, method === 'HEAD' ? new Uint8Array() : content, true)
         h11.nextExchange()
+        exchange++
       } else if (event.type === 'error') {
         console.error(event.fault.message)
-        h11.abort()
+        h11.sendResponse(exchange, { status: event.fault.status, headers: {} }, { end: true })
       }
     }
     for (const chunk of h11.takeOutput()) socket.write(chunk)

@@ -13,7 +13,7 @@ const MAX_STREAMS = 1000
 export const upload = Buffer.alloc(1024 ** 2, 'u')
 const methodOf = (content) => (content === undefined ? 'GET' : 'POST')
 
-/** A suite's peer. `make(url, base, server)` gives { send(path, content), close() }; `send` gives { status, bytes }. */
+/** A suite's peer. `make(url, base, server, case)` gives { send(path, content), close() }; `send`: { status, bytes }. */
 export function awaiting(make) {
   return peer(make, ({ send }, width, path, content) => {
     const one = () => send(path, content)
@@ -34,8 +34,9 @@ function peer(make, bind) {
   return {
     async open({ server }) {
       return {
-        async prepare({ base = 'plain', path, width, content }) {
-          const client = await make(server.url[base], base, server, width)
+        async prepare(theCase) {
+          const { base = 'plain', path, width, content } = theCase
+          const client = await make(server.url[base], base, server, theCase)
           if (client === undefined) return undefined
           return { ...bind(client, width, path, content ? upload : undefined), close: client.close }
         },
@@ -187,9 +188,55 @@ function joined(chunks) {
   return (chunks.length === 1 ? chunks[0] : Buffer.concat(chunks)).length
 }
 
-/** The least that could work over HTTP/1.1: sends bytes and counts what comes, into one buffer. A bound, not a peer. */
-export const floor = callingBack(async (url, base, { ca }, width) => {
-  if (base === 'h2' || base === 'h2c') return undefined
+/** Clients that people know for other things than speed: in the cases marked `everybody`, over HTTP/1.1. */
+export const others = {
+  fetch: awaiting(async (url, base, server, { everybody }) =>
+    everybody
+      ? {
+          async send(path) {
+            const response = await fetch(url + path)
+            return { status: response.status, bytes: (await response.arrayBuffer()).byteLength }
+          },
+          close() {},
+        }
+      : undefined,
+  ),
+  got: withAgent(async (agent) => {
+    const { got } = await import('got')
+    const client = got.extend({ agent: { http: agent }, retry: { limit: 0 } })
+    return async (url) => {
+      const { statusCode, rawBody } = await client(url)
+      return { status: statusCode, bytes: rawBody.byteLength }
+    }
+  }),
+  axios: withAgent(async (agent) => {
+    const { default: axios } = await import('axios')
+    const client = axios.create({ httpAgent: agent, responseType: 'arraybuffer' })
+    return async (url) => {
+      const { status, data } = await client.get(url)
+      return { status, bytes: data.byteLength }
+    }
+  }),
+  'node-fetch': withAgent(async (agent) => {
+    const { default: fetch } = await import('node-fetch')
+    return async (url) => {
+      const response = await fetch(url, { agent })
+      return { status: response.status, bytes: (await response.arrayBuffer()).byteLength }
+    }
+  }),
+}
+function withAgent(make) {
+  return awaiting(async (url, base, server, { everybody }) => {
+    if (!everybody) return undefined
+    const agent = new http.Agent({ keepAlive: true, maxSockets: CONNECTIONS })
+    const get = await make(agent)
+    return { send: (path) => get(url + path), close: () => agent.destroy() }
+  })
+}
+
+/** The least that could work: sends bytes and counts what comes, into one buffer. A bound, not a peer. */
+export const floor = callingBack(async (url, base, { ca }, { width, content }) => {
+  if (base === 'h2' || base === 'h2c') return content ? undefined : countingStreams(new URL(url), ca)
   const buffer = Buffer.alloc(64 * 1024)
   const links = Array.from({ length: width }, () => countingLink(new URL(url), ca, buffer))
   const free = [...links]
@@ -241,4 +288,87 @@ function countingLink({ protocol, hostname, port }, ca, buffer) {
     },
     close: () => socket.destroy(),
   }
+}
+
+const DATA = 0
+const HEADERS = 1
+const SETTINGS = 4
+const WINDOW_UPDATE = 8
+const END_STREAM = 1
+const ACK = 1
+/** The connection's window is renewed when so much has come. */
+const RENEWED = 1024 ** 3
+/** The same over HTTP/2: canned heads, frames walked by their lengths, nothing decoded. It cannot send content. */
+async function countingStreams({ protocol, hostname, port }, ca) {
+  const secure = protocol === 'https:'
+  const streams = []
+  let next = 1
+  let received = 0
+  // What of the frame at hand has not come: octets of its header, then of its payload.
+  const header = Buffer.alloc(9)
+  let headed = 0
+  let left = 0
+  function frameBegins() {
+    left = header.readUIntBE(0, 3)
+    if (header[3] === SETTINGS && (header[4] & ACK) === 0) socket.write(frame(SETTINGS, ACK, 0, ''))
+    if (header[3] === DATA) streams[header.readUInt32BE(5) >> 1].bytes += left
+  }
+  function frameEnds() {
+    headed = 0
+    if (header[3] > HEADERS || (header[4] & END_STREAM) === 0) return
+    const id = header.readUInt32BE(5)
+    const { done, bytes } = streams[id >> 1]
+    streams[id >> 1] = undefined
+    done(undefined, { status: 200, bytes })
+  }
+  const buffer = Buffer.alloc(64 * 1024)
+  const onread = {
+    buffer,
+    callback(length, bytes) {
+      received += length
+      if (received >= RENEWED) {
+        received -= RENEWED
+        socket.write(frame(WINDOW_UPDATE, 0, 0, uint32(RENEWED)))
+      }
+      for (let at = 0; at < length; ) {
+        if (headed < 9) {
+          header[headed++] = bytes[at++]
+          if (headed === 9) frameBegins()
+        } else {
+          const taken = Math.min(left, length - at)
+          left -= taken
+          at += taken
+        }
+        if (headed === 9 && left === 0) frameEnds()
+      }
+      return true
+    },
+  }
+  const place = { port: Number(port), host: hostname, onread }
+  const socket = secure ? connectTls({ ...place, ca, ALPNProtocols: ['h2'] }) : connectTcp(place)
+  await new Promise((resolve, reject) =>
+    socket.once(secure ? 'secureConnect' : 'connect', resolve).once('error', reject),
+  )
+  socket.setNoDelay(true)
+  const INITIAL_WINDOW_SIZE = '\0\x04'
+  socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1')
+  socket.write(frame(SETTINGS, 0, 0, INITIAL_WINDOW_SIZE + uint32(2 ** 31 - 1)), 'latin1')
+  socket.write(frame(WINDOW_UPDATE, 0, 0, uint32(2 ** 31 - 1 - 65_535)), 'latin1')
+  // Indexed :method GET and :scheme, literal :authority and :path. RFC 7541, appendix A.
+  const block = (path) => `\x82${secure ? '\x87' : '\x86'}\x01\x01x\x04${String.fromCharCode(path.length)}${path}`
+  return {
+    send(path, content, done) {
+      const id = next
+      next += 2
+      streams[id >> 1] = { done, bytes: 0 }
+      socket.write(frame(HEADERS, END_STREAM | 4, id, block(path)), 'latin1')
+    },
+    close: () => socket.destroy(),
+  }
+}
+function frame(type, flags, stream, payload) {
+  return uint32(payload.length).slice(1) + String.fromCharCode(type, flags) + uint32(stream) + payload
+}
+function uint32(n) {
+  return String.fromCharCode(n >>> 24, (n >>> 16) & 255, (n >>> 8) & 255, n & 255)
 }

@@ -1,5 +1,5 @@
 // HTTP/1.1 end to end, plain and over TLS: what one request costs the client, connections reused.
-import { floor, node, ours, undici } from '../lib/clients.mjs'
+import { floor, node, others, ours, undici } from '../lib/clients.mjs'
 import { startServer } from '../lib/servers.mjs'
 
 export default {
@@ -8,10 +8,10 @@ export default {
   baseline: 'undici dispatch',
   server: startServer,
   cases: [
-    { name: '1 KiB, concurrency 1', path: '/1k', width: 1, quick: true },
-    { name: '1 KiB, concurrency 50', path: '/1k', width: 50, quick: true },
+    { name: '1 KiB, concurrency 1', path: '/1k', width: 1, everybody: true, quick: true },
+    { name: '1 KiB, concurrency 50', path: '/1k', width: 50, everybody: true, quick: true },
     { name: '1 KiB, concurrency 500', path: '/1k', width: 500 },
-    { name: '1 MiB', path: '/1m', width: 1 },
+    { name: '1 MiB', path: '/1m', width: 1, everybody: true },
     { name: '100 MiB', path: '/100m', width: 1 },
     { name: 'POST 1 MiB, concurrency 1', path: '/upload', width: 1, content: true, quick: true },
     { name: 'POST 1 MiB, concurrency 50', path: '/upload', width: 50, content: true },
@@ -26,6 +26,7 @@ export default {
     'undici dispatch': undici.dispatch,
     'undici request': undici.request,
     'node:http(s)': node,
+    ...others,
     floor,
   },
 }

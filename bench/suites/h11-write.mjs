@@ -2,6 +2,9 @@
 //
 // Ours is taken back once it is written, so that one connection can write the next; that is on its clock. undici makes a
 // string of pieces, which its socket turns into bytes; here a buffer does.
+//
+// The requests of a client are objects of their own with targets of their own, and mostly the fields of the one before:
+// so are these. Where a field is new each time, nothing can be remembered of all of them.
 import { project } from '../lib/project.mjs'
 import { undiciInner } from '../lib/undici-inner.mjs'
 
@@ -22,6 +25,15 @@ const FIELDS = {
 }
 const first = (n) => Object.fromEntries(Object.entries(FIELDS).slice(0, n))
 const content = Buffer.from('{"id":1842,"name":"example"}')
+const REQUESTS = 64
+
+/** As many requests as it takes for none to be known by its identity. */
+function requests({ headers, fresh }) {
+  return Array.from({ length: REQUESTS }, (_, i) => ({
+    target: `/some/path?q=${i}`,
+    headers: fresh === undefined ? { ...headers } : { ...headers, [fresh]: `${headers[fresh]}${i}` },
+  }))
+}
 
 export default {
   title: 'HTTP/1.1 requests, written',
@@ -29,7 +41,9 @@ export default {
   baseline: 'undici',
   cases: [
     { name: 'GET, 3 fields', method: 'GET', headers: first(3), quick: true },
+    { name: 'GET, 3 fields, the last new each time', method: 'GET', headers: first(3), fresh: 'authorization' },
     { name: 'GET, 13 fields', method: 'GET', headers: first(13) },
+    { name: 'GET, 13 fields, the ninth new each time', method: 'GET', headers: first(13), fresh: 'x-request-id' },
     { name: 'POST, 13 fields', method: 'POST', headers: first(13), content },
   ],
   peers: {
@@ -37,19 +51,20 @@ export default {
       async open() {
         const { H11Connection } = await project('h11')
         return {
-          prepare({ method, headers, content }) {
+          prepare(theCase) {
+            const { method, content } = theCase
             const machine = new H11Connection('client', { now: 0 })
             const plan = content === undefined ? 'none' : { length: content.length }
-            const head = { method, authority: 'a.example', target: '/some/path?q=1', headers, content: plan }
-            const write = () => {
-              const id = machine.sendRequest(head)
+            const heads = requests(theCase).map((own) => ({ method, authority: 'a.example', ...own, content: plan }))
+            const write = (i) => {
+              const id = machine.sendRequest(heads[i % REQUESTS])
               if (content === undefined) machine.end(id)
               else machine.sendData(id, content, true)
               return id
             }
             return {
               result() {
-                const id = write()
+                const id = write(0)
                 const text = machine
                   .takeOutput()
                   .map((chunk) => Buffer.from(chunk).toString('latin1'))
@@ -59,7 +74,7 @@ export default {
                 return id > 0 ? seen(text) : undefined
               },
               run(n) {
-                for (let i = 0; i < n; i++) machine.cancel(write())
+                for (let i = 0; i < n; i++) machine.cancel(write(i))
               },
             }
           },
@@ -70,7 +85,8 @@ export default {
       open() {
         const { writeH1, symbols, Request } = undiciInner('writeH1')
         return {
-          prepare({ method, headers, content }) {
+          prepare(theCase) {
+            const { method, content } = theCase
             const out = Buffer.alloc(16 * 1024)
             let text = ''
             let bytes = 0
@@ -97,16 +113,21 @@ export default {
                 throw error
               },
             }
-            const options = { method, path: '/some/path?q=1', headers, body: content }
-            const write = () => writeH1(client, new Request('http://a.example', options, handler))
+            const options = requests(theCase).map(({ target, headers }) => ({
+              method,
+              path: target,
+              headers,
+              body: content,
+            }))
+            const write = (i) => writeH1(client, new Request('http://a.example', options[i % REQUESTS], handler))
             return {
               result() {
-                write()
+                write(0)
                 return seen(text)
               },
               run(n) {
                 text = undefined
-                for (let i = 0; i < n; i++) write()
+                for (let i = 0; i < n; i++) write(i)
                 if (bytes === 0) throw new Error('nothing was written')
               },
             }

@@ -115,14 +115,28 @@ export class ChunkReader {
   /** Reads data from pos to end, of which nothing beyond the line is taken. */
   readLine(data: Uint8Array, pos: number, end: number, limits: ResolvedLimits, keep: boolean): Outcome {
     if (this.#ended) this.#beginLine()
-    for (let p = pos; p < end; p++) {
+    let p = pos
+    if (this.#state === 'size') {
+      let { size } = this
+      let digits = this.#digits
+      // No limit of a line is below what the digits and CRLF take.
+      for (let digit; p < end && (digit = DIGITS[data[p] as number] as number) >= 0; p++) {
+        size = size * 16 + digit
+        if (++digits > 16 || size > Number.MAX_SAFE_INTEGER) return this.#fail('chunk-size', p)
+      }
+      this.size = size
+      this.#digits = this.#line = digits
+      // Nearly every line ends here.
+      if (digits > 0 && p + 1 < end && data[p] === CR && data[p + 1] === LF) {
+        this.#ended = true
+        this.next = p + 2
+        return COMPLETE
+      }
+    }
+    for (; p < end; p++) {
       const c = data[p] as number
       if (++this.#line > limits.maxChunkLineBytes) return this.#fail('limit-chunk-line', p)
-      const digit = this.#state === 'size' ? (DIGITS[c] as number) : -1
-      if (digit >= 0) {
-        this.size = this.size * 16 + digit
-        if (++this.#digits > 16 || this.size > Number.MAX_SAFE_INTEGER) return this.#fail('chunk-size', p)
-      } else if (this.#state === 'lf') {
+      if (this.#state === 'lf') {
         if (c !== LF) return this.#fail('bare-cr', p - 1)
         this.#ended = true
         this.next = p + 1

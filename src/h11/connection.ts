@@ -41,6 +41,7 @@ import { closeReasonOf, hasContent, hasOption, Notes, requestFraming, responseFr
 import { CR, isHost, LF, targetForm } from './grammar.ts'
 import type { Asked, SentHead } from './heads.ts'
 import { writeInformationalHead, writeRequestHead, writeResponseHead, writeTrailers } from './heads.ts'
+import { checked, Input, plain } from './input.ts'
 import type { Leniency, Lenient } from './lenient.ts'
 import { resolveLenient } from './lenient.ts'
 import type { Outcome, SectionRules } from './reader.ts'
@@ -74,7 +75,6 @@ type Phase =
   /** The message is over, and what follows is not looked at before the exchange has turned. */
   | 'wait'
 
-const EMPTY = new Uint8Array(0)
 // What the latest head said; the machines take turns, none keeps it.
 const notes = new Notes()
 
@@ -86,17 +86,10 @@ export class H11Connection implements Connection<H11Event> {
   readonly #validate: boolean
   readonly #chunkDetails: boolean
 
-  // Received bytes: #data[#pos … #end), of which #data[0] is byte #base of the connection. #owned: not lent, with room
-  // to grow.
-  #data: Uint8Array = EMPTY
-  #pos = 0
-  #end = 0
-  #base = 0
-  #owned = false
+  // Reading.
+  readonly #input = new Input()
   #eof = false
   #clean = true
-
-  // Reading.
   readonly #reader = new SectionReader()
   #chunks: ChunkReader | undefined
   #trailerRules: SectionRules | undefined
@@ -151,14 +144,7 @@ export class H11Connection implements Connection<H11Event> {
   receiveData(data: Bytes, _now: Millis): void {
     const chunk = checked(data)
     if (this.#deaf || this.#eof || chunk.length === 0) return
-    const held = this.#end - this.#pos
-    if (held === 0) {
-      this.#base += this.#end
-      this.#data = chunk
-      this.#pos = 0
-      this.#end = chunk.length
-      this.#owned = false
-    } else this.#hold(chunk, held)
+    this.#input.lend(chunk)
   }
 
   receiveEof(_now: Millis, clean = true): void {
@@ -178,16 +164,15 @@ export class H11Connection implements Connection<H11Event> {
       return { type: 'writable', exchange: this.#exchange, room: this.#limits.maxBufferedOut - this.#output.bytes }
     }
     const event = this.#read()
-    // What waits is lent only until now.
-    if (event === undefined && !this.#owned && this.#pos < this.#end) this.#hold(EMPTY, this.#end - this.#pos)
+    if (event === undefined) this.#input.keep()
     return event
   }
 
   get readState(): 'need-data' | 'paused' | 'done' {
-    if (this.#deaf || this.#eof) return this.#eof && this.#pos < this.#end && !this.#deaf ? 'paused' : 'done'
+    if (this.#deaf || this.#eof) return this.#eof && !this.#input.empty && !this.#deaf ? 'paused' : 'done'
     if (this.#phase === 'wait') {
       if (this.#life === 'draining' && this.#response !== 'switching' && !this.#maySwitch) return 'done'
-      return this.#pos < this.#end ? 'paused' : 'need-data'
+      return this.#input.empty ? 'need-data' : 'paused'
     }
     // What was delivered of a message that is over holds up no other.
     return this.#phase !== 'head' && this.#unread >= this.#limits.streamWindow ? 'paused' : 'need-data'
@@ -202,38 +187,23 @@ export class H11Connection implements Connection<H11Event> {
     return this.#response === 'awaited' && (this.#upgrade || this.#method === 'CONNECT')
   }
 
-  /** Copies what is held, and a chunk behind it, into memory of our own. */
-  #hold(chunk: Bytes, held: number): void {
-    const length = held + chunk.length
-    if (!this.#owned || this.#end + chunk.length > this.#data.length) {
-      const room = new Uint8Array(this.#owned ? Math.max(2 * length, 256) : length)
-      room.set(this.#data.subarray(this.#pos, this.#end))
-      this.#base += this.#pos
-      this.#data = room
-      this.#pos = 0
-      this.#end = held
-      this.#owned = true
-    }
-    this.#data.set(chunk, this.#end)
-    this.#end += chunk.length
-  }
-
   #read(): H11Event | undefined {
+    if (this.#deaf) return undefined
+    const input = this.#input
     for (;;) {
-      if (this.#deaf) return undefined
       switch (this.#phase) {
         case 'head':
           return this.role === 'client' ? this.#readResponse() : this.#readRequest()
         case 'length':
           if (this.#left === 0) return this.#endReceived(undefined)
-          if (this.#pos === this.#end) return this.#dry()
+          if (input.empty) return this.#dry()
           return this.#content(this.#left)
         case 'close-delimited':
-          if (this.#pos === this.#end) return this.#dry()
+          if (input.empty) return this.#dry()
           if (this.#left === 0) return this.#fail('limit-content')
           return this.#content(this.#left)
         case 'chunk-line': {
-          if (this.#pos === this.#end) return this.#dry()
+          if (input.empty) return this.#dry()
           const event = this.#readChunkLine()
           if (event !== undefined) return event
           break
@@ -244,15 +214,16 @@ export class H11Connection implements Connection<H11Event> {
             this.#left = 2
             break
           }
-          if (this.#pos === this.#end) return this.#dry()
+          if (input.empty) return this.#dry()
           return this.#content(this.#left)
-        case 'chunk-end': {
-          if (this.#pos === this.#end) return this.#dry()
-          if (this.#data[this.#pos] !== (this.#left === 2 ? CR : LF)) return this.#fail('chunk-terminator')
-          this.#pos++
-          if (--this.#left === 0) this.#phase = 'chunk-line'
+        case 'chunk-end':
+          for (; this.#left > 0; this.#left--) {
+            if (input.empty) return this.#dry()
+            if (input.data[input.pos] !== (this.#left === 2 ? CR : LF)) return this.#fail('chunk-terminator')
+            input.pos++
+          }
+          this.#phase = 'chunk-line'
           break
-        }
         case 'trailers':
           return this.#readTrailers()
         case 'end':
@@ -280,7 +251,7 @@ export class H11Connection implements Connection<H11Event> {
   /** The peer's message is over: what follows waits for ours. */
   #waiting(): H11Event | undefined {
     if (this.#response === 'switching') return this.#request === 'done' ? this.#switch() : undefined
-    if (this.#pos < this.#end || !this.#eof) return undefined
+    if (!this.#input.empty || !this.#eof) return undefined
     if (!this.#running) return this.#close('eof')
     return this.#life === 'open' ? this.#drain('eof') : undefined
   }
@@ -288,7 +259,7 @@ export class H11Connection implements Connection<H11Event> {
   #readRequest(): H11Event | undefined {
     if (!this.#reader.partial) {
       if (!this.#skipEmptyLines()) return this.#fail('limit-empty-lines')
-      if (this.#pos < this.#end && this.#halfEmptyLine) return this.#fail('bare-cr', this.#base + this.#pos - 1)
+      if (!this.#input.empty && this.#halfEmptyLine) return this.#fail('bare-cr', this.#input.offset - 1)
     }
     const outcome = this.#readSection(this.#limits.maxHeadBytes, this.#headRules)
     if (outcome !== COMPLETE) return outcome === FAULTY ? this.#failSection() : this.#dry()
@@ -343,20 +314,23 @@ export class H11Connection implements Connection<H11Event> {
     if (decision.length > this.#limits.maxContentLength) return 'limit-content'
     // HTTP/1.0 knows no expectations. RFC 9110 §10.1.1.
     if (minor === 1 && expect !== undefined) {
-      if (!listMembers(expect).every((member) => asciiLower(member) === '100-continue')) return 'expectation'
+      const members = listMembers(expect)
+      if (!members.every((member) => asciiLower(member) === '100-continue')) return 'expectation'
+      if (members.length === 0) notes.expect = undefined
     }
     return decision
   }
 
   /** Empty lines before a request-line, up to the limit. RFC 9112 §2.2. */
   #skipEmptyLines(): boolean {
-    while (this.#pos < this.#end) {
-      const c = this.#data[this.#pos]
+    const input = this.#input
+    while (!input.empty) {
+      const c = input.data[input.pos]
       if (c === CR && !this.#halfEmptyLine) this.#halfEmptyLine = true
       else if (c === LF && (this.#halfEmptyLine || this.#lenient.bareLf)) this.#halfEmptyLine = false
       else return true
       if (++this.#emptyBytes > this.#limits.maxLeadingEmptyBytes) return false
-      this.#pos++
+      input.pos++
     }
     return true
   }
@@ -364,7 +338,7 @@ export class H11Connection implements Connection<H11Event> {
   #readResponse(): H11Event | undefined {
     if (this.#response !== 'awaited') {
       // Nobody asked for these bytes. RFC 9112 §9.2.
-      return this.#pos < this.#end ? this.#fail('surplus-bytes') : this.#dry()
+      return this.#input.empty ? this.#dry() : this.#fail('surplus-bytes')
     }
     const outcome = this.#readSection(this.#limits.maxHeadBytes - this.#headBytes, this.#headRules)
     if (outcome !== COMPLETE) return outcome === FAULTY ? this.#failSection() : this.#dry()
@@ -373,7 +347,7 @@ export class H11Connection implements Connection<H11Event> {
     const headers = this.#reader.fields(notes)
     const exchange = this.#exchange
     if (status < 200 && status !== 101) {
-      this.#headBytes += this.#base + this.#pos - this.#sectionAt
+      this.#headBytes += this.#input.offset - this.#sectionAt
       if (++this.#informational > this.#limits.maxInformational)
         return this.#fail('limit-informational', this.#sectionAt)
       this.#response = RESPONSE.awaited.informational
@@ -408,11 +382,12 @@ export class H11Connection implements Connection<H11Event> {
   }
 
   #readSection(maxBytes: number, rules: SectionRules): Outcome {
-    if (!this.#reader.partial) this.#sectionAt = this.#base + this.#pos
-    if (this.#pos === this.#end) return INCOMPLETE
+    const input = this.#input
+    if (!this.#reader.partial) this.#sectionAt = input.offset
+    if (input.empty) return INCOMPLETE
     this.#receivedAny = true
-    const outcome = this.#reader.read(this.#data, this.#pos, this.#end, maxBytes, rules)
-    this.#pos = this.#reader.next
+    const outcome = this.#reader.read(input.data, input.pos, input.end, maxBytes, rules)
+    input.pos = this.#reader.next
     return outcome
   }
   #failSection(): H11Event {
@@ -443,21 +418,17 @@ export class H11Connection implements Connection<H11Event> {
 
   /** At most `most` bytes of content, as a view. */
   #content(most: number): H11Event {
-    const received = (this.#data = plain(this.#data))
-    const { length } = received
-    const from = this.#pos
-    const to = Math.min(this.#end, from + most)
-    this.#pos = to
-    this.#left -= to - from
-    this.#unread += to - from
-    const data = from === 0 && to === length ? received : received.subarray(from, to)
+    const data = this.#input.take(most)
+    this.#left -= data.length
+    this.#unread += data.length
     return { type: 'data', exchange: this.#exchange, data }
   }
 
   #readChunkLine(): H11Event | undefined {
     const chunks = this.#chunks as ChunkReader
-    const outcome = chunks.readLine(this.#data, this.#pos, this.#end, this.#limits, this.#chunkDetails)
-    this.#pos = chunks.next
+    const input = this.#input
+    const outcome = chunks.readLine(input.data, input.pos, input.end, this.#limits, this.#chunkDetails)
+    input.pos = chunks.next
     if (outcome === INCOMPLETE) return undefined
     if (outcome === FAULTY) return this.#fail(chunks.fault)
     const { size } = chunks
@@ -522,10 +493,7 @@ export class H11Connection implements Connection<H11Event> {
     this.#response = RESPONSE.done.next
     this.#phase = 'head'
     this.#reader.rest()
-    if (this.#pos < this.#end) return
-    this.#base += this.#end
-    this.#data = EMPTY
-    this.#pos = this.#end = 0
+    this.#input.rest()
   }
 
   #push(event: H11Event): void {
@@ -547,7 +515,7 @@ export class H11Connection implements Connection<H11Event> {
     return { type: 'closed', reason }
   }
   #switch(): H11Event {
-    const leading = plain(this.#data).subarray(this.#pos, this.#end)
+    const leading = this.#input.take(Infinity)
     const exchange = this.#exchange
     this.#live('switch', 'switched')
     this.#running = false
@@ -555,7 +523,7 @@ export class H11Connection implements Connection<H11Event> {
     return { type: 'switched', exchange, leading }
   }
   /** The peer broke the connection: the exchange fails where it runs, then the connection. */
-  #fail(code: FaultCode, offset = this.#base + this.#pos, detail = ''): H11Event {
+  #fail(code: FaultCode, offset = this.#input.offset, detail = ''): H11Event {
     const fault = peerFault(code, offset, detail)
     // Of an exchange whose message has ended nothing more is said.
     const told = this.role === 'client' ? this.#response !== 'done' && this.#response !== 'idle' : this.#running
@@ -579,8 +547,7 @@ export class H11Connection implements Connection<H11Event> {
     return this.#output.bytes >= this.#exchangeBytes
   }
   #forget(): void {
-    this.#data = EMPTY
-    this.#pos = this.#end = 0
+    this.#input.clear()
     this.#reader.drop()
     this.#blocked = false
   }
@@ -808,7 +775,9 @@ export class H11Connection implements Connection<H11Event> {
     if (this.#life === 'failed' && this.#response === 'idle' && exchange === this.#exchange + 1) return UNREAD
     if (exchange !== this.#exchange || exchange === 0) throw unknown(exchange)
     if (this.#response !== 'awaited') throw misuse('state', 'RFC 9112 §9.2', 'this exchange has its response')
-    return { method: this.#method, minor: this.#minor, upgrade: this.#upgrade, keepAlive: this.#keepAlive }
+    const offers = this.#upgrade ? (this.#requestHeaders as Fields).getAll('upgrade') : []
+    const offered = offers.flatMap(listMembers).map(asciiLower)
+    return { method: this.#method, minor: this.#minor, offered, keepAlive: this.#keepAlive }
   }
   #maySend(exchange: ExchangeId): void {
     if (this.#life === 'closed' || this.#life === 'switched') throw this.#refusal()
@@ -845,7 +814,7 @@ export class H11Connection implements Connection<H11Event> {
   }
 
   get capacity(): number {
-    const free = this.#life === 'open' && this.#request === 'idle' && this.#pos === this.#end && !this.#eof
+    const free = this.#life === 'open' && this.#request === 'idle' && this.#input.empty && !this.#eof
     return free && this.role === 'client' ? 1 : 0
   }
   get active(): number {
@@ -885,29 +854,17 @@ export class H11Connection implements Connection<H11Event> {
         phase: this.#phase,
         left: this.#left,
         unread: this.#unread,
-        offset: this.#base + this.#pos,
+        offset: this.#input.offset,
         eof: this.#eof,
       },
       sending: { framing: this.#sending, left: this.#sendLeft, blocked: this.#blocked },
-      held: { input: this.#end - this.#pos, section: this.#reader.held, output: this.#output.bytes },
+      held: { input: this.#input.length, section: this.#reader.held, output: this.#output.bytes },
     }
   }
 }
 
 /** What is assumed of a request whose head could not be read. */
-const UNREAD: Asked = { method: 'GET', minor: 1, upgrade: false, keepAlive: false }
-
-/** Uint8Array, or a class of the platform's above it. */
-function checked(data: Bytes): Bytes {
-  if (data.constructor !== Uint8Array && !(data instanceof Uint8Array))
-    throw new TypeError('bytes must be a Uint8Array')
-  return data
-}
-/** A plain view: views of a Buffer cost more. */
-function plain(data: Bytes): Bytes {
-  if (checked(data).constructor === Uint8Array) return data
-  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-}
+const UNREAD: Asked = { method: 'GET', minor: 1, offered: [], keepAlive: false }
 
 function requireString(what: string, value: unknown): void {
   if (typeof value !== 'string') throw new TypeError(`the ${what} must be a string, not ${typeof value}`)

@@ -78,6 +78,7 @@ export function requestFraming(notes: Notes, minor: number, lenient: Lenient): D
   if (notes.transferEncoding !== undefined) {
     if (minor === 0) return 'faulty-framing'
     if (notes.contentLength !== undefined) return 'conflicting-framing'
+    if (hasEmptyMember(notes.transferEncoding)) return 'transfer-encoding'
     switch (codingsOf(notes.transferEncoding, lenient)) {
       case 'chunked':
         return CHUNKED
@@ -121,11 +122,15 @@ function byLength(value: string): Decision | FaultCode {
   if (length >= 0) return { framing: 'length', length, closes: undefined, rewrite: undefined }
   // A list of equal numbers is that number. RFC 9110 §8.6.
   const members = listMembers(value)
-  const commas = value.split(',').length - 1
-  if (members.length < 2 || members.length !== commas + 1) return 'content-length'
+  if (members.length < 2 || hasEmptyMember(value)) return 'content-length'
   length = parseDecimal(members[0] as string)
   if (length < 0 || members.some((member) => parseDecimal(member) !== length)) return 'content-length'
   return { framing: 'length', length, closes: undefined, rewrite: 'one-length' }
+}
+
+/** RFC 9110 §5.6.1.2 lets empty members pass; whoever takes the list for one word reads another message. */
+function hasEmptyMember(list: string): boolean {
+  return listMembers(list).length !== list.split(',').length
 }
 
 /**

@@ -3,7 +3,7 @@
 // A field name that was seen before is recognised by comparing bytes; only a new one is decoded and lower-cased. There is
 // no list of common names: making one at import would cost more than the first heads do. What matters to framing or to
 // persistence carries a role, so that one pass over a head can collect it.
-import { asciiLower, decodeLatin1, encodeLatin1, isIPv6, isRegName } from '../http/index.ts'
+import { asciiLower, decodeLatin1, isIPv6, isRegName } from '../http/index.ts'
 
 export const HTAB = 0x09
 export const LF = 0x0a
@@ -34,16 +34,36 @@ const ROLES: ReadonlyMap<string, FieldRole> = new Map([
 ])
 
 /** One spelling of a field name. */
-export interface FieldName {
-  readonly bytes: Uint8Array
+export class FieldName {
   readonly raw: string
   readonly lower: string
   readonly role: FieldRole
-}
+  /** Of the name and its colon. */
+  readonly length: number
+  /** The two, four bytes at a time; of the last four only what #mask covers. */
+  readonly #words: readonly number[]
+  readonly #mask: number
 
-function fieldName(raw: string): FieldName {
-  const lower = asciiLower(raw)
-  return { bytes: encodeLatin1(raw), raw, lower, role: ROLES.get(lower) ?? ROLE.none }
+  constructor(raw: string) {
+    this.raw = raw
+    this.lower = asciiLower(raw)
+    this.role = ROLES.get(this.lower) ?? ROLE.none
+    this.length = raw.length + 1
+    const words: number[] = []
+    for (let i = 0; i < this.length; i++) {
+      const byte = i < raw.length ? raw.charCodeAt(i) : COLON
+      words[i >> 2] = (words[i >> 2] ?? 0) | (byte << (8 * (i & 3)))
+    }
+    this.#words = words
+    this.#mask = (-1 >>> (8 * (-this.length & 3))) | 0
+  }
+  /** Whether the name and a colon stand there. Up to three bytes more must be readable. */
+  standsAt(view: DataView, at: number): boolean {
+    const words = this.#words
+    const last = words.length - 1
+    for (let i = 0; i < last; i++) if (view.getInt32(at + 4 * i, true) !== words[i]) return false
+    return (view.getInt32(at + 4 * last, true) & this.#mask) === words[last]
+  }
 }
 
 /** Names that were seen, by their key. All are forgotten when they are too many: what matters is soon seen again. */
@@ -62,14 +82,14 @@ function keyOf(bytes: Uint8Array, from: number, to: number): number {
   )
 }
 
-/** The name in bytes from … to, which are tchar. */
-export function nameOf(bytes: Uint8Array, from: number, to: number): FieldName {
+/** The name in bytes from … to, which are tchar; `view` is of the same bytes. */
+export function nameOf(bytes: Uint8Array, view: DataView, from: number, to: number): FieldName {
   const key = keyOf(bytes, from, to)
   const alike = SEEN.get(key)
   if (alike !== undefined) {
-    for (const name of alike) if (startsWith(bytes, from, name.bytes) && name.bytes.length === to - from) return name
+    for (const name of alike) if (name.length === to - from + 1 && name.standsAt(view, from)) return name
   }
-  const name = fieldName(decodeLatin1(bytes, from, to))
+  const name = new FieldName(decodeLatin1(bytes, from, to))
   if (to - from <= MAX_SEEN_BYTES) remember(key, alike, name)
   return name
 }
@@ -83,11 +103,6 @@ function remember(key: number, alike: FieldName[] | undefined, name: FieldName):
   seen++
   if (alike === undefined || seen === 1) SEEN.set(key, [name])
   else alike.push(name)
-}
-
-export function startsWith(bytes: Uint8Array, from: number, prefix: Uint8Array): boolean {
-  for (let i = 0; i < prefix.length; i++) if (bytes[from + i] !== prefix[i]) return false
-  return true
 }
 
 /** `Host = uri-host [ ":" port ]`, or empty. RFC 9110 §7.2, RFC 3986 §3.2.2 (a zone is not of it: RFC 6874 §4). */

@@ -5,12 +5,11 @@
 // Everything that could be refused is refused before a byte counts. Without validation (harnesses) the fields are
 // written as they are, and framing is added only where the caller gave none.
 import type { ContentPlan, Fields, Framing } from '../http/index.ts'
-import { excerpt, isFieldValue, isToken, isVisible, misuse } from '../http/index.ts'
+import { asciiLower, excerpt, isFieldValue, isToken, listMembers, misuse } from '../http/index.ts'
 import { hasContent, hasOption } from './framing.ts'
 import { isHost, targetForm } from './grammar.ts'
 import type { Output } from './writer.ts'
-import type { Written } from './writer.ts'
-import { beginSection, cursor, writeAgain, writeField, writeOwn, writeUnchecked, writtenSince } from './writer.ts'
+import { beginSection, Repeated, writeField, writeOwn, writeUnchecked, writeVisible } from './writer.ts'
 
 /** What the caller's fields say, where it matters to the head. */
 class Said {
@@ -38,7 +37,7 @@ class Said {
           this.connection = this.connection === undefined ? value : `${this.connection}, ${value}`
           break
         case 'upgrade':
-          this.upgrade = value
+          this.upgrade = this.upgrade === undefined ? value : `${this.upgrade}, ${value}`
           break
         case 'te':
           this.te = true
@@ -88,7 +87,9 @@ export function writeRequestHead(
   beginSection(said.chars + size + ADDED)
   if (!validate) return writeAsGiven(output, `${method} ${target} HTTP/1.1\r\n`, fields, said, plan)
   if (!isToken(method)) throw misuse('method', 'RFC 9110 §9.1', `${excerpt(method)} is not a method`)
-  const form = isVisible(target) ? targetForm(method, target) : undefined
+  writeOwn(method)
+  writeOwn(' ')
+  const form = writeVisible(target) ? targetForm(method, target) : undefined
   if (form === undefined) {
     throw misuse('target', 'RFC 9112 §3.2', `${excerpt(target)} is not a request-target for ${method}`)
   }
@@ -97,37 +98,25 @@ export function writeRequestHead(
   }
   if (said.expect && !hasSome(plan)) checkExpect(fields)
   const host = hostOf(fields, said, authority ?? form.authority)
-  writeOwn(method)
-  writeOwn(' ')
-  writeOwn(target)
   writeOwn(' HTTP/1.1\r\n')
-  writeField(said.host < 0 ? 'Host' : fields.rawName(said.host), host)
-  const from = cursor()
-  const again = sameFields(fields, said.host)
-  if (again !== undefined) writeAgain(again)
-  else writeFields(fields, said.host)
-  const written = again ?? writtenSince(from)
+  requestFields.begin()
+  requestFields.writeField(said.host < 0 ? 'Host' : fields.rawName(said.host), host)
+  const { flat, raw } = fields
+  for (let i = 0; 2 * i < flat.length; i++) {
+    if (i !== said.host) {
+      requestFields.writeField((raw === undefined ? flat[2 * i] : raw[i]) as string, flat[2 * i + 1] as string)
+    }
+  }
+  requestFields.end()
   writeFraming(said, plan === 'none' && EXPECTS_CONTENT.has(method) ? { length: 0 } : plan)
   writeOptions(said, false)
   writeOwn('\r\n')
   output.commit()
-  if (again === undefined) latest = { fields, host: said.host, written }
+  requestFields.keep()
   return sent(plan, 'chunked', said, said.option('close'))
 }
 
-/** The fields of the latest request: the next one often has the same, and they need not be checked and written twice. */
-let latest: { readonly fields: Fields; readonly host: number; readonly written: Written } | undefined
-
-function sameFields({ flat, raw }: Fields, host: number): Written | undefined {
-  if (latest === undefined || latest.host !== host || latest.fields.flat.length !== flat.length) return undefined
-  const { fields, written } = latest
-  for (let i = 1; i < flat.length; i += 2) if (flat[i] !== fields.flat[i]) return undefined
-  // As they are spelled; where that is in lower case there may be no other list.
-  const [names, known] = [raw ?? flat, fields.raw ?? fields.flat]
-  const [step, stride] = [raw === undefined ? 2 : 1, fields.raw === undefined ? 2 : 1]
-  for (let i = 0; 2 * i < flat.length; i++) if (names[i * step] !== known[i * stride]) return undefined
-  return written
-}
+const requestFields = new Repeated()
 
 function hasSome(plan: ContentPlan): boolean {
   return plan === 'unknown' || (plan !== 'none' && plan.length > 0)
@@ -158,7 +147,7 @@ export function writeInformationalHead(output: Output, status: number, fields: F
   }
   refuseFraming(said, status)
   writeOwn(line)
-  writeFields(fields, -1)
+  writeFields(fields)
   writeOptions(said, false)
   writeOwn('\r\n')
   output.commit()
@@ -169,7 +158,8 @@ export interface Asked {
   readonly method: string
   /** Minor version. */
   readonly minor: number
-  readonly upgrade: boolean
+  /** The protocols that it offers, in lower case. */
+  readonly offered: readonly string[]
   /** Whether HTTP/1.0 keep-alive was asked for and is honoured. */
   readonly keepAlive: boolean
 }
@@ -193,7 +183,7 @@ export function writeResponseHead(
   if (reason !== '' && !isFieldValue(reason)) {
     throw misuse('reason-phrase', 'RFC 9112 §4', 'the reason-phrase has a char that may not be sent')
   }
-  if (status === 101 && !(asked.upgrade && said.upgrade !== undefined)) {
+  if (status === 101 && !isOffered(said.upgrade, asked.offered)) {
     throw misuse('upgrade', 'RFC 9110 §7.8', 'a 101 names in Upgrade what the request offered in Upgrade')
   }
   const framing = plan === 'unknown' && asked.minor === 0 ? 'close-delimited' : 'chunked'
@@ -204,7 +194,7 @@ export function writeResponseHead(
   writeOwn(line)
   writeOwn(reason)
   writeOwn('\r\n')
-  writeFields(fields, -1)
+  writeFields(fields)
   if (switches || status === 204) {
     refuseFraming(said, status)
     if (hasSome(plan)) throw misuse('content', 'RFC 9110 §6.4.1', `a ${status} response here has no content`)
@@ -221,6 +211,11 @@ export function writeResponseHead(
   if (!hasContent(asked.method, status))
     return { framing: 'none', length: 0, closes: closes && !switches, upgrade: switches }
   return { ...sent(plan, framing, said, closes), upgrade: false }
+}
+
+function isOffered(upgrade: string | undefined, offered: readonly string[]): boolean {
+  const protocols = listMembers(upgrade ?? '')
+  return protocols.length > 0 && protocols.every((protocol) => offered.includes(asciiLower(protocol)))
 }
 
 /** RFC 9112 §6.1, RFC 9110 §8.6: none in 1xx, 204 and a 2xx to CONNECT. */
@@ -241,11 +236,8 @@ function sent(plan: ContentPlan, unknown: 'chunked' | 'close-delimited', said: S
   return { framing: 'length', length: plan.length, closes, upgrade }
 }
 
-function writeFields(fields: Fields, except: number): void {
-  const { flat, raw } = fields
-  for (let i = 0; 2 * i < flat.length; i++) {
-    if (i !== except) writeField((raw === undefined ? flat[2 * i] : raw[i]) as string, flat[2 * i + 1] as string)
-  }
+function writeFields(fields: Fields): void {
+  for (let i = 0; i < fields.length; i++) writeField(fields.rawName(i), fields.value(i))
 }
 
 /** The framing field that the plan asks for, where the caller gave none. */

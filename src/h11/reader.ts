@@ -2,8 +2,9 @@
 //
 // The bytes are copied into a scratch buffer that all connections share, scanned there (values four bytes at a time),
 // decoded to one latin1 string, and the values are slices of it. Where the bytes run out the scan stops at a sentinel
-// and is resumed in a buffer of the connection's own, exactly where it stopped. The first error in the order of the
-// bytes wins, so an error never depends on how they came.
+// and is resumed in a buffer of the connection's own, exactly where it stopped; the buffer is handed on when the
+// connection is done with it. The first error in the order of the bytes wins, so an error never depends on how they
+// came.
 //
 // It knows the grammar, and nothing of what the fields mean: that is framing's.
 import type { ResolvedLimits, Role } from '../http/index.ts'
@@ -54,7 +55,7 @@ const BY_HAND = 16
 /** Bytes of one section and what has been found in them. */
 class Section {
   bytes: Uint8Array
-  words: Int32Array
+  view: DataView
   /** Start and end of each value. */
   lines: Int32Array
   length = 0
@@ -83,7 +84,7 @@ class Section {
 
   constructor(size: number, fields: number) {
     this.bytes = new Uint8Array(size + SENTINEL)
-    this.words = new Int32Array(this.bytes.buffer)
+    this.view = new DataView(this.bytes.buffer)
     this.lines = new Int32Array(2 * fields)
   }
   reset(phase: number): void {
@@ -106,8 +107,8 @@ class Section {
   }
   grow(length: number): void {
     const old = this.bytes
-    this.bytes = new Uint8Array((Math.max(2 * this.length, length, 1024) + SENTINEL + 3) & ~3)
-    this.words = new Int32Array(this.bytes.buffer)
+    this.bytes = new Uint8Array(Math.max(2 * this.length, length, 1024) + SENTINEL)
+    this.view = new DataView(this.bytes.buffer)
     this.bytes.set(old.subarray(0, this.length))
   }
   moreLines(): void {
@@ -115,29 +116,27 @@ class Section {
     this.lines = new Int32Array(4 * old.length)
     this.lines.set(old)
   }
-  /** A copy that nobody else writes to. */
-  own(): Section {
-    const copy = new Section(0, Math.max(32, 2 * this.count))
-    copy.grow(this.length)
-    copy.bytes.set(this.bytes.subarray(0, this.length))
-    copy.lines.set(this.lines.subarray(0, 2 * this.count))
-    copy.length = copy.written = this.length
-    copy.pos = this.pos
-    copy.phase = this.phase
-    copy.start = this.start
-    copy.count = this.count
-    copy.folded = this.folded
-    copy.skipped = this.skipped
-    copy.skipping = this.skipping
-    copy.renamed = this.renamed
-    copy.methodEnd = this.methodEnd
-    copy.targetEnd = this.targetEnd
-    copy.mark = this.mark
-    copy.fieldsStart = this.fieldsStart
-    copy.major = this.major
-    copy.minor = this.minor
-    copy.status = this.status
-    return copy
+  /** All that the other has. */
+  copy(other: Section): void {
+    this.length = 0
+    this.append(other.bytes, 0, other.length)
+    while (this.lines.length < 2 * other.count) this.moreLines()
+    for (let i = 0; i < 2 * other.count; i++) this.lines[i] = other.lines[i] as number
+    this.pos = other.pos
+    this.phase = other.phase
+    this.start = other.start
+    this.count = other.count
+    this.folded = other.folded
+    this.skipped = other.skipped
+    this.skipping = other.skipping
+    this.renamed = other.renamed
+    this.methodEnd = other.methodEnd
+    this.targetEnd = other.targetEnd
+    this.mark = other.mark
+    this.fieldsStart = other.fieldsStart
+    this.major = other.major
+    this.minor = other.minor
+    this.status = other.status
   }
   stop(pos: number, phase: number, start: number, count: number): Outcome {
     this.pos = pos
@@ -154,6 +153,8 @@ class Section {
 }
 
 let scratch: Section | undefined
+/** One that a connection needs no more, for the next one that needs its own. */
+let spare: Section | undefined
 
 /** Reads one section after another from one connection. */
 export class SectionReader {
@@ -188,7 +189,7 @@ export class SectionReader {
     let step = FIRST_COPY
     for (;;) {
       const to = Math.min(end, pos + step, pos + maxBytes - section.length)
-      if (section !== this.#own && section.length + to - pos > SCRATCH) section = this.#own = section.own()
+      if (section !== this.#own && section.length + to - pos > SCRATCH) section = this.#keep(section)
       section.append(data, pos, to)
       pos = to
       const outcome = scan(section, this.#names, rules)
@@ -209,7 +210,7 @@ export class SectionReader {
       if (pos === end) break
       step *= 4
     }
-    if (section !== this.#own) this.#own = section.own()
+    if (section !== this.#own) this.#keep(section)
     this.next = pos
     return INCOMPLETE
   }
@@ -223,12 +224,21 @@ export class SectionReader {
     return COMPLETE
   }
 
+  /** What stands in the scratch buffer, in a buffer that no other connection writes to. */
+  #keep(section: Section): Section {
+    const own = spare ?? new Section(1024, 32)
+    spare = undefined
+    own.copy(section)
+    return (this.#own = own)
+  }
   /** Forgets what is held. */
   drop(): void {
     this.#own = undefined
   }
   /** Nobody will ask for the last section again: an idle connection does not hold it. */
   rest(): void {
+    const section = this.#section
+    if (section !== undefined && section !== scratch && section.bytes.length <= SCRATCH) spare = section
     this.#section = undefined
     this.#text = ''
   }
@@ -276,7 +286,8 @@ export class SectionReader {
     const { count, lines, folded } = section
     const text = this.#text
     const names = this.#names
-    const flat: string[] = []
+    const flat = new Array<string>(2 * count)
+    let length = 0
     // The same names as last time are the same array: nobody writes to it.
     const renamed = section.renamed || section.skipped || this.#raw.length !== count
     const raw: string[] = renamed ? [] : this.#raw
@@ -290,9 +301,11 @@ export class SectionReader {
       // Only a reader that skips what is invalid comes here with a DEL.
       if (section.skipped && value.includes('\x7f')) continue
       if (name.role !== 0) note.add(name.role, value)
-      flat.push(name.lower, value)
+      flat[length++] = name.lower
+      flat[length++] = value
       if (renamed) raw.push(name.raw)
     }
+    if (section.skipped) flat.length = length
     this.#raw = section.skipped ? [] : raw
     return new Fields(flat, raw)
   }
@@ -437,7 +450,7 @@ function statusLine(section: Section, rules: SectionRules): Outcome {
 
 /** `*( field-line CRLF ) CRLF`, from where it was left. RFC 9112 §5. */
 function fieldLines(section: Section, names: FieldName[], rules: SectionRules): Outcome {
-  const { bytes, words, length } = section
+  const { bytes, view, length } = section
   let { pos: p, phase, start, count, lines } = section
   for (;;) {
     if (phase === LINE) {
@@ -475,17 +488,9 @@ function fieldLines(section: Section, names: FieldName[], rules: SectionRules): 
         start = p
         phase = NAME
         const memo = names[count]
-        if (memo !== undefined) {
-          const known = memo.bytes
-          const colon = p + known.length
-          if (colon < length && bytes[colon] === COLON) {
-            let i = 0
-            while (i < known.length && bytes[p + i] === known[i]) i++
-            if (i === known.length) {
-              p = colon + 1
-              phase = OWS
-            }
-          }
+        if (memo !== undefined && memo.standsAt(view, p)) {
+          p += memo.length
+          phase = OWS
         }
       }
     }
@@ -494,12 +499,15 @@ function fieldLines(section: Section, names: FieldName[], rules: SectionRules): 
       if (p >= length) return section.stop(p, NAME, start, count)
       const c = bytes[p] as number
       if (c === COLON && p > start) {
-        names[count] = nameOf(bytes, start, p)
-        section.renamed = true
+        // It may have come in pieces: then it was not compared when its line began.
+        if (names[count]?.standsAt(view, start) !== true) {
+          names[count] = nameOf(bytes, view, start, p)
+          section.renamed = true
+        }
         p++
         phase = OWS
       } else if ((c === SP || c === HTAB) && p > start && rules.spaceBeforeColon) {
-        names[count] = nameOf(bytes, start, p)
+        names[count] = nameOf(bytes, view, start, p)
         section.renamed = true
         phase = COLON_WANTED
       } else {
@@ -526,15 +534,14 @@ function fieldLines(section: Section, names: FieldName[], rules: SectionRules): 
     }
     while (phase === VALUE) {
       // Up to the next control, four bytes at a time.
-      while ((p & 3) !== 0 && (bytes[p] as number) >= SP) p++
-      if ((p & 3) === 0) {
-        let w = p >> 2
-        let x: number
-        do x = words[w++] as number
-        while (((x - 0x20202020) & ~x & 0x80808080) === 0)
-        p = (w - 1) << 2
-        while ((bytes[p] as number) >= SP) p++
-      }
+      let controls: number
+      do {
+        const x = view.getInt32(p, true)
+        // The lowest bit that this leaves is of the first byte below SP.
+        controls = (x - 0x20202020) & ~x & 0x80808080
+        p += 4
+      } while (controls === 0)
+      p += ((31 - Math.clz32(controls & -controls)) >> 3) - 4
       if (p >= length) return section.stop(p, VALUE, start, count)
       const c = bytes[p] as number
       let end = p

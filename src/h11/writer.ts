@@ -106,23 +106,59 @@ export function beginSection(chars: number): void {
   begin(chars)
 }
 
-/** Where something written lies; a slab is never written twice. */
-export interface Written {
-  readonly slab: Uint8Array
-  readonly from: number
-  readonly to: number
-}
-/** Where the next byte goes. */
-export function cursor(): number {
-  return at
-}
-/** What stands from a cursor up to here. It lasts once it is committed. */
-export function writtenSince(from: number): Written {
-  return { slab, from, to: at }
-}
-export function writeAgain({ slab: old, from, to }: Written): void {
-  slab.set(old.subarray(from, to), at)
-  at += to - from
+/**
+ * The field lines of the latest head, however the next one comes by its own: its first lines that are the same again
+ * are copied together, not checked and written once more.
+ */
+export class Repeated {
+  readonly #names: string[] = []
+  readonly #values: string[] = []
+  /** Where each line ends, from the start of the first. */
+  readonly #ends: number[] = []
+  /** How many of them stand in #slab from #from on. */
+  #count = 0
+  #slab = slab
+  #from = 0
+  // Of the head that is written now.
+  #start = 0
+  #lines = 0
+  #same = true
+
+  begin(): void {
+    this.#start = at
+    this.#lines = 0
+    this.#same = true
+  }
+  writeField(name: string, value: string): void {
+    const i = this.#lines++
+    if (this.#same) {
+      if (i < this.#count && this.#names[i] === name && this.#values[i] === value) return
+      this.#copy(i)
+      this.#same = false
+      this.#count = i
+    }
+    writeField(name, value)
+    this.#names[i] = name
+    this.#values[i] = value
+    this.#ends[i] = at - this.#start
+  }
+  end(): void {
+    if (this.#same) this.#copy(this.#lines)
+  }
+  #copy(lines: number): void {
+    const from = this.#from
+    const to = lines === 0 ? from : from + (this.#ends[lines - 1] as number)
+    if (this.#slab === slab) slab.copyWithin(at, from, to)
+    else slab.set(this.#slab.subarray(from, to), at)
+    at += to - from
+  }
+  /** The head is committed: its lines last. */
+  keep(): void {
+    if (this.#same) return
+    this.#slab = slab
+    this.#from = this.#start
+    this.#count = this.#lines
+  }
 }
 
 /** ASCII that needs no check: our own. */
@@ -131,6 +167,19 @@ export function writeOwn(text: string): void {
   let p = at
   for (let i = 0; i < text.length; i++) bytes[p++] = text.charCodeAt(i)
   at = p
+}
+
+/** Visible ASCII; false: it holds something else, or nothing. */
+export function writeVisible(text: string): boolean {
+  const bytes = slab
+  let p = at
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i)
+    if (c <= SP || c >= DEL) return false
+    bytes[p++] = c
+  }
+  at = p
+  return text.length > 0
 }
 
 /** latin1 unchecked but for what cannot be a byte: for harnesses. */

@@ -19,9 +19,9 @@ export class ReceiveWindow {
     this.available = available
   }
 
-  /** false: the peer sent more than it might. */
+  /** false: the peer sent more than it might. Nothing needs no room, not even in a window below 0. RFC 9113 §6.9.1. */
   take(n: number): boolean {
-    if (n > this.available) return false
+    if (n > Math.max(0, this.available)) return false
     this.available -= n
     return true
   }

@@ -38,8 +38,9 @@ export class FrameReader {
   #stage: 'preface' | 'header' | 'payload' | 'pad-length' | 'content' | 'padding' = 'header'
   #chunk: Bytes = EMPTY
   #at = 0
-  /** Bytes lent before the current ones were read, copied. */
+  /** Bytes lent before the current ones were read, copied: from `waitingAt` on. */
   readonly #waiting: Bytes[] = []
+  #waitingAt = 0
   readonly #header = new Uint8Array(FRAME_HEADER_BYTES)
   #headerRead = 0
   #held: Bytes = EMPTY
@@ -58,12 +59,11 @@ export class FrameReader {
   }
 
   receive(data: Bytes): void {
-    if (this.#at < this.#chunk.length) {
+    if (this.#waitingAt < this.#waiting.length) this.#waiting.push(data.slice())
+    else if (this.#at < this.#chunk.length) {
       // Nobody asked for the last bytes yet, and they are lent no longer.
-      if (this.#waiting.length === 0) {
-        this.#chunk = this.#chunk.slice(this.#at)
-        this.#at = 0
-      }
+      this.#chunk = this.#chunk.slice(this.#at)
+      this.#at = 0
       this.#waiting.push(data.slice())
     } else {
       this.#chunk = data
@@ -79,11 +79,6 @@ export class FrameReader {
   get consumed(): number {
     return this.#consumed
   }
-  get unread(): number {
-    let bytes = this.#chunk.length - this.#at
-    for (const chunk of this.#waiting) bytes += chunk.length
-    return bytes
-  }
 
   next(): ReaderStep {
     for (;;) {
@@ -97,14 +92,22 @@ export class FrameReader {
   drop(): void {
     this.#chunk = this.#held = this.bytes = EMPTY
     this.#at = 0
-    this.#waiting.length = 0
+    this.#waiting.length = this.#waitingAt = 0
   }
 
   #nextChunk(): boolean {
-    const next = this.#waiting.shift()
-    this.#chunk = next ?? EMPTY
     this.#at = 0
-    return next !== undefined
+    if (this.#waitingAt === this.#waiting.length) {
+      this.#chunk = EMPTY
+      return false
+    }
+    this.#chunk = this.#waiting[this.#waitingAt++] as Bytes
+    // What was read is let go once it is half of the list: to shift the list each time is quadratic.
+    if (2 * this.#waitingAt >= this.#waiting.length) {
+      this.#waiting.splice(0, this.#waitingAt)
+      this.#waitingAt = 0
+    }
+    return true
   }
 
   #needsNoBytes(): boolean {
@@ -300,4 +303,13 @@ export class FrameReader {
     this.violation = wrong
     return 'violation'
   }
+}
+
+export function readUint32(bytes: Bytes, at: number): number {
+  const high = ((bytes[at] as number) << 8) | (bytes[at + 1] as number)
+  return high * 0x1_00_00 + (((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number))
+}
+/** Stream identifiers and increments: the first bit is reserved and ignored. RFC 9113 §4.1, §6.9. */
+export function readUint31(bytes: Bytes, at: number): number {
+  return readUint32(bytes, at) % 2 ** 31
 }

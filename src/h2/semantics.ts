@@ -105,7 +105,12 @@ function readFields(
   return undefined
 }
 
-function readSpecial(special: Special, name: string, value: string, kind: string): Malformed | undefined {
+function readSpecial(
+  special: Exclude<Special, 'none'>,
+  name: string,
+  value: string,
+  kind: string,
+): Malformed | undefined {
   switch (special) {
     case 'connection-specific':
       return malformed('connection-specific', 'RFC 9113 §8.2.2', `${name} has no place in HTTP/2`)
@@ -128,8 +133,6 @@ function readSpecial(special: Special, name: string, value: string, kind: string
       return undefined
     case 'priority':
       priority = value
-      return undefined
-    case 'none':
       return undefined
   }
 }
@@ -163,15 +166,10 @@ function badPseudo(message: string): Malformed {
   return malformed('pseudo-header', 'RFC 9113 §8.3.1', message)
 }
 
-/** The field lines from `from` on as Fields; what was never indexed stays marked. */
+/** The field lines behind the pseudo-header fields; what was never indexed stays marked. */
 function fieldsFrom(flat: readonly string[], from: number, sensitive: ReadonlySet<number> | undefined): Fields {
-  const rest = from === 0 ? flat : flat.slice(from)
-  return new Fields(rest, undefined, shifted(sensitive, from / 2))
-}
-
-function shifted(sensitive: ReadonlySet<number> | undefined, by: number): ReadonlySet<number> | undefined {
-  if (sensitive === undefined || by === 0) return sensitive
-  return new Set([...sensitive].map((i) => i - by))
+  const marked = sensitive && new Set([...sensitive].map((i) => i - from / 2))
+  return new Fields(flat.slice(from), undefined, marked)
 }
 
 /** Cookie crumbs are one field again, in the place of the first. RFC 9113 §8.2.3. */
@@ -186,7 +184,7 @@ function joinCookies(fields: Fields): Fields {
     if (isCookie && cookie < 0) cookie = flat.length - 2
     if (fields.isSensitive(i)) sensitive.add(isCookie ? cookie / 2 : flat.length / 2 - 1)
   }
-  return new Fields(flat, undefined, sensitive.size === 0 ? undefined : sensitive)
+  return new Fields(flat, undefined, sensitive)
 }
 
 /** RFC 9113 §8.3.1, §8.5; RFC 8441 §4. */
@@ -363,12 +361,17 @@ function without(fields: Fields, host: boolean): Fields {
   return new Fields(flat, undefined, sensitive)
 }
 
-/** Names as the caller wrote them, whatever they are: for a harness that plays a broken peer. */
-function uncheckedFields(init: FieldsInit): Fields {
+/** Names as the caller wrote them, whatever they are, as long as chars are octets: for a harness that plays a broken peer. */
+function uncheckedSection(control: readonly string[], init: FieldsInit | undefined): Section {
   const fields = Fields.from(init)
   const flat: string[] = []
   for (let i = 0; i < fields.length; i++) flat.push(fields.rawName(i), fields.value(i))
-  return new Fields(flat)
+  for (const text of [...control, ...flat]) {
+    for (let i = 0; i < text.length; i++) {
+      if (text.charCodeAt(i) > 0xff) throw misuse('field-value', 'RFC 9110 §5.5', 'a field has a char above 0xFF')
+    }
+  }
+  return { control, fields: new Fields(flat) }
 }
 
 function withLength(fields: Fields, plan: ContentPlan | undefined): Fields {
@@ -390,13 +393,12 @@ export function requestSection(head: RequestHead, validate: boolean): Outgoing {
   if (authority !== undefined) control.push(':authority', authority)
   if (!plain) control.push(':path', head.target)
   if (protocol !== undefined) control.push(':protocol', protocol)
-  if (!validate) return { section: { control, fields: uncheckedFields(given) }, plan: undefined }
+  // The sender goes by it too.
+  const priority = head.priority === undefined ? '' : formatPriority(head.priority)
+  if (!validate) return { section: uncheckedSection(control, given), plan: undefined }
   checkRequest(head, scheme, authority, given)
   const plan = planOf(given, head.content)
-  if (head.priority !== undefined) {
-    const priority = formatPriority(head.priority)
-    if (priority !== '' && !given.has('priority')) control.push('priority', priority)
-  }
+  if (priority !== '' && !given.has('priority')) control.push('priority', priority)
   return { section: { control, fields: withLength(checkedFields(given, 'client', authority), plan) }, plan }
 }
 
@@ -414,7 +416,8 @@ function checkRequest(head: RequestHead, scheme: string, authority: string | und
     throw misuse('authority', 'RFC 9113 §8.3.1', 'the authority is empty, has userinfo or a char that may not be sent')
   }
   for (const host of headers.getAll('host')) {
-    if (!sameHost(authority ?? host, host, scheme)) {
+    // A Host field is the authority where no other is given: there is one.
+    if (!sameHost(authority as string, host, scheme)) {
       throw misuse('authority', 'RFC 9113 §8.3.1', 'the Host field differs from the authority')
     }
   }
@@ -430,7 +433,7 @@ function checkRequest(head: RequestHead, scheme: string, authority: string | und
 export function responseSection(head: ResponseHead, validate: boolean, method: string): Outgoing {
   const control = [':status', `${head.status}`]
   const given = Fields.from(head.headers)
-  if (!validate) return { section: { control, fields: uncheckedFields(given) }, plan: undefined }
+  if (!validate) return { section: uncheckedSection(control, given), plan: undefined }
   if (!Number.isInteger(head.status) || head.status < 200 || head.status > 999) {
     throw misuse('status', 'RFC 9110 §15', `${head.status} is not the status of a final response`)
   }
@@ -449,7 +452,7 @@ export function responseSection(head: ResponseHead, validate: boolean, method: s
 export function informationalSection(status: number, headers: FieldsInit | undefined, validate: boolean): Section {
   const control = [':status', `${status}`]
   const given = Fields.from(headers)
-  if (!validate) return { control, fields: uncheckedFields(given) }
+  if (!validate) return uncheckedSection(control, given)
   if (!Number.isInteger(status) || status < 100 || status > 199 || status === 101) {
     throw misuse('status', 'RFC 9113 §8.6', `${status} is not the status of an informational response in HTTP/2`)
   }
@@ -460,7 +463,7 @@ export function informationalSection(status: number, headers: FieldsInit | undef
 }
 
 export function trailerSection(init: FieldsInit, validate: boolean): Section {
-  if (!validate) return { control: [], fields: uncheckedFields(init) }
+  if (!validate) return uncheckedSection([], init)
   const fields = checkedFields(init, 'client', undefined)
   for (const name of ['content-length', 'host', 'te', 'transfer-encoding']) {
     if (Fields.from(init).has(name)) throw misuse('trailer', 'RFC 9110 §6.5.1', `${name} is not sent as a trailer`)

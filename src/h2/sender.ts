@@ -18,6 +18,8 @@ const URGENCIES = 8
 /** Larger frames save little and keep other streams waiting, whatever the peer allows. */
 const LARGEST_FRAME = 64 * 1024
 const SENT_CHUNKS = 64
+/** About what the sections of a stream take. */
+const SECTION_BYTES = 64
 const NOTHING = new Uint8Array(0)
 
 export class Sender {
@@ -25,8 +27,10 @@ export class Sender {
   readonly encoder: HpackEncoder
   /** The connection's flow-control window, as the peer gave it. */
   window = DEFAULT_WINDOW
-  /** Content was sent since the peer last widened the window of the connection. */
-  spent = false
+  /** Octets that were sent and for which the peer has not widened the window of the connection again. */
+  owed = 0
+  /** Something of a message was written since this was last cleared. */
+  moved = false
   /** Streams whose END_STREAM was written, and streams with room again: for the connection to look at after `fill`. */
   readonly ended: Stream[] = []
   readonly relieved: Stream[] = []
@@ -92,7 +96,7 @@ export class Sender {
   forget(stream: Stream): void {
     stream.list?.remove(stream)
     stream.head = stream.moreHeads = stream.trailers = undefined
-    stream.chunks = []
+    if (stream.chunks.length > 0) stream.chunks = []
     stream.chunk = stream.chunkAt = stream.buffered = 0
     stream.sending = 'over'
     stream.blocked = false
@@ -104,8 +108,7 @@ export class Sender {
 
   /** Octets that could leave now; sections, not yet encoded, by a guess. */
   get ready(): number {
-    let bytes = this.output.bytes
-    for (let stream = this.#waiting.first; stream !== undefined; stream = stream.after) bytes += guess(stream)
+    const bytes = this.output.bytes + this.#waiting.size * SECTION_BYTES
     let content = 0
     for (const ring of this.#rings) {
       for (let stream = ring.first; stream !== undefined; stream = stream.after) {
@@ -162,6 +165,7 @@ export class Sender {
   /** HEADERS and, where the block is larger than a frame, CONTINUATION. RFC 9113 §4.3. */
   #writeSection(stream: Stream, section: Section, end: boolean): void {
     const block = this.encoder.encodeBlock(section.control, section.fields)
+    this.moved = true
     const endFlag = end ? FLAG.END_STREAM : 0
     const size = this.#maxFrameSize
     if (block.length <= size) this.output.copied(FRAME.HEADERS, endFlag | FLAG.END_HEADERS, stream.id, block)
@@ -184,7 +188,8 @@ export class Sender {
     this.#moveContent(stream, n)
     stream.sendWindow -= n
     this.window -= n
-    this.spent = true
+    this.owed += n
+    this.moved = true
     const ring = stream.list as StreamList
     if (stream.buffered === 0 || stream.sendWindow <= 0 || stream.incremental) {
       ring.remove(stream)
@@ -237,10 +242,4 @@ export class Sender {
 /** Nothing but END_STREAM is left to send. */
 function isBareEnd(stream: Stream): boolean {
   return stream.sending === 'ending' && stream.buffered === 0 && stream.trailers === undefined
-}
-
-/** About what the sections of a stream take. */
-function guess(stream: Stream): number {
-  const sections = (stream.head === undefined ? 0 : 1) + (stream.moreHeads?.length ?? 0)
-  return 9 + 32 * sections
 }

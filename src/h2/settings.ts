@@ -88,7 +88,8 @@ export function checkSettings(entries: SettingEntries): Violation | undefined {
 }
 
 /** The caller's settings as entries. LocalProtocolError: unknown name, or a value that may not be sent. */
-export function settingEntries(settings: Readonly<Record<string, number>>, validate: boolean): SettingEntries {
+export function checkedSettings(settings: Readonly<Record<string, number>>, validate: boolean): SettingEntries {
+  if (validate && settings['enablePush'] === 1) throw misuse('settings', 'RFC 9113 §6.5.2', 'push is not supported')
   return Object.entries(settings).map(([name, value]) => {
     const known = Object.hasOwn(SETTINGS, name) ? SETTINGS[name as SettingName] : undefined
     const id = known?.id ?? parseDecimal(name)

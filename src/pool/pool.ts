@@ -1042,16 +1042,13 @@ export class PoolMachine {
     // Whatever ended the connection, for a request without an answer the server is gone.
     const silent = !exchange.heard && exchange.bytesReceived === 0
     const lost = connection.eof && silent && CUT_SHORT.has(fault.code)
-    const refused = fault.h2Code === REFUSED_STREAM && !exchange.answered
-    if (refused) connection.refusing = true
-    // Whatever the peer says of it afterwards: what was answered was processed.
-    const fate = exchange.answered ? 'response-started' : refused ? 'refused' : disposition
+    if (fault.h2Code === REFUSED_STREAM && disposition === 'refused') connection.refusing = true
     const writing = connection.writeFailure
     const error =
       lost && disposition === 'maybe-processed'
         ? connectionLost(exchange, writing?.error, writing !== undefined)
-        : peerFailed(exchange, cutShort(exchange, connection, fault), fate, undefined)
-    this.#retryOrFail(exchange, error, fate, lost)
+        : peerFailed(exchange, cutShort(exchange, connection, fault), disposition, undefined)
+    this.#retryOrFail(exchange, error, disposition, lost)
   }
   #retryOrFail(exchange: Exchange, error: unknown, disposition: Disposition, lost: boolean): void {
     const connection = exchange.connection as PoolConnection

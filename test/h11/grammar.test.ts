@@ -1,17 +1,21 @@
 // Names, targets and hosts, straight on the functions that judge them.
 import { describe, expect, it, test } from 'vitest'
-import { isHost, nameOf, ROLE, startsWith, targetForm } from '../../src/h11/grammar.ts'
+import { FieldName, isHost, nameOf, ROLE, targetForm } from '../../src/h11/grammar.ts'
 
 const bytes = (text: string): Uint8Array => Uint8Array.from(text, (char) => char.charCodeAt(0))
 
 describe('a field name', () => {
-  const at = (text: string, name: string) => nameOf(bytes(`${text}${name}: x`), text.length, text.length + name.length)
+  const viewOf = ({ buffer }: Uint8Array) => new DataView(buffer)
+  const at = (text: string, name: string, behind = ': x') => {
+    const line = bytes(`${text}${name}${behind}\0\0\0`)
+    return nameOf(line, viewOf(line), text.length, text.length + name.length)
+  }
 
   test.each(['Content-Length', 'content-length', 'CONTENT-LENGTH', 'X-Own', 'Cantent-Langth', 'Content-Lengthy', 'a'])(
     '%s is itself in each spelling, and one object wherever it stands',
     (name) => {
       const seen = at('', name)
-      expect(seen).toMatchObject({ raw: name, lower: name.toLowerCase(), bytes: bytes(name) })
+      expect(seen).toMatchObject({ raw: name, lower: name.toLowerCase() })
       expect(at('A: b\r\n', name)).toBe(seen)
     },
   )
@@ -42,11 +46,18 @@ describe('a field name', () => {
   ])('%s has its role', (name, role) => {
     expect(at('', name).role).toBe(role)
   })
-  it('is compared byte by byte', () => {
-    expect(startsWith(bytes('xabc'), 1, bytes('abc'))).toBe(true)
-    expect(startsWith(bytes('xabd'), 1, bytes('abc'))).toBe(false)
-    expect(startsWith(bytes('xab'), 1, bytes('abc'))).toBe(false)
-    expect(startsWith(bytes('x'), 1, bytes(''))).toBe(true)
+  it('is not looked up where its colon does not follow it', () => {
+    expect(at('', 'Host', ' : x')).toMatchObject({ raw: 'Host', role: ROLE.host })
+    expect(at('', 'Host', ' : x')).not.toBe(at('', 'Host'))
+  })
+  test.each(['a', 'ab', 'abc', 'abcd', 'abcde', 'abcdefg', 'abcdefgh'])('%s stands where all its bytes do', (raw) => {
+    const name = new FieldName(raw)
+    const stands = (text: string) => name.standsAt(viewOf(bytes(`${text}\0\0\0\0`)), 1)
+    expect(stands(`x${raw}:`)).toBe(true)
+    expect(stands(`x${raw}:yyyy`)).toBe(true)
+    expect(stands(`x${raw}`)).toBe(false)
+    expect(stands(`${raw}:  `)).toBe(false)
+    for (let i = 0; i <= raw.length; i++) expect(stands(`x${raw.slice(0, i)}_${`${raw}:`.slice(i + 1)}`)).toBe(false)
   })
 })
 

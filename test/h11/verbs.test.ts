@@ -229,9 +229,17 @@ describe('a response is refused', () => {
   it('whose reason is no string: a TypeError', () => {
     expect(() => asked().sendResponse(1, { status: 200, reasonPhrase: 1 as never, headers: [] })).toThrow(TypeError)
   })
-  it('101 that names nothing', () => {
-    const upgrade = 'GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n'
-    refuses(asked(upgrade), (machine) => machine.sendResponse(1, { status: 101, headers: [] }), 'upgrade')
+  describe('101', () => {
+    const upgrade = 'GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x/1, y\r\nUpgrade: Z\r\n\r\n'
+    const answer = (...named: string[]) => ({ status: 101, headers: named.map((name) => ['Upgrade', name] as const) })
+    test.each([[[]], [['']], [['x']], [['x/1, a']], [['y', 'a']]])('that names %j', (named) => {
+      refuses(asked(upgrade), (machine) => machine.sendResponse(1, answer(...named)), 'upgrade')
+    })
+    test.each([[['x/1']], [['z']], [['X/1, y']], [['y', 'Z']]])('but not one that names %j', (named) => {
+      const machine = asked(upgrade)
+      machine.sendResponse(1, answer(...named))
+      expect(written(machine)).toContain(named.map((name) => `Upgrade: ${name}\r\n`).join(''))
+    })
   })
   it('twice, to nobody, by a client, and after the end', () => {
     const machine = asked()
@@ -475,6 +483,29 @@ describe('readState', () => {
   })
 })
 
+it('heads that come in pieces on several connections at once are kept apart', () => {
+  const servers = [make('server'), make('server'), make('server')]
+  for (let turn = 0; turn < 4; turn++) {
+    const heads = servers.map((_, i) => `GET /${i}${turn} HTTP/1.1\r\nHost: a\r\nX-${'n'.repeat(i)}: ${turn}\r\n\r\n`)
+    const seen: unknown[] = servers.map(() => undefined)
+    for (let at = 0; at < Math.max(...heads.map(({ length }) => length)); at++) {
+      for (const [i, server] of servers.entries()) {
+        const byte = (heads[i] as string).slice(at, at + 1)
+        if (byte === '') continue
+        server.receiveData(bytes(byte), 0)
+        for (const event of events(server)) {
+          if (event.type !== 'request') continue
+          seen[i] = [event.target, ...event.headers]
+          server.sendResponse(event.exchange, { status: 204, headers: [] }, { end: true })
+          server.takeOutput()
+        }
+        if (server.active === 0) server.nextExchange()
+      }
+    }
+    expect(seen).toEqual(servers.map((_, i) => [`/${i}${turn}`, ['host', 'a'], [`x-${'n'.repeat(i)}`, `${turn}`]]))
+  }
+})
+
 it('a switch waits for the end of the request', () => {
   const machine = asked('POST / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\nContent-Length: 2\r\n\r\na')
   machine.sendResponse(1, { status: 101, headers: [['Upgrade', 'x']] })
@@ -550,6 +581,26 @@ it('fields that are those of the request before are written as they are now', ()
     )
   }
 })
+it('whatever fields follow one another, each request has its own', () => {
+  const names = ['a', 'A', 'x-long-name']
+  const values = ['1', '2', '', 'x'.repeat(100)]
+  let turn = 1
+  const next = (n: number): number => (turn = (turn * 48_271) % 2_147_483_647) % n
+  // More than fit into one slab, so that what is copied has to come from the one before.
+  for (let i = 0; i < 3000; i++) {
+    const headers: [string, string][] = []
+    for (let left = next(5); left > 0; left--) headers.push([names[next(3)] as string, values[next(4)] as string])
+    if (next(10) === 0) {
+      expect(() => make('client').sendRequest({ ...GET, headers: [...headers, ['a', '\n']] })).toThrow(/field/)
+    }
+    const machine = make('client')
+    const authority = `h${next(2)}`
+    machine.sendRequest({ ...GET, authority, headers }, { end: true })
+    const lines = [['Host', authority], ...headers].map(([name, value]) => `${name}: ${value}\r\n`)
+    expect(written(machine)).toBe(`GET / HTTP/1.1\r\n${lines.join('')}\r\n`)
+  }
+})
+
 it('a client switches when its request has ended, too', () => {
   const machine = make('client')
   machine.sendRequest({ ...POST, headers: [['Upgrade', 'x']], content: { length: 1 } })

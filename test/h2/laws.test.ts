@@ -56,6 +56,28 @@ function play(machine: H2Connection, bytes: Bytes, sizes: readonly number[], eof
   return { events: joined(events), output: summed(concat(machine.takeOutput())) }
 }
 
+/** The same, but after each piece only so many events are asked for; what was lent is overwritten when it is no longer. */
+function playLazily(machine: H2Connection, bytes: Bytes, sizes: readonly number[], asks: readonly number[]): Seen {
+  const events: Record<string, unknown>[] = []
+  let lent: Bytes = new Uint8Array(0)
+  let at = 0
+  for (let i = 0; at < bytes.length; i++) {
+    const piece = bytes.slice(at, at + Math.max(1, sizes[i % sizes.length] ?? 1))
+    at += piece.length
+    machine.receiveData(piece, 0)
+    lent.fill(0xee)
+    lent = piece
+    for (let left = asks[i % asks.length] ?? 0; left > 0; left--) {
+      const event = machine.nextEvent()
+      if (event === undefined) break
+      events.push(plainEvent(event))
+    }
+  }
+  for (const event of drain(machine)) events.push(plainEvent(event))
+  const rest = play(machine, new Uint8Array(0), [1])
+  return { events: joined([...events, ...rest.events]), output: rest.output }
+}
+
 /** Adjacent data of one exchange as one event. */
 function joined(events: readonly Record<string, unknown>[]): Record<string, unknown>[] {
   const all: Record<string, unknown>[] = []
@@ -86,6 +108,14 @@ describe('laws, on bytes', () => {
       const whole = play(start(which), bytes, [bytes.length + 1])
       const cut = play(start(which), bytes, sizes)
       expect(cut).toEqual(whole)
+    },
+  )
+
+  test.prop([role, peerBytes, cuts, fc.array(fc.nat(3), { minLength: 1, maxLength: 8 })], { numRuns: 300 })(
+    'C1, C13: nor does it matter when events are asked for',
+    (which, bytes, sizes, asks) => {
+      const whole = play(start(which), bytes, [bytes.length + 1])
+      expect(playLazily(start(which), bytes, sizes, asks)).toEqual(whole)
     },
   )
 

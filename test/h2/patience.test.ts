@@ -1,20 +1,23 @@
-// Peers that are merely long-lived are never killed: rates on the given time, never totals. Time here is virtual.
+// Peers that are merely long-lived or fast are never killed: rates on the given time, never totals. Time here is virtual.
 import { fc, test as property } from '@fast-check/vitest'
 import { describe, expect, test } from 'vitest'
-import { H2_ERROR } from '../../src/h2/index.ts'
+import { H2_ERROR, H2Connection } from '../../src/h2/index.ts'
 import {
   concat,
   data,
   drain,
   feed,
+  GET,
   GET_HEAD,
   headers,
   OK,
   ping,
   POST,
   POST_HEAD,
+  PREFACE,
   ready,
   reset,
+  settings,
   takeAll,
   takeFrames,
   windowUpdate,
@@ -26,9 +29,13 @@ describe('honest peers', () => {
   test('ten cancels a second, for a day', () => {
     const machine = ready('server')
     let now = 0
+    const both = concat([headers(1, POST), reset(1, H2_ERROR.CANCEL)])
+    const view = new DataView(both.buffer)
     for (let id = 1; id < 2 * 10 * 86_400; id += 2) {
       now += SECOND / 10
-      feed(machine, concat([headers(id, POST), reset(id, H2_ERROR.CANCEL)]), now)
+      view.setUint32(5, id)
+      view.setUint32(both.length - 8, id)
+      feed(machine, both, now)
       if (id % 1_001 === 0) machine.takeOutput()
     }
     expect(machine.closed).toBe(false)
@@ -81,6 +88,54 @@ describe('honest peers', () => {
     expect(windows.receive).toBeGreaterThan(16 * 2 ** 20 - 50 * 90 * 105 - 1)
   })
 
+  test('an upload that is credited and measured at every step, as fast as it goes', () => {
+    const machine = ready('client')
+    const id = machine.sendRequest(POST_HEAD)
+    for (let i = 0; i < 20_000; i++) {
+      machine.sendData(id, new Uint8Array(16_000))
+      machine.takeOutput()
+      const credit = Array.from({ length: 10 }, () => concat([windowUpdate(0, 1_600), windowUpdate(id, 1_600)]))
+      feed(machine, concat([...credit, ping()]), i / 100)
+    }
+    expect(machine.closed).toBe(false)
+  })
+
+  test('an upload whose output is never empty, measured all the time', () => {
+    const machine = ready('client', {}, settings([4, 2 ** 30]))
+    feed(machine, windowUpdate(0, 2 ** 30))
+    const id = machine.sendRequest(POST_HEAD)
+    for (let i = 0; i < 5_000; i++) {
+      if (machine.unsent(id) < 100_000) machine.sendData(id, new Uint8Array(100_000))
+      feed(machine, ping(), i)
+      machine.takeOutput(10_000)
+      expect(machine.outputBytes).toBeGreaterThan(0)
+    }
+    expect(machine.closed).toBe(false)
+  })
+
+  test('a server that asks to stop what has just ended, every time', () => {
+    const machine = ready('client')
+    for (let i = 0; i < 20_000; i++) {
+      const id = machine.sendRequest(POST_HEAD, { end: true })
+      machine.takeOutput()
+      feed(machine, concat([headers(id, OK, true), reset(id, H2_ERROR.NO_ERROR)]))
+    }
+    expect(machine.closed).toBe(false)
+  })
+
+  test('300,000 octets that come singly, before anybody asks', { timeout: 10_000 }, () => {
+    const machine = ready('client')
+    const bytes = concat(Array.from({ length: 17_647 }, () => ping()))
+    for (const octet of bytes) machine.receiveData(new Uint8Array([octet]), 0)
+    let pings = 0
+    for (let now = 0, event = machine.nextEvent(); event !== undefined; event = machine.nextEvent()) {
+      if (event.type === 'ping') pings++
+      if (pings % 100 === 0) machine.takeOutput()
+      machine.receiveData(new Uint8Array(0), (now += 10))
+    }
+    expect(pings).toBe(17_647)
+  })
+
   test('10,000 cancelled requests leave nothing behind', () => {
     const machine = ready('client')
     const empty = JSON.stringify((machine.snapshot() as { streams: unknown }).streams)
@@ -93,6 +148,22 @@ describe('honest peers', () => {
     machine.takeOutput()
     expect(JSON.stringify((machine.snapshot() as { streams: unknown }).streams)).toBe(empty)
     expect(machine.outputBytes).toBe(0)
+  })
+})
+
+describe('peers that are not', () => {
+  test('refusals that are not read, from before our limit was known, are bounded', () => {
+    const machine = new H2Connection('server', { now: 0, limits: { maxConcurrentStreams: 0 } })
+    feed(machine, concat([PREFACE, settings()]))
+    machine.takeOutput()
+    const refused = (from: number, n: number): Uint8Array =>
+      concat(Array.from({ length: n }, (_, i) => headers(from + 2 * i, GET, true)))
+    feed(machine, refused(1, 1_000))
+    expect(machine.closed).toBe(false)
+    machine.takeOutput()
+    expect(feed(machine, refused(2_001, 1_001))).toMatchObject([
+      { type: 'error', fault: { code: 'limit-queued-replies', h2Code: H2_ERROR.ENHANCE_YOUR_CALM } },
+    ])
   })
 })
 

@@ -77,6 +77,21 @@ describe('h11-server', () => {
     expect(printed.match(/GET \/\d/g)).toEqual(['GET /1', 'GET /2', 'GET /3'])
   })
 
+  it('says what is wrong with a request, after the answers to those before it', async () => {
+    const port = Number(await serve('h11-server'))
+    const answers = async (text: string): Promise<string[]> => {
+      const socket = connect(port, '127.0.0.1')
+      socket.write(text)
+      let printed = ''
+      for await (const bytes of socket) printed += String(bytes)
+      return printed.match(/^HTTP\/1\.1 \d+/gm) ?? []
+    }
+    const get = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
+    expect(await answers(`${get}GET / HTTP/1.1\r\n\r\n${get}`)).toEqual(['HTTP/1.1 200', 'HTTP/1.1 400'])
+    expect(await answers('POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx')).toEqual(['HTTP/1.1 400'])
+    expect(await answers('GET / HTTP/3.0\r\nHost: a\r\n\r\n')).toEqual(['HTTP/1.1 505'])
+  })
+
   it('answers wrk without an error', async (context) => {
     needs('wrk', context)
     const { stdout } = await run('wrk', ['-t1', '-c20', '-d1s', `http://127.0.0.1:${await serve('h11-server')}/`])

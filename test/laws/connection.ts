@@ -49,6 +49,8 @@ export interface Sibling {
 export interface Delivery {
   /** Where to cut a piece of n bytes: ascending positions. */
   readonly cuts: (n: number) => number[]
+  /** How many events are asked for after a piece; left out: all. After a step all are. */
+  readonly asks?: () => number
   /** Overwrite each lent buffer once the machine was drained. C13. */
   readonly scribble?: boolean
   /** Called after each drain. */
@@ -70,13 +72,21 @@ export function cutBy(seed: number): Delivery {
   return { cuts: (n) => Array.from({ length: n }, (_, i) => i).filter((i) => i > 0 && next() < 0.15) }
 }
 
+/** The same, and not all events are asked for at once. */
+export function lazily(seed: number): Delivery {
+  let turn = seed
+  return { ...cutBy(seed), asks: () => turn++ % 3 }
+}
+
 export function play(sibling: Sibling, scene: Scene, delivery: Delivery = WHOLE): Transcript {
   const machine = sibling.make(scene.role, scene.options)
   const events: Readonly<Record<string, unknown>>[] = []
   const output: number[] = []
   let switched = false
-  const drain = (): void => {
-    for (let event = machine.nextEvent(); event !== undefined; event = machine.nextEvent()) {
+  const drain = (most = Infinity): void => {
+    for (let asked = 0; asked < most; asked++) {
+      const event = machine.nextEvent()
+      if (event === undefined) break
       record(events, event)
       switched ||= event.type === 'switched'
       attempt(() => sibling.react(machine, event))
@@ -97,7 +107,7 @@ export function play(sibling: Sibling, scene: Scene, delivery: Delivery = WHOLE)
           events[last] = { ...events[last], leading: (events[last]?.['leading'] as string) + latin1(lent) }
         }
         machine.receiveData(lent, 0)
-        drain()
+        drain(delivery.asks?.())
         if (delivery.scribble === true) lent.fill(0xa5)
         from = to
       }
@@ -187,6 +197,10 @@ export function describeConnectionLaws(sibling: Sibling): void {
       const whole = same(play(sibling, scene))
       expect(same(play(sibling, scene, cutBy(seed)))).toEqual(whole)
       expect(same(play(sibling, scene, BYTE_BY_BYTE))).toEqual(whole)
+    })
+
+    test.prop([sibling.scenes, fc.nat()], RUNS)('C1: nor does when events are asked for', (scene, seed) => {
+      expect(same(play(sibling, scene, lazily(seed)))).toEqual(same(play(sibling, scene)))
     })
 
     test.prop([fc.constantFrom<Role>('client', 'server'), sibling.garbage, fc.nat()], RUNS)(

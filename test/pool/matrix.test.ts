@@ -36,6 +36,8 @@ const PROTOCOLS = {
   { settings: Partial<PoolSettings>; secure: boolean; version: 'h1' | 'h2' }
 >
 const SMALL_LIMITS = { maxHeadBytes: 512, maxTrailerBytes: 64, maxChunkLineBytes: 64, maxHeaderListBytes: 2048 }
+/** A server that breaks rules: it sends more than the client said it takes. */
+const BROKEN = { validateOutbound: false }
 const CERTIFICATE = Object.assign(new Error('expired'), { code: 'CERT_HAS_EXPIRED' })
 const RESET = Object.assign(new Error('reset'), { code: 'ECONNRESET' })
 const SOURCE = new Error('the source failed')
@@ -101,7 +103,7 @@ class Scene {
     }
     if (until === 'tls' || cell.protocol === 'forward') return
     play.secured(this.link, this.multiplexed ? 'h2' : 'http/1.1')
-    if (this.multiplexed) this.peer = new Peer(play, this.link, 'h2')
+    if (this.multiplexed) this.peer = new Peer(play, this.link, 'h2', BROKEN)
   }
   /** A connection that has served a request already, when there is to be one. */
   warm(): void {

@@ -265,6 +265,7 @@ class LinkHandle implements Sink {
   /** Whether it carries something, and whether it holds the process: until it is told that it need not. */
   #wanted = true
   #holds = true
+  #resting = false
 
   constructor(driver: Driver, id: number) {
     this.#driver = driver
@@ -273,14 +274,18 @@ class LinkHandle implements Sink {
 
   hold(ref: boolean): void {
     this.#wanted = ref
-    if (!ref) return this.#driver.rests(this)
-    if (this.#holds) return
+    if (!ref && !this.#resting) {
+      this.#resting = true
+      this.#driver.rests(this)
+    }
+    if (!ref || this.#holds) return
     this.#holds = true
     this.#driver.holds(1)
     this.link?.ref()
   }
   /** Unless it was wanted again since. */
   rest(): void {
+    this.#resting = false
     if (this.#wanted || !this.#holds) return
     this.#holds = false
     this.#driver.holds(-1)

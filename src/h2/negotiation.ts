@@ -1,0 +1,167 @@
+// SETTINGS in both directions (RFC 9113 §6.5): what the peer says holds from when it is read; what we say from when the
+// peer acknowledges it, but for what it need not know of: more streams are refused at once, and `:protocol` understood.
+// All values of a frame are checked before one is applied.
+import { misuse } from '../http/index.ts'
+import type { Millis } from '../http/index.ts'
+import { ACK_WITH_PAYLOAD, calm, SETTINGS_OVERDUE } from './faults.ts'
+import { grown } from './flow.ts'
+import { FLAG, FRAME, violation, type Violation } from './frames.ts'
+import type { HpackDecoder } from './hpack/index.ts'
+import type { Session } from './session.ts'
+import {
+  checkSettings,
+  initialSettings,
+  namedSettings,
+  readSettings,
+  settingName,
+  writeSettings,
+  type SettingEntries,
+  type Settings,
+} from './settings.ts'
+
+/** SETTINGS that were sent and are not acknowledged. */
+interface SentSettings {
+  readonly entries: SettingEntries
+  readonly deadline: Millis
+}
+
+const EMPTY = new Uint8Array(0)
+
+export class Negotiation {
+  /** What we said last, acknowledged or not. */
+  readonly said: Settings = initialSettings()
+  readonly #session: Session
+  readonly #decoder: HpackDecoder
+  readonly #sent: SentSettings[] = []
+
+  constructor(session: Session, decoder: HpackDecoder) {
+    this.#session = session
+    this.#decoder = decoder
+  }
+
+  // ── the peer's ──
+
+  onSettings(): void {
+    const session = this.#session
+    const { flags, length, bytes, start, end } = session.reader
+    if ((flags & FLAG.ACK) !== 0) {
+      if (length === 0) return this.#onAck()
+      return session.break(ACK_WITH_PAYLOAD)
+    }
+    const entries = readSettings(bytes, start, end)
+    const wrong = checkSettings(entries) ?? this.#wrongNow(entries)
+    if (wrong !== undefined) return session.break(wrong)
+    if (entries.length > session.limits.maxSettingsEntries) return void session.calm('limit-settings')
+    if (!session.glitch() || !session.reply() || !this.#apply(entries)) return
+    const first = !session.peerSettingsSeen
+    session.peerSettingsSeen = true
+    session.sender.output.copied(FRAME.SETTINGS, FLAG.ACK, 0, EMPTY)
+    session.tell({ type: 'settings', settings: namedSettings(entries), first })
+    if (session.role === 'client' && session.life === 'open') {
+      session.tell({ type: 'slots', capacity: session.capacity })
+    }
+  }
+
+  /** What is wrong only from this peer, or only now. */
+  #wrongNow(entries: SettingEntries): Violation | undefined {
+    const { role, floods, now, peer, peerSettingsSeen } = this.#session
+    for (const [id, value] of entries) {
+      const name = settingName(id)
+      if (name === undefined) {
+        if (!floods.glitches.take(now)) return calm('limit-glitches')
+      } else if (name === 'enablePush' && role === 'client' && value !== 0) {
+        return violation('settings', 'RFC 9113 §6.5.2', 'a server may not enable push', 'PROTOCOL_ERROR')
+      } else if (name === 'enableConnectProtocol' && peer[name] === 1 && value === 0) {
+        return violation('settings', 'RFC 8441 §3', 'extended CONNECT cannot be taken back', 'PROTOCOL_ERROR')
+      } else if (name === 'noRfc7540Priorities' && peerSettingsSeen && peer[name] !== value) {
+        return violation('settings', 'RFC 9218 §2.1', `${name} has changed`, 'PROTOCOL_ERROR')
+      }
+    }
+    return undefined
+  }
+
+  #apply(entries: SettingEntries): boolean {
+    const { peer, sender } = this.#session
+    for (const [id, value] of entries) {
+      const name = settingName(id)
+      if (name === undefined) continue
+      if (name === 'initialWindowSize' && !this.#shiftSendWindows(value - peer.initialWindowSize)) {
+        const wrong = violation('flow-control', 'RFC 9113 §6.9.2', 'a window above 2^31−1', 'FLOW_CONTROL_ERROR')
+        this.#session.break(wrong)
+        return false
+      }
+      peer[name] = value
+      if (name === 'headerTableSize') sender.encoder.setPeerMaxTableSize(value)
+      else if (name === 'maxFrameSize') sender.peerMaxFrameSize = value
+    }
+    return true
+  }
+
+  #shiftSendWindows(by: number): boolean {
+    if (by === 0) return true
+    for (const stream of this.#session.streams.all()) {
+      const window = grown(stream.sendWindow, by)
+      if (window === undefined) return false
+      stream.sendWindow = window
+      this.#session.sender.windowMoved(stream)
+    }
+    return true
+  }
+
+  // ── ours ──
+
+  send(entries: SettingEntries): void {
+    const { sender, now, limits } = this.#session
+    sender.output.copied(FRAME.SETTINGS, 0, 0, writeSettings(entries))
+    this.#sent.push({ entries, deadline: now + limits.settingsTimeout })
+    for (const [id, value] of entries) {
+      const name = settingName(id)
+      if (name !== undefined) this.said[name] = value
+    }
+  }
+
+  /** LocalProtocolError: what may not be said after what was said. */
+  checkChange(entries: SettingEntries): void {
+    for (const [id, value] of entries) {
+      const name = settingName(id)
+      if (name === 'enableConnectProtocol' && value < this.said[name]) {
+        throw misuse('settings', 'RFC 8441 §3', 'extended CONNECT cannot be taken back')
+      }
+      if (name === 'noRfc7540Priorities' && value !== this.said[name]) {
+        throw misuse('settings', 'RFC 9218 §2.1', `${name} is settled by the first SETTINGS`)
+      }
+    }
+  }
+
+  #onAck(): void {
+    const { local, reader, streams } = this.#session
+    const sent = this.#sent.shift()
+    if (sent === undefined) return void this.#session.glitch()
+    for (const [id, value] of sent.entries) {
+      const name = settingName(id)
+      if (name === undefined) continue
+      local[name] = value
+      if (name === 'headerTableSize') this.#decoder.setMaxTableSize(value)
+      else if (name === 'maxFrameSize') reader.maxFrameSize = value
+      else if (name === 'initialWindowSize') {
+        for (const stream of streams.all()) {
+          stream.window.resize(value)
+          // Credit that was too little to announce under the old size may be much under the new one.
+          this.#session.credit(stream, 0)
+        }
+      }
+    }
+    this.#session.tell({ type: 'settings-ack' })
+  }
+
+  /** How many of our SETTINGS are not acknowledged, and until when the first of them may take. */
+  get pending(): number {
+    return this.#sent.length
+  }
+  get deadline(): Millis {
+    return this.#sent[0]?.deadline ?? Infinity
+  }
+  overdue(): void {
+    this.#session.break(SETTINGS_OVERDUE)
+  }
+}

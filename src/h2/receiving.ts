@@ -1,0 +1,304 @@
+// What comes of messages: field sections in HEADERS and CONTINUATION, content in DATA (RFC 9113 §6.1, §6.2, §6.10, §8).
+//
+// Whatever becomes of its stream, a field block is decoded: the two ends must keep the same table. A DATA frame is judged
+// and charged by its header, so that it does not matter how its bytes are cut; credit of the connection is given back on
+// receipt, of a stream when the application consumes.
+import { misuse } from '../http/index.ts'
+import type { Bytes, ExchangeId, Fields, H2Event, PeerFault } from '../http/index.ts'
+import { FieldBlock } from './block.ts'
+import type { Control } from './control.ts'
+import {
+  badStream,
+  beforeSettings,
+  BLOCK_TOO_LARGE,
+  CONTENT_WHERE_NONE,
+  DATA_BEFORE_HEAD,
+  ENDED_BY_INFORMATIONAL,
+  HEADERS_TOO_SHORT,
+  LONG_CONTENT,
+  outOfPlace,
+  overrun,
+  PADDING,
+  SECOND_HEAD,
+  SHORT_CONTENT,
+  TUNNEL_HEADERS,
+} from './faults.ts'
+import { FLAG, FRAME, H2_ERROR, violation } from './frames.ts'
+import type { DecodedBlock, HpackDecoder } from './hpack/index.ts'
+import type { Negotiation } from './negotiation.ts'
+import {
+  isMalformed,
+  listBytes,
+  readRequest,
+  readResponse,
+  readTrailers,
+  type RequestSection,
+  type ResponseSection,
+} from './semantics.ts'
+import type { Session } from './session.ts'
+import { isClosed, transition, type StreamState } from './state.ts'
+import type { Stream } from './stream.ts'
+
+export class Receiving {
+  readonly #session: Session
+  readonly #control: Control
+  readonly #negotiation: Negotiation
+  readonly #decoder: HpackDecoder
+  readonly #block: FieldBlock
+
+  constructor(
+    session: Session,
+    control: Control,
+    negotiation: Negotiation,
+    decoder: HpackDecoder,
+    maxListBytes: number,
+  ) {
+    this.#session = session
+    this.#control = control
+    this.#negotiation = negotiation
+    this.#decoder = decoder
+    this.#block = new FieldBlock(maxListBytes, session.limits.maxContinuations)
+  }
+
+  /** Whether a field block has begun and is not whole. */
+  get amidBlock(): boolean {
+    return this.#block.open
+  }
+  /** Whether this frame may come now: what a field block was cut into comes in a row. RFC 9113 §6.10. */
+  inPlace(type: number, stream: ExchangeId): boolean {
+    return this.#block.open ? this.#block.continues(type, stream) : type !== FRAME.CONTINUATION
+  }
+
+  // ── field sections ──
+
+  onHeaders(): void {
+    const { stream, flags, bytes } = this.#session.reader
+    let { start, end } = this.#session.reader
+    let padding = 0
+    if ((flags & FLAG.PADDED) !== 0) {
+      if (start === end) return this.#session.break(HEADERS_TOO_SHORT)
+      padding = bytes[start++] as number
+    }
+    if ((flags & FLAG.PRIORITY) !== 0) {
+      // What RFC 7540 said of priority is read over. RFC 9113 §5.3.2.
+      start += 5
+      if (start > end) return this.#session.break(HEADERS_TOO_SHORT)
+    }
+    if (padding > end - start) return this.#session.break(PADDING)
+    end -= padding
+    const endStream = (flags & FLAG.END_STREAM) !== 0
+    if ((flags & FLAG.END_HEADERS) !== 0) this.#onFieldBlock(stream, endStream, bytes, start, end)
+    else this.#block.begin(stream, endStream, bytes, start, end)
+  }
+
+  onContinuation(): void {
+    const { flags, bytes, start, end } = this.#session.reader
+    const block = this.#block
+    if (!block.add(bytes, start, end)) return this.#session.break(BLOCK_TOO_LARGE)
+    if ((flags & FLAG.END_HEADERS) === 0) return
+    const { stream, endStream } = block
+    const whole = block.take()
+    this.#onFieldBlock(stream, endStream, whole, 0, whole.length)
+  }
+
+  #onFieldBlock(id: ExchangeId, endStream: boolean, bytes: Bytes, start: number, end: number): void {
+    const session = this.#session
+    const block = this.#decoder.decodeBlock(bytes, start, end)
+    const { fault } = block
+    session.moved = true
+    if (fault !== undefined && fault.scope === 'connection') {
+      const { code, rule, message } = fault
+      const h2 = code.startsWith('limit') ? 'ENHANCE_YOUR_CALM' : 'COMPRESSION_ERROR'
+      return session.break(violation(code, rule, message, h2))
+    }
+    const stream = session.streams.get(id)
+    const state = session.stateOf(id, stream)
+    if (state === 'idle') {
+      if (session.role === 'client' || (id & 1) === 0) return session.break(badStream('HEADERS', id))
+      return this.#onRequest(id, endStream, block)
+    }
+    if (stream === undefined && session.role === 'server' && session.streams.skipped(id)) {
+      return session.break(badStream('HEADERS', id))
+    }
+    if (session.refuses(id, stream, state, 'receive HEADERS') || stream === undefined || isClosed(state)) return
+    if (fault !== undefined) return this.#aboveLimit(stream, fault)
+    if (session.role === 'client' && stream.receiving === 'head') this.#onResponse(stream, endStream, block)
+    else this.#onTrailers(stream, endStream, block)
+  }
+
+  #onRequest(id: ExchangeId, endStream: boolean, { flat, sensitive, fault }: DecodedBlock): void {
+    const { streams, floods } = this.#session
+    streams.lastPeer = id
+    const headBytes = listBytes(flat)
+    if (streams.active >= this.#negotiation.said.maxConcurrentStreams || !floods.headFits(headBytes))
+      return this.#refuse(id)
+    const stream = this.#session.addStream(id, 'open')
+    if (fault !== undefined) return this.#aboveLimit(stream, fault)
+    const request = readRequest(flat, sensitive, this.#negotiation.said.enableConnectProtocol === 1)
+    if (isMalformed(request)) return this.#session.malformed(stream, request)
+    floods.holdHead(stream, headBytes)
+    stream.method = request.method
+    stream.tunnel = request.method === 'CONNECT'
+    // What goes through a tunnel is not content. RFC 9110 §9.3.6.
+    stream.expected = stream.tunnel ? -1 : request.contentLength
+    stream.receiving = 'content'
+    if (endStream && stream.expected > 0) return this.#shortContent(stream)
+    this.#control.opened(stream, request.priority)
+    this.#session.tell(requestEvent(id, request, endStream))
+    if (endStream) this.#onEnd(stream, undefined)
+  }
+
+  /** The stream limit, or the bytes that the heads of running streams hold. RFC 9113 §5.1.2, §8.7. */
+  #refuse(id: ExchangeId): void {
+    this.#session.streams.refuse(id)
+    this.#session.sender.output.number(FRAME.RST_STREAM, id, H2_ERROR.REFUSED_STREAM)
+    // A peer that has not seen our SETTINGS yet does not know the limit; what is written for it must be read all the same.
+    if (this.#negotiation.pending === 0) this.#session.provokedReset()
+    else this.#session.reply()
+  }
+
+  #onResponse(stream: Stream, endStream: boolean, { flat, sensitive }: DecodedBlock): void {
+    const { floods } = this.#session
+    const response = readResponse(flat, sensitive)
+    if (isMalformed(response)) return this.#session.malformed(stream, response)
+    const headBytes = listBytes(flat)
+    if (response.status < 200) return this.#onInformational(stream, endStream, response, headBytes)
+    if (!floods.headFits(headBytes)) return this.#session.tooMuch(stream, 'limit-held-headers')
+    floods.holdHead(stream, headBytes)
+    const { status } = response
+    stream.tunnel = stream.method === 'CONNECT' && status < 300
+    stream.empty = !stream.tunnel && (stream.method === 'HEAD' || status === 204 || status === 304)
+    stream.expected = stream.tunnel ? -1 : response.contentLength
+    stream.receiving = 'content'
+    if (endStream && !stream.empty && stream.expected > 0) return this.#shortContent(stream)
+    this.#session.tell({
+      type: 'response',
+      exchange: stream.id,
+      status,
+      reasonPhrase: '',
+      httpVersion: 'HTTP/2',
+      headers: response.headers,
+      framing: stream.empty || endStream ? 'none' : 'frames',
+    })
+    if (endStream) this.#onEnd(stream, undefined)
+  }
+
+  #onInformational(stream: Stream, endStream: boolean, response: ResponseSection, headBytes: number): void {
+    const { limits, floods } = this.#session
+    if (endStream) return this.#session.malformed(stream, ENDED_BY_INFORMATIONAL)
+    if (++stream.informational > limits.maxInformational) return this.#session.tooMuch(stream, 'limit-informational')
+    floods.holdHead(stream, headBytes)
+    if (stream.headBytes > limits.maxHeaderListBytes) return this.#session.tooMuch(stream, 'limit-header-list')
+    const { status, headers } = response
+    this.#session.tell({ type: 'informational', exchange: stream.id, status, headers })
+  }
+
+  #onTrailers(stream: Stream, endStream: boolean, { flat, sensitive }: DecodedBlock): void {
+    if (stream.tunnel) return this.#session.malformed(stream, TUNNEL_HEADERS)
+    if (!endStream) return this.#session.malformed(stream, SECOND_HEAD)
+    const trailers = readTrailers(flat, sensitive)
+    if (isMalformed(trailers)) return this.#session.malformed(stream, trailers)
+    this.#onEnd(stream, trailers)
+  }
+
+  #aboveLimit(stream: Stream, fault: PeerFault): void {
+    this.#session.streamFault(stream, { ...fault, h2Code: H2_ERROR.ENHANCE_YOUR_CALM }, 431)
+  }
+  #shortContent(stream: Stream): void {
+    this.#session.streamFault(stream, SHORT_CONTENT)
+  }
+
+  /** END_STREAM. */
+  #onEnd(stream: Stream, trailers: Fields | undefined): void {
+    if (stream.expected >= 0 && !stream.empty && stream.received !== stream.expected) return this.#shortContent(stream)
+    stream.receiving = 'over'
+    stream.state = transition(stream.state, 'receive END_STREAM') as StreamState
+    if (!stream.silent) this.#session.tell({ type: 'end', exchange: stream.id, trailers })
+    if (isClosed(stream.state)) this.#session.release(stream)
+  }
+
+  // ── content ──
+
+  onData(): void {
+    const session = this.#session
+    const { first, last, flags } = session.reader
+    if (first) this.#beginData()
+    const stream = session.dataStream
+    if (stream === undefined || session.deaf) return
+    const { bytes, start, end } = session.reader
+    if (start < end && !stream.silent) {
+      session.floods.deliver(stream, end - start)
+      const whole = start === 0 && end === bytes.length
+      session.tell({ type: 'data', exchange: stream.id, data: whole ? bytes : bytes.subarray(start, end) })
+    }
+    if (!last) return
+    session.dataStream = undefined
+    if ((flags & FLAG.END_STREAM) !== 0) this.#onEnd(stream, undefined)
+  }
+
+  #beginData(): void {
+    const session = this.#session
+    const { stream: id, length } = session.reader
+    session.dataStream = undefined
+    session.moved = true
+    if (!session.peerSettingsSeen) return session.break(beforeSettings('DATA'))
+    if (this.#block.open) return session.break(outOfPlace('DATA'))
+    const stream = session.streams.get(id)
+    const state = session.stateOf(id, stream)
+    if (!session.window.take(length)) return session.break(overrun('connection'))
+    session.window.give(length)
+    session.creditConnection()
+    if (session.refuses(id, stream, state, 'receive DATA') || stream === undefined || isClosed(state)) return
+    if (this.#charge(stream)) session.dataStream = stream
+  }
+
+  /** false: it is a fault. */
+  #charge(stream: Stream): boolean {
+    const session = this.#session
+    const { floods } = session
+    const { length, padding, flags } = session.reader
+    const content = length - padding
+    if (!stream.window.take(length)) return session.streamFault(stream, overrun('stream'))
+    if (content === 0 && (flags & FLAG.END_STREAM) === 0 && !floods.emptyData.take(session.now)) {
+      return session.calm('limit-empty-data')
+    }
+    if (stream.receiving === 'head') return session.streamFault(stream, DATA_BEFORE_HEAD)
+    stream.received += content
+    if (stream.empty && content > 0) return session.streamFault(stream, CONTENT_WHERE_NONE)
+    if (stream.expected >= 0 && stream.received > stream.expected) return session.streamFault(stream, LONG_CONTENT)
+    if (padding > 0) session.credit(stream, padding)
+    return floods.frame(stream, content) || session.calm('limit-small-data')
+  }
+
+  consume(exchange: ExchangeId, n: number): void {
+    const session = this.#session
+    const stream = session.streams.get(exchange)
+    if (!Number.isSafeInteger(n) || n < 0) throw misuse('consume', 'RFC 9113 §5.2.2', `${n} is not a number of bytes`)
+    if (stream === undefined) return
+    if (n > stream.unread) {
+      throw misuse('consume', 'RFC 9113 §5.2.2', `${n} bytes consumed, of ${stream.unread} that were delivered`)
+    }
+    session.floods.consume(stream, n)
+    session.creditConnection()
+    if (isClosed(stream.state)) session.streams.letGo(stream)
+    else session.credit(stream, n)
+  }
+}
+
+function requestEvent(exchange: ExchangeId, request: RequestSection, endStream: boolean): H2Event {
+  const { method, scheme, authority, target, protocol, headers, expectContinue } = request
+  return {
+    type: 'request',
+    exchange,
+    method,
+    scheme,
+    authority,
+    target,
+    protocol,
+    httpVersion: 'HTTP/2',
+    headers,
+    framing: endStream ? 'none' : 'frames',
+    expectContinue: expectContinue && !endStream,
+    upgrade: undefined,
+  }
+}

@@ -1,0 +1,173 @@
+// What we say of an exchange: the verbs of the contract, each checked before it changes anything. What is said is handed
+// to the sender, which writes it when its turn comes.
+import { misuse } from '../http/index.ts'
+import type { Bytes, ExchangeId, FieldsInit, RequestHead, ResponseHead } from '../http/index.ts'
+import { H2_ERROR } from './frames.ts'
+import { informationalSection, listBytes, requestSection, responseSection, trailerSection } from './semantics.ts'
+import type { Session } from './session.ts'
+import { isClosed } from './state.ts'
+import type { Section, Stream } from './stream.ts'
+
+export class Sending {
+  readonly #session: Session
+  /** false: what is sent is written as it is given. */
+  readonly #validate: boolean
+
+  constructor(session: Session, validate: boolean) {
+    this.#session = session
+    this.#validate = validate
+  }
+
+  // ── heads ──
+
+  request(head: RequestHead, end: boolean): ExchangeId {
+    const session = this.#session
+    if (session.role === 'server') throw misuse('role', 'RFC 9113 §8.1', 'a server sends no requests')
+    if (session.capacity === 0) throw misuse('capacity', 'RFC 9113 §5.1.2', 'no stream may be opened now')
+    if (head.protocol !== undefined && this.#validate && session.peer.enableConnectProtocol === 0) {
+      throw misuse('protocol', 'RFC 8441 §3', 'the server does not take extended CONNECT')
+    }
+    const { section, plan } = requestSection(head, this.#validate)
+    this.#checkSize(section)
+    // What goes through a tunnel is not content of the request. RFC 9110 §9.3.6.
+    const promised = head.method === 'CONNECT' ? Infinity : promisedBy(plan)
+    if (end && this.#validate && promised > 0 && promised !== Infinity) throw endsShort(promised)
+    const stream = session.addStream(session.streams.next, 'idle')
+    session.streams.next += 2
+    stream.method = head.method
+    stream.promised = promised
+    stream.sending = 'content'
+    if (head.priority !== undefined) {
+      stream.urgency = head.priority.urgency ?? stream.urgency
+      stream.incremental = head.priority.incremental ?? false
+    }
+    if (end) session.sender.end(stream, undefined)
+    session.sender.section(stream, section)
+    return stream.id
+  }
+
+  informational(exchange: ExchangeId, status: number, headers: FieldsInit | undefined): void {
+    const stream = this.#answering(exchange)
+    if (stream === undefined) return
+    const section = informationalSection(status, headers, this.#validate)
+    this.#checkSize(section)
+    this.#session.sender.section(stream, section)
+  }
+
+  response(exchange: ExchangeId, head: ResponseHead, end: boolean): void {
+    const stream = this.#answering(exchange)
+    if (stream === undefined) return
+    const { section, plan } = responseSection(head, this.#validate, stream.method)
+    const bare = stream.method === 'HEAD' || head.status === 204 || head.status === 304
+    const tunnel = stream.method === 'CONNECT' && head.status < 300
+    const promised = tunnel || !this.#validate ? Infinity : bare ? 0 : promisedBy(plan)
+    if (end && promised > 0 && promised !== Infinity) throw endsShort(promised)
+    this.#checkSize(section)
+    stream.sending = 'content'
+    stream.promised = promised
+    if (end) this.#session.sender.end(stream, undefined)
+    this.#session.sender.section(stream, section)
+  }
+
+  // ── content and end ──
+
+  data(exchange: ExchangeId, data: Bytes, end: boolean): boolean {
+    const stream = this.#inContent(exchange)
+    if (stream === undefined) return true
+    if (stream.blocked) throw misuse('not-writable', 'RFC 9113 §5.2', "wait for 'writable' before the next chunk")
+    if (this.#validate) this.#checkPromise(stream, data.length, end)
+    if (stream.promised !== Infinity) stream.promised -= data.length
+    const more = this.#session.sender.content(stream, data)
+    if (end) this.#session.sender.end(stream, undefined)
+    return more
+  }
+
+  end(exchange: ExchangeId, trailers: FieldsInit | undefined): void {
+    const stream = this.#inContent(exchange)
+    if (stream === undefined) return
+    if (this.#validate) this.#checkPromise(stream, 0, true)
+    if (trailers !== undefined && stream.tunnel && this.#validate) {
+      throw misuse('trailer', 'RFC 9113 §8.5', 'a tunnel has no trailers')
+    }
+    const section = trailers === undefined ? undefined : trailerSection(trailers, this.#validate)
+    if (section !== undefined) this.#checkSize(section)
+    this.#session.sender.end(stream, section === undefined || section.fields.length === 0 ? undefined : section)
+  }
+
+  cancel(exchange: ExchangeId, h2Code: number): void {
+    const session = this.#session
+    const stream = session.streams.get(exchange)
+    session.silence(exchange)
+    if (stream === undefined) {
+      if (session.deaf || session.stateOf(exchange, undefined) !== 'idle') return
+      throw misuse('exchange', 'RFC 9113 §5.1', `there is no exchange ${exchange}`)
+    }
+    if (isClosed(stream.state)) {
+      session.floods.discard(stream)
+      session.streams.letGo(stream)
+      session.creditConnection()
+    } else if (stream.state === 'idle') session.drop(stream)
+    else if (h2Code === H2_ERROR.NO_ERROR && stream.sending === 'ending') {
+      // The message is complete: it leaves, and only then the peer is asked to stop. RFC 9113 §8.1.
+      stream.resetAfterEnd = h2Code
+      stream.silent = true
+    } else session.reset(stream, h2Code)
+  }
+
+  // ── checks ──
+
+  /** A stream that we may send on; undefined: the peer has reset it, which the caller may not know yet. */
+  #sendable(exchange: ExchangeId): Stream | undefined {
+    const session = this.#session
+    const stream = session.streams.get(exchange)
+    const state = session.stateOf(exchange, stream)
+    if (stream !== undefined && !isClosed(state)) return stream
+    if (state === 'closed (by peer)' && !session.deaf) return undefined
+    throw misuse('exchange', 'RFC 9113 §5.1', `there is no running exchange ${exchange}`)
+  }
+
+  /** The stream of a request that has no final response yet. */
+  #answering(exchange: ExchangeId): Stream | undefined {
+    if (this.#session.role === 'client') throw misuse('role', 'RFC 9113 §8.1', 'a client sends no responses')
+    const stream = this.#sendable(exchange)
+    if (stream === undefined || stream.sending === 'head') return stream
+    throw misuse('sequence', 'RFC 9113 §8.1', 'the exchange has its final response')
+  }
+
+  /** The stream of a message whose head was given and whose end was not. */
+  #inContent(exchange: ExchangeId): Stream | undefined {
+    const stream = this.#sendable(exchange)
+    if (stream === undefined || stream.sending === 'content') return stream
+    const message = stream.sending === 'head' ? 'the final response comes first' : 'the message has ended'
+    throw misuse('sequence', 'RFC 9113 §8.1', message)
+  }
+
+  /** What the peer says that it takes of a field section. RFC 9113 §6.5.2. */
+  #checkSize({ control, fields }: Section): void {
+    const limit = this.#session.peer.maxHeaderListSize
+    if (limit === Infinity || !this.#validate) return
+    const bytes = listBytes(control) + listBytes(fields.flat)
+    if (bytes > limit) {
+      throw misuse('limit-header-list', 'RFC 9113 §6.5.2', `${bytes} bytes of fields, above the peer's limit`)
+    }
+  }
+
+  #checkPromise({ promised }: Stream, bytes: number, end: boolean): void {
+    if (promised === Infinity) return
+    if (bytes > promised) {
+      const message = `${bytes} bytes of content, of which ${promised} were promised`
+      throw misuse('content-length', 'RFC 9113 §8.1.1', message)
+    }
+    if (end && bytes < promised) throw endsShort(promised - bytes)
+  }
+}
+
+function endsShort(missing: number): Error {
+  return misuse('content-length', 'RFC 9113 §8.1.1', `the content ends ${missing} bytes short of what was promised`)
+}
+
+/** Content that the plan allows; Infinity: any. */
+function promisedBy(plan: RequestHead['content']): number {
+  if (plan === undefined || plan === 'unknown') return Infinity
+  return plan === 'none' ? 0 : plan.length
+}

@@ -1,0 +1,300 @@
+// What the halves of a connection share, and how things end: a stream, by its end, by a reset of ours, of the peer's, or
+// by a fault; the connection, by its last stream, by a fault, or because somebody wants it to.
+//
+// A stream error resets one stream and harms no other; a connection error ends all, once, with GOAWAY; then the session is
+// deaf. Whatever ends, what was held for it is given back here. It knows no frame but those that end something.
+import type { Disposition, ExchangeId, H2Event, Millis, PeerFault, ResolvedLimits, Role } from '../http/index.ts'
+import { calm } from './faults.ts'
+import { ReceiveWindow } from './flow.ts'
+import { Floods } from './floods.ts'
+import { FRAME, H2_ERROR, MAX_31, type Violation } from './frames.ts'
+import type { FrameReader } from './reader.ts'
+import type { Malformed } from './semantics.ts'
+import type { Sender } from './sender.ts'
+import { initialSettings, type Settings } from './settings.ts'
+import { isClosed, LIFE_TRANSITIONS, transition, type Life, type StreamInput, type StreamState } from './state.ts'
+import { Stream } from './stream.ts'
+import { Streams } from './streams.ts'
+
+export class Session {
+  readonly role: Role
+  readonly limits: ResolvedLimits
+  readonly reader: FrameReader
+  readonly sender: Sender
+  readonly streams: Streams
+  readonly floods: Floods
+  /** What the peer may send on all streams together. */
+  readonly window: ReceiveWindow
+  now: Millis
+  /** The peer sends no more. */
+  eof = false
+  closeReason: string | undefined
+  /** Ours as far as they are acknowledged; the peer's, and whether it has sent any. */
+  readonly local: Settings = initialSettings()
+  readonly peer: Settings = initialSettings()
+  peerSettingsSeen = false
+  /** What our last GOAWAY said; −1: none. */
+  goawaySent = -1
+  /** When a server that shuts down stops to wait for what is under way. */
+  shutdownAt: Millis | undefined
+  /** Something of a message was read since this was last cleared. */
+  moved = false
+  /** The stream whose DATA frame is being read, while its content is wanted. */
+  dataStream: Stream | undefined
+  #life: Life = 'open'
+  readonly #events: H2Event[] = []
+  #nextEvent = 0
+
+  constructor(
+    role: Role,
+    limits: ResolvedLimits,
+    reader: FrameReader,
+    sender: Sender,
+    window: ReceiveWindow,
+    now: Millis,
+  ) {
+    this.role = role
+    this.limits = limits
+    this.reader = reader
+    this.sender = sender
+    this.window = window
+    this.now = now
+    this.streams = new Streams(role, limits.rememberedResets)
+    this.floods = new Floods(limits, now)
+  }
+
+  // ── events ──
+
+  tell(event: H2Event): void {
+    this.#events.push(event)
+  }
+
+  takeEvent(): H2Event | undefined {
+    if (this.#nextEvent === this.#events.length) return undefined
+    const event = this.#events[this.#nextEvent++]
+    if (this.#nextEvent === this.#events.length) {
+      this.#events.length = 0
+      this.#nextEvent = 0
+    }
+    return event
+  }
+
+  /** Nothing more is said of a cancelled exchange, nor of what was already noted. */
+  silence(exchange: ExchangeId): void {
+    for (let i = this.#events.length - 1; i >= this.#nextEvent; i--) {
+      const event = this.#events[i] as H2Event
+      if ('exchange' in event && event.exchange === exchange) this.#events.splice(i, 1)
+    }
+  }
+
+  // ── life ──
+
+  get life(): Life {
+    return this.#life
+  }
+  get deaf(): boolean {
+    return this.#life === 'failed' || this.#life === 'closed'
+  }
+  live(input: keyof (typeof LIFE_TRANSITIONS)['open']): void {
+    this.#life = LIFE_TRANSITIONS[this.#life][input]
+  }
+
+  /** How many streams we could open now. */
+  get capacity(): number {
+    if (this.role === 'server' || this.#life !== 'open' || this.eof) return 0
+    const limit = this.peerSettingsSeen ? this.peer.maxConcurrentStreams : this.limits.assumedConcurrentStreams
+    return Math.max(0, Math.min(limit - this.streams.active, this.streams.left))
+  }
+
+  // ── streams ──
+
+  addStream(id: ExchangeId, state: StreamState): Stream {
+    const { initialWindowSize } = this.local
+    const stream = new Stream(id, new ReceiveWindow(initialWindowSize, initialWindowSize))
+    stream.state = state
+    stream.sendWindow = this.peer.initialWindowSize
+    this.streams.open(stream)
+    return stream
+  }
+
+  stateOf(id: ExchangeId, stream: Stream | undefined): StreamState {
+    return this.streams.stateOf(id, stream, this.goawaySent)
+  }
+
+  /** Judges a frame by the state of its stream; true: it is answered. */
+  refuses(id: ExchangeId, stream: Stream | undefined, state: StreamState, input: StreamInput): boolean {
+    const outcome = transition(state, input)
+    if (typeof outcome === 'string') return false
+    const { scope, h2Code, rule } = outcome
+    const wrong = { code: 'stream-closed', rule, message: `${input.slice(8)} on stream ${id}, ${state}`, h2Code }
+    if (scope === 'connection') this.break(state === 'idle' ? { ...wrong, code: 'stream-id' } : wrong)
+    else if (stream !== undefined) this.streamFault(stream, wrong)
+    else this.#resetUnknown(id, h2Code)
+    return true
+  }
+
+  /** RST_STREAM from us. */
+  reset(stream: Stream, h2Code: number): void {
+    this.sender.reset(stream, h2Code)
+    stream.state = 'closed (by us)'
+    this.drop(stream)
+  }
+
+  /** The stream is closed, and nothing of it is of use any more. */
+  drop(stream: Stream): void {
+    this.floods.discard(stream)
+    if (this.dataStream === stream) this.dataStream = undefined
+    this.release(stream)
+    this.creditConnection()
+  }
+
+  /** The stream is closed; what is unread of it may still be read. */
+  release(stream: Stream): void {
+    const full = this.capacity === 0
+    this.sender.forget(stream)
+    this.floods.releaseHead(stream)
+    this.streams.close(stream)
+    if (full && this.capacity > 0) this.tell({ type: 'slots', capacity: this.capacity })
+    this.finishIfDone()
+  }
+
+  /** Whether the application still waits for something of it. */
+  isRunning(stream: Stream): boolean {
+    if (isClosed(stream.state) || stream.silent) return false
+    return stream.receiving !== 'over' || this.role === 'server'
+  }
+
+  /** @param refused the peer says that it did not look at it; what it answered it has looked at, whatever it says */
+  dispositionOf(stream: Stream, refused = false): Disposition {
+    if (stream.state === 'idle') return 'not-sent'
+    if (stream.receiving !== 'head') return 'response-started'
+    return refused ? 'refused' : 'maybe-processed'
+  }
+
+  fail(stream: Stream, fault: PeerFault, refused = false): void {
+    if (!this.isRunning(stream)) return
+    this.tell({ type: 'failed', exchange: stream.id, fault, disposition: this.dispositionOf(stream, refused) })
+  }
+
+  // ── credit for the peer ──
+
+  creditConnection(): void {
+    if (this.floods.unreadTooMuch) return
+    const increment = this.window.announce()
+    if (increment > 0) this.sender.output.number(FRAME.WINDOW_UPDATE, 0, increment)
+  }
+
+  credit(stream: Stream, bytes: number): void {
+    stream.window.give(bytes)
+    if (stream.receiving === 'over' || isClosed(stream.state)) return
+    const increment = stream.window.announce()
+    if (increment > 0) this.sender.output.number(FRAME.WINDOW_UPDATE, stream.id, increment)
+  }
+
+  // ── stream errors ──
+
+  /** One stream is reset, no other is harmed. RFC 9113 §5.4.2. Always false, for the callers' convenience. */
+  streamFault(stream: Stream, wrong: Violation, status = 400): false {
+    this.fail(stream, { ...this.#faultOf(wrong, 'exchange'), status })
+    this.reset(stream, wrong.h2Code)
+    this.provokedReset()
+    return false
+  }
+  malformed(stream: Stream, { malformed, rule, message }: Malformed): void {
+    this.streamFault(stream, { code: malformed, rule, message, h2Code: H2_ERROR.PROTOCOL_ERROR })
+  }
+  tooMuch(stream: Stream, code: string): void {
+    this.streamFault(stream, calm(code), 431)
+  }
+
+  /** A stream error on a stream that is gone: nothing is left to fail. */
+  #resetUnknown(id: ExchangeId, h2Code: number): void {
+    this.sender.output.number(FRAME.RST_STREAM, id, h2Code)
+    this.streams.refuse(id)
+    this.provokedReset()
+  }
+
+  // ── connection errors ──
+
+  /** Everything ends, and GOAWAY says why. RFC 9113 §5.4.1. */
+  break(wrong: Violation): void {
+    if (this.deaf) return
+    this.closeReason = wrong.code
+    this.failAll(this.#faultOf(wrong, 'connection'))
+    this.leave(wrong.h2Code)
+  }
+
+  /** A flood. Always false, for the callers' convenience. */
+  calm(code: string): false {
+    this.break(calm(code))
+    return false
+  }
+  /** Something legal and useless. false: too much of it. */
+  glitch(): boolean {
+    return this.floods.glitches.take(this.now) || this.calm('limit-glitches')
+  }
+  /** A frame that the peer made us send. false: it does not read them. */
+  reply(): boolean {
+    return this.floods.reply() || this.calm('limit-queued-replies')
+  }
+  /** We were made to reset a stream. */
+  provokedReset(): void {
+    if (!this.floods.provoked.take(this.now)) this.calm('limit-provoked-resets')
+    else this.reply()
+  }
+
+  failAll(fault: PeerFault): void {
+    this.live('fail')
+    for (const stream of this.streams.all()) this.fail(stream, fault)
+    this.tell({ type: 'error', fault })
+    this.#forgetAll()
+  }
+
+  #faultOf(wrong: Violation, scope: PeerFault['scope']): PeerFault {
+    const { code, rule, message, h2Code } = wrong
+    return { code, rule, message, scope, offset: this.reader.offset, h2Code, status: 400 }
+  }
+
+  // ── the end ──
+
+  /** What is already output still leaves, and GOAWAY behind it; nothing else. */
+  leave(h2Code: number): void {
+    this.#forgetAll()
+    const { lastPeer } = this.streams
+    this.sendGoaway(this.goawaySent < 0 ? lastPeer : Math.min(this.goawaySent, lastPeer), h2Code)
+    this.reader.drop()
+  }
+
+  /** Draining, and nothing is left to wait for. */
+  finishIfDone(): void {
+    if (this.#life !== 'draining' || this.streams.active > 0 || this.shutdownAt !== undefined) return
+    if (this.goawaySent < 0) this.sendGoaway(this.streams.lastPeer, H2_ERROR.NO_ERROR)
+    this.finish(this.closeReason as string)
+  }
+
+  finish(reason: string): void {
+    this.closeReason ??= reason
+    this.live('end')
+    this.tell({ type: 'closed', reason: this.closeReason })
+    this.#forgetAll()
+  }
+
+  /** The real last stream, where a shutdown has not told it yet. */
+  lastGoaway(): void {
+    this.shutdownAt = undefined
+    if (this.goawaySent === MAX_31) this.sendGoaway(this.streams.lastPeer, H2_ERROR.NO_ERROR)
+    this.finishIfDone()
+  }
+
+  sendGoaway(lastStream: number, h2Code: number): void {
+    this.goawaySent = lastStream
+    this.sender.output.goaway(lastStream, h2Code)
+  }
+
+  #forgetAll(): void {
+    for (const stream of this.streams.all()) this.sender.forget(stream)
+    this.streams.clear()
+    this.floods.clear()
+    this.shutdownAt = undefined
+  }
+}

@@ -1,0 +1,550 @@
+// What may be done with a machine and when: options, the verbs that are refused, the questions it answers, and what a
+// harness may write that nobody else may. What comes from a peer stands in test/cases/h2.
+import { describe, expect, it, test } from 'vitest'
+import { Fields, type H2Event, type RequestHead, type ResponseHead } from '../../src/http/index.ts'
+import { FLAG, FRAME, frameName, H2Connection, type H2Options } from '../../src/h2/index.ts'
+import { HpackDecoder } from '../../src/h2/hpack/index.ts'
+import {
+  asking,
+  block,
+  concat,
+  data,
+  feed,
+  frame,
+  GET,
+  GET_HEAD,
+  headers,
+  hex,
+  NOTHING,
+  OK,
+  ping,
+  POST,
+  POST_HEAD,
+  PREFACE,
+  ready,
+  settings,
+  SETTINGS_ACK,
+  takeAll,
+  takeFrames,
+  windowUpdate,
+  written,
+} from './support.ts'
+
+const make = (role: 'client' | 'server', given: Partial<H2Options> = {}): H2Connection =>
+  new H2Connection(role, { now: 0, ...given })
+
+/** A server that has a request to answer. */
+function asked(fields = POST, given: Partial<H2Options> = {}): H2Connection {
+  const machine = ready('server', given)
+  feed(machine, headers(1, fields))
+  machine.takeOutput()
+  return machine
+}
+
+/** Throws with that code, and nothing is different. */
+function refuses(machine: H2Connection, verb: (machine: H2Connection) => unknown, code: string): void {
+  const before = JSON.stringify([machine.snapshot(), machine.outputBytes, machine.capacity])
+  expect(() => verb(machine)).toThrow(expect.objectContaining({ code }) as Error)
+  expect(JSON.stringify([machine.snapshot(), machine.outputBytes, machine.capacity])).toBe(before)
+}
+
+/** Identifier and value of each entry of the first SETTINGS. */
+function firstSettings(machine: H2Connection): Record<number, number> {
+  const { payload } = takeFrames(machine).find(({ type }) => type === FRAME.SETTINGS) as { payload: Uint8Array }
+  const view = new DataView(payload.buffer, payload.byteOffset, payload.length)
+  return Object.fromEntries(
+    Array.from({ length: payload.length / 6 }, (_, i) => [view.getUint16(6 * i), view.getUint32(6 * i + 2)]),
+  )
+}
+
+describe('options', () => {
+  it('a role that is none is a TypeError', () => {
+    expect(() => make('peer' as 'client')).toThrow(TypeError)
+  })
+  it('a setting that is none is refused', () => {
+    expect(() => make('client', { settings: { noSuchThing: 1 } })).toThrow('noSuchThing')
+    expect(() => make('client', { settings: { maxHeaderListSize: -1 } })).toThrow('maxHeaderListSize')
+    expect(() => make('client', { settings: { 2: 2 } })).toThrow("setting '2'")
+  })
+  it('limits that the peer has to know stand in the first SETTINGS', () => {
+    const plain = firstSettings(make('client'))
+    expect(Object.keys(plain)).toEqual(['2', '4', '6'])
+    const limits = {
+      maxFrameSize: 20_000,
+      maxDecoderTableBytes: 100,
+      maxConcurrentStreams: 7,
+      streamWindow: 5,
+      maxHeaderListBytes: 3_000,
+    }
+    expect(firstSettings(make('server', { limits }))).toEqual({ 1: 100, 3: 7, 4: 5, 5: 20_000, 6: 3_000 })
+  })
+  it('a setting goes before the limit that it stands for', () => {
+    const machine = make('server', { settings: { maxHeaderListSize: 80 } })
+    feed(machine, [PREFACE, settings(), SETTINGS_ACK])
+    expect(feed(machine, headers(1, GET, true))).toMatchObject([
+      { type: 'failed', fault: { code: 'limit-header-list' } },
+    ])
+  })
+  it('the window of the connection is an option of its own, and goes before the limit', () => {
+    const increments = (given: Partial<H2Options>): string[] =>
+      written(make('client', given)).filter((line) => line.startsWith('WINDOW_UPDATE'))
+    expect(increments({ connectionWindow: 65_535 })).toEqual([])
+    expect(increments({ connectionWindow: 65_536, limits: { connectionWindow: 70_000 } })).toEqual([
+      'WINDOW_UPDATE 0 1',
+    ])
+    expect(() => make('client', { connectionWindow: 1 })).toThrow(RangeError)
+  })
+})
+
+describe('a request', () => {
+  const tunnel: RequestHead = { method: 'CONNECT', target: 'a:1', headers: [] }
+  test.each<[string, Partial<RequestHead>, string]>([
+    ['whose scheme is none', { scheme: '1a' }, 'scheme'],
+    ['with a protocol that is no token', { method: 'CONNECT', protocol: 'a b' }, 'protocol'],
+    ['with userinfo in its authority', { authority: 'u@a' }, 'authority'],
+    ['with a space in its authority', { authority: 'a b' }, 'authority'],
+    ['with an empty authority', { authority: '' }, 'authority'],
+    ['with an urgency that is none', { priority: { urgency: 8 } }, 'priority'],
+    ['with an urgency between two', { priority: { urgency: 0.5 } }, 'priority'],
+    ['with a negative urgency', { priority: { urgency: -1 } }, 'priority'],
+    ["to '*' that is not for OPTIONS", { target: '*' }, 'target'],
+    ['without a slash', { target: 'a' }, 'target'],
+    ['with a length that the plan denies', { content: { length: 3 }, headers: [['content-length', '4']] }, 'framing'],
+    ['with a line break in a value', { headers: [['a', 'b\r\nc: d']] }, 'field-value'],
+    ['with a name that is none', { headers: [['a b', 'c']] }, 'field-name'],
+  ])('%s is refused', (_, head, code) => {
+    const offering = ready('client', {}, settings([8, 1]))
+    refuses(offering, (machine) => machine.sendRequest({ ...GET_HEAD, ...head }), code)
+  })
+  it('to CONNECT needs an authority, where there is a target of its own', () => {
+    const offering = ready('client', {}, settings([8, 1]))
+    refuses(offering, (machine) => machine.sendRequest({ ...tunnel, protocol: 'websocket', target: '/' }), 'authority')
+  })
+  it('that ends with its head, and has content, is refused', () => {
+    const send = (machine: H2Connection): unknown =>
+      machine.sendRequest({ ...POST_HEAD, content: { length: 1 } }, { end: true })
+    refuses(ready('client'), send, 'content-length')
+  })
+  it('of a server is refused', () => {
+    refuses(ready('server'), (machine) => machine.sendRequest(GET_HEAD), 'role')
+  })
+
+  /** What stands in its HEADERS. */
+  function sent(head: RequestHead, given: Partial<H2Options> = {}): string {
+    const machine = ready('client', given, settings([8, 1]))
+    machine.sendRequest(head, { end: true })
+    return written(machine, new HpackDecoder())[0] as string
+  }
+  test.each<[string, RequestHead, string]>([
+    [
+      'takes its authority from Host',
+      { method: 'GET', scheme: 'http', target: '/', headers: [['Host', 'b:80']] },
+      ':method=GET :scheme=http :authority=b:80 :path=/',
+    ],
+    ['may have no authority at all', { method: 'GET', target: '/', headers: [] }, ':method=GET :scheme=https :path=/'],
+    ['to CONNECT has its target for authority', tunnel, ':method=CONNECT :authority=a:1'],
+    ['for ws is one for http', { ...GET_HEAD, scheme: 'ws' }, ':method=GET :scheme=http :authority=a :path=/'],
+    ['for wss is one for https', { ...GET_HEAD, scheme: 'wss' }, ':method=GET :scheme=https :authority=a :path=/'],
+    [
+      "may have '*' for OPTIONS",
+      { ...GET_HEAD, method: 'OPTIONS', target: '*' },
+      ':method=OPTIONS :scheme=http :authority=a :path=*',
+    ],
+    [
+      'says its priority',
+      { ...GET_HEAD, priority: { urgency: 1, incremental: true } },
+      ':method=GET :scheme=http :authority=a :path=/ priority=u=1, i',
+    ],
+    [
+      'says nothing of a priority that is the default',
+      { ...GET_HEAD, priority: { urgency: 3 } },
+      ':method=GET :scheme=http :authority=a :path=/',
+    ],
+    [
+      'says only what is not the default',
+      { ...GET_HEAD, priority: { incremental: true } },
+      ':method=GET :scheme=http :authority=a :path=/ priority=i',
+    ],
+    [
+      "keeps the caller's own priority field",
+      { ...GET_HEAD, priority: { urgency: 1 }, headers: [['priority', 'u=5']] },
+      ':method=GET :scheme=http :authority=a :path=/ priority=u=5',
+    ],
+    ['without content may say so', { ...GET_HEAD, content: 'none' }, ':method=GET :scheme=http :authority=a :path=/'],
+    [
+      'of no length says so',
+      { ...GET_HEAD, content: { length: 0 } },
+      ':method=GET :scheme=http :authority=a :path=/ content-length=0',
+    ],
+  ])('%s', (_, head, line) => {
+    expect(sent(head)).toBe(`HEADERS 1 END_STREAM ${line}`)
+  })
+
+  it('is never indexed where its fields are sensitive, whatever is left out or added', () => {
+    const seen = new HpackDecoder()
+    const machine = ready('client')
+    const flat = ['connection', 'close', 'x-a', '1', 'x-b', '2']
+    machine.sendRequest({ ...POST_HEAD, headers: new Fields(flat, undefined, new Set([2])), content: { length: 1 } })
+    const { payload } = takeFrames(machine)[0] as { payload: Uint8Array }
+    const fields = seen.decode(payload)
+    const marked = Array.from({ length: fields.length }, (_, i) => (fields.isSensitive(i) ? fields.name(i) : ''))
+    expect(marked.filter((name) => name !== '')).toEqual(['x-b'])
+    expect([...fields].slice(4)).toEqual([
+      ['x-a', '1'],
+      ['x-b', '2'],
+      ['content-length', '1'],
+    ])
+  })
+})
+
+describe('what was never indexed stays marked', () => {
+  /** A literal that is never indexed, name and value given in full. RFC 7541 §6.2.3. */
+  const never = (name: string, value: string): Uint8Array => {
+    const plain = block([[name, value]])
+    plain[0] = 0x10
+    return plain
+  }
+  const marks = (event: H2Event | undefined): string[] => {
+    const { headers: fields } = event as Extract<H2Event, { type: 'request' | 'response' }>
+    const all = Array.from({ length: fields.length }, (_, i) => i)
+    return all.filter((i) => fields.isSensitive(i)).map((i) => `${fields.name(i)}=${fields.value(i)}`)
+  }
+  it('in a request, counted without the pseudo-header fields', () => {
+    const payload = concat([block([...GET, ['x-a', '1']]), never('x-b', '2')])
+    expect(marks(feed(ready('server'), frame(FRAME.HEADERS, 5, 1, payload))[0])).toEqual(['x-b=2'])
+  })
+  it('in a response', () => {
+    const payload = concat([block(OK), never('x-a', '1'), block([['x-b', '2']])])
+    expect(marks(feed(asking(), frame(FRAME.HEADERS, 5, 1, payload))[0])).toEqual(['x-a=1'])
+  })
+  it('in a cookie, where one of its crumbs was', () => {
+    const payload = concat([
+      block([...GET, ['cookie', 'a=1'], ['x-a', '1']]),
+      never('cookie', 'b=2'),
+      never('x-b', '3'),
+    ])
+    expect(marks(feed(ready('server'), frame(FRAME.HEADERS, 5, 1, payload))[0])).toEqual(['cookie=a=1; b=2', 'x-b=3'])
+  })
+})
+
+describe('a block that is larger than a frame', () => {
+  test.each([16_300, 16_500, 40_000])('of %i octets leaves in pieces', (length) => {
+    const machine = ready('client')
+    const value = '~'.repeat(length)
+    machine.sendRequest({ ...GET_HEAD, headers: [['x-a', value]] }, { end: true })
+    const frames = takeFrames(machine)
+    expect(frames.map(({ type }) => type)).toEqual([
+      FRAME.HEADERS,
+      ...Array.from(
+        { length: Math.ceil(frames.reduce((sum, one) => sum + one.payload.length, 0) / 16_384) - 1 },
+        () => 9,
+      ),
+    ])
+    const flags = frames.map((one) => one.flags)
+    expect(flags[0]).toBe(frames.length === 1 ? FLAG.END_STREAM | FLAG.END_HEADERS : FLAG.END_STREAM)
+    for (const later of flags.slice(1, -1)) expect(later).toBe(0)
+    if (flags.length > 1) expect(flags.at(-1)).toBe(FLAG.END_HEADERS)
+    const fields = new HpackDecoder().decode(concat(frames.map(({ payload }) => payload)))
+    expect(fields.get('x-a')).toBe(value)
+  })
+})
+
+describe('an answer', () => {
+  it('of a client is refused', () => {
+    refuses(asking(), (machine) => machine.sendResponse(1, { status: 200, headers: [] }), 'role')
+    refuses(asking(), (machine) => machine.sendInformational(1, 103), 'role')
+  })
+  it('to nobody is refused', () => {
+    refuses(ready('server'), (machine) => machine.sendResponse(1, { status: 200, headers: [] }), 'exchange')
+  })
+  test.each<[string, Partial<ResponseHead>, string]>([
+    ['whose length the plan denies', { content: { length: 3 }, headers: [['content-length', '4']] }, 'framing'],
+    ['with a status that is a fraction', { status: 200.5 }, 'status'],
+    ['with a protocol to switch to', { headers: [['upgrade', 'x']] }, 'connection-specific'],
+  ])('%s is refused', (_, head, code) => {
+    refuses(asked(), (machine) => machine.sendResponse(1, { status: 200, headers: [], ...head }), code)
+  })
+  it('to HEAD has a length and no content', () => {
+    const machine = asked([[':method', 'HEAD'], ...GET.slice(1)])
+    machine.sendResponse(1, { status: 200, headers: [], content: { length: 5 } })
+    refuses(machine, (one) => one.sendData(1, new Uint8Array(1)), 'content-length')
+    machine.end(1)
+    expect(written(machine, new HpackDecoder())).toEqual(['HEADERS 1 END_STREAM :status=200 content-length=5'])
+  })
+  it('of 204 has none, whatever the plan is', () => {
+    const machine = asked()
+    machine.sendResponse(1, { status: 204, headers: [], content: { length: 0 } }, { end: true })
+    expect(written(machine, new HpackDecoder())).toEqual(['HEADERS 1 END_STREAM :status=204'])
+  })
+  it('may come too late', () => {
+    const machine = asked()
+    feed(machine, frame(FRAME.RST_STREAM, 0, 1, new Uint8Array(4)))
+    machine.sendInformational(1, 103)
+    machine.sendResponse(1, { status: 200, headers: [] })
+    expect(machine.sendData(1, new Uint8Array(1))).toBe(true)
+    machine.end(1)
+    expect(takeAll(machine)).toHaveLength(0)
+  })
+})
+
+describe('questions', () => {
+  it('sendWindow is the smaller of both windows, and nothing where there is no stream', () => {
+    const machine = asking({}, false)
+    expect(machine.sendWindow(1)).toBe(65_535)
+    feed(machine, windowUpdate(0, 100_000))
+    expect(machine.sendWindow(1)).toBe(65_535)
+    feed(machine, windowUpdate(1, 200_000))
+    expect(machine.sendWindow(1)).toBe(165_535)
+    feed(machine, settings([4, 0]))
+    expect(machine.sendWindow(1)).toBe(165_535)
+    expect(machine.sendWindow(3)).toBe(0)
+    machine.cancel(1)
+    expect(machine.sendWindow(1)).toBe(0)
+  })
+  it('of a stream that is closed and unread, the window is nothing', () => {
+    const machine = asking()
+    feed(machine, [headers(1, OK), data(1, 5, true)])
+    expect(machine.sendWindow(1)).toBe(0)
+  })
+  it('unsent counts what was handed over and not taken', () => {
+    const machine = ready('client')
+    expect(machine.unsent(1)).toBe(0)
+    machine.sendRequest(POST_HEAD)
+    expect(machine.unsent(1)).toBe(1)
+    machine.takeOutput()
+    expect(machine.unsent(1)).toBe(0)
+    machine.sendData(1, new Uint8Array(70_000))
+    machine.takeOutput()
+    expect(machine.unsent(1)).toBe(70_000 - 65_535)
+    machine.end(1)
+    expect(machine.unsent(1)).toBe(70_000 - 65_535 + 1)
+    feed(machine, [windowUpdate(0, 70_000), windowUpdate(1, 70_000)])
+    machine.takeOutput()
+    expect(machine.unsent(1)).toBe(0)
+  })
+  it('outputBytes guesses what is not encoded yet, and counts what could leave', () => {
+    const machine = ready('client')
+    expect(machine.outputBytes).toBe(0)
+    machine.sendRequest(POST_HEAD)
+    expect(machine.outputBytes).toBeGreaterThan(0)
+    machine.takeOutput()
+    machine.sendData(1, new Uint8Array(70_000))
+    expect(machine.outputBytes).toBe(65_535)
+    machine.takeOutput()
+    expect(machine.outputBytes).toBe(0)
+    const ending = asking({}, false)
+    ending.end(1)
+    expect(ending.outputBytes).toBeGreaterThan(0)
+    expect(takeAll(ending)).toHaveLength(9)
+  })
+  it('takeOutput gives as much as it is asked for, in pieces that make the whole', () => {
+    const whole = takeAll(make('client'))
+    const machine = make('client')
+    const taken = [24, 9, whole.length - 33, 1].map((n) => concat(machine.takeOutput(n)))
+    expect(taken.map(({ length }) => length)).toEqual([24, 9, whole.length - 33, 0])
+    expect(concat(taken)).toEqual(whole)
+  })
+  it('readState, draining, wantsClose, nextTimeout tell the life', () => {
+    const machine = make('server')
+    const life = (): unknown[] => [machine.readState, machine.draining, machine.closed, machine.wantsClose]
+    expect(machine.nextTimeout()).toBe(30_000)
+    feed(machine, [PREFACE, settings(), SETTINGS_ACK])
+    expect(machine.nextTimeout()).toBeUndefined()
+    expect(life()).toEqual(['need-data', false, false, 'no'])
+    feed(machine, headers(1, POST))
+    machine.close(0)
+    expect(machine.nextTimeout()).toBeGreaterThan(0)
+    expect(life()).toEqual(['need-data', true, false, 'no'])
+    machine.receiveEof(0)
+    expect(life()).toEqual(['done', true, false, 'no'])
+    expect(machine.nextEvent()).toMatchObject({ type: 'draining' })
+    expect(machine.nextEvent()).toMatchObject({ type: 'failed' })
+    expect(life()).toEqual(['done', true, true, 'after-output'])
+    expect(machine.closeReason).toBe('server-disconnected')
+    machine.takeOutput()
+    expect(life()).toEqual(['done', true, true, 'now'])
+    const overdue = make('client')
+    overdue.abort()
+    expect(overdue.nextTimeout()).toBeUndefined()
+  })
+  it('a Buffer is as good as any other view', () => {
+    const machine = ready('server')
+    const bytes = Buffer.from(concat([new Uint8Array(3), headers(1, POST), data(1, 5)])).subarray(3)
+    const events = feed(machine, bytes)
+    expect(events.map(({ type }) => type)).toEqual(['request', 'data'])
+    expect((events[1] as Extract<H2Event, { type: 'data' }>).data.constructor).toBe(Uint8Array)
+  })
+  it('bytes that nobody asked for yet are read in their order, whatever is asked for between', () => {
+    const pings = ['11111111', '22222222', '33333333', '44444444']
+    const machine = ready('server')
+    const seen: string[] = []
+    const next = (): void => {
+      const event = machine.nextEvent() as Extract<H2Event, { type: 'ping' }>
+      seen.push(Buffer.from(event.payload).toString())
+    }
+    machine.receiveData(ping(pings[0]), 0)
+    machine.receiveData(ping(pings[1]), 0)
+    next()
+    machine.receiveData(ping(pings[2]), 0)
+    next()
+    machine.receiveData(ping(pings[3]), 0)
+    next()
+    next()
+    expect(seen).toEqual(pings)
+    expect(machine.nextEvent()).toBeUndefined()
+  })
+  it('nothing is timed that is off', () => {
+    expect(make('client', { limits: { settingsTimeout: null } }).nextTimeout()).toBeUndefined()
+  })
+  it('a timeout that comes too early is nothing', () => {
+    const machine = make('client')
+    machine.handleTimeout(29_999)
+    expect(machine.closed).toBe(false)
+    expect(machine.nextTimeout()).toBe(30_000)
+    const closing = ready('server')
+    closing.close(0)
+    closing.handleTimeout(1)
+    expect(closing.closed).toBe(false)
+  })
+  it('the snapshot shows what waits, without secrets', () => {
+    const machine = ready('client')
+    machine.sendRequest({
+      ...GET_HEAD,
+      headers: [
+        ['authorization', 'Basic eA=='],
+        ['x-a', 'b'],
+      ],
+    })
+    const text = JSON.stringify(machine.snapshot())
+    expect(text).toContain('["authorization","…"]')
+    expect(text).toContain('["x-a","b"]')
+    expect(text).not.toContain('Basic')
+  })
+  it('nextExchange has nothing to let through', () => {
+    const machine = ready('server')
+    feed(machine, [headers(1, GET, true), headers(3, GET, true)])
+    const before = JSON.stringify(machine.snapshot())
+    machine.nextExchange()
+    expect([machine.active, JSON.stringify(machine.snapshot())]).toEqual([2, before])
+  })
+})
+
+describe('cancel', () => {
+  it('takes back what was said of the exchange and not yet heard, and only that', () => {
+    const machine = ready('client')
+    machine.sendRequest(GET_HEAD, { end: true })
+    machine.sendRequest(GET_HEAD, { end: true })
+    machine.takeOutput()
+    // One event is heard; whatever the frame in hand has said beside it is not.
+    machine.receiveData(concat([headers(1, OK, true), headers(3, OK, true), ping()]), 0)
+    expect(machine.nextEvent()).toMatchObject({ type: 'response', exchange: 1 })
+    machine.cancel(1)
+    const rest: H2Event[] = []
+    for (let event = machine.nextEvent(); event !== undefined; event = machine.nextEvent()) rest.push(event)
+    expect(rest.map((event) => [event.type, 'exchange' in event ? event.exchange : 0])).toEqual([
+      ['response', 3],
+      ['end', 3],
+      ['ping', 0],
+    ])
+  })
+  it('leaves what is about the connection', () => {
+    const machine = ready('client', {}, settings([3, 1]))
+    machine.sendRequest(GET_HEAD, { end: true })
+    machine.takeOutput()
+    machine.receiveData(headers(1, OK, true), 0)
+    expect(machine.nextEvent()).toMatchObject({ type: 'response' })
+    machine.cancel(1)
+    expect(machine.nextEvent()).toEqual({ type: 'slots', capacity: 1 })
+  })
+})
+
+describe('what a harness may write', () => {
+  const broken: Partial<H2Options> = { validateOutbound: false }
+  /** Frames with their fields as they stand on the wire. */
+  function wire(machine: H2Connection): string[] {
+    const decoder = new HpackDecoder()
+    return takeFrames(machine).map(({ type, payload }) => {
+      if (type !== FRAME.HEADERS) return `${frameName(type)} ${payload.length}`
+      return decoder.decodeBlock(payload, 0, payload.length).flat.join(' ')
+    })
+  }
+  it('heads and trailers as they are given, names and framing included', () => {
+    const machine = ready('client', broken, settings([6, 10]))
+    const head = {
+      ...POST_HEAD,
+      method: 'P T',
+      headers: [
+        ['Connection', 'x'],
+        ['content-length', '9'],
+      ],
+    } as const
+    machine.sendRequest(head, { end: false })
+    machine.sendData(1, new Uint8Array(20))
+    machine.end(1, [[':path', '/']])
+    machine.sendRequest({ ...head, protocol: 'x' }, { end: true })
+    expect(wire(machine)).toEqual([
+      ':method P T :scheme http :authority a :path / Connection x content-length 9',
+      ':method P T :scheme http :authority a :path / :protocol x Connection x content-length 9',
+      'DATA 20',
+      ':path /',
+    ])
+  })
+  it('answers as they are given', () => {
+    const machine = asked(POST, broken)
+    machine.sendInformational(1, 101, [['Content-Length', '5']])
+    machine.sendResponse(1, {
+      status: 99,
+      headers: [
+        ['Upgrade', 'x'],
+        ['content-length', '1'],
+      ],
+    })
+    machine.sendData(1, new Uint8Array(2), true)
+    expect(wire(machine)).toEqual([':status 101 Content-Length 5', ':status 99 Upgrade x content-length 1', 'DATA 2'])
+  })
+  it('but no char that is no octet, and no urgency that there is not', () => {
+    const client = ready('client', broken)
+    refuses(client, (one) => one.sendRequest({ ...GET_HEAD, target: '/\u0100' }), 'field-value')
+    refuses(client, (one) => one.sendRequest({ ...GET_HEAD, headers: [['x-\u0100', 'b']] }), 'field-value')
+    refuses(client, (one) => one.sendRequest({ ...GET_HEAD, priority: { urgency: 9 } }), 'priority')
+    const server = asked(POST, broken)
+    refuses(server, (one) => one.sendInformational(1, 103, [['a', '\u0100']]), 'field-value')
+    refuses(server, (one) => one.sendResponse(1, { status: 200, headers: [['a', '\u0100']] }), 'field-value')
+    server.sendResponse(1, { status: 200, headers: [] })
+    refuses(server, (one) => one.end(1, [['a', '\u0100']]), 'field-value')
+  })
+  it('settings with any value, by name or number', () => {
+    const machine = make('client', { ...broken, settings: { enablePush: 7, 3: 4, maxFrameSize: 1 } })
+    expect(firstSettings(machine)).toMatchObject({ 2: 7, 3: 4, 5: 1 })
+    refuses(machine, (one) => one.updateSettings({ enablePush: 2 ** 32 }, 0), 'settings')
+    refuses(machine, (one) => one.updateSettings({ 65_536: 1 }, 0), 'settings')
+  })
+  it('any frame, behind what waits', () => {
+    const machine = ready('client')
+    machine.sendRequest(GET_HEAD, { end: true })
+    machine.sendFrame(0x42, 0xff, 5, hex('0102'))
+    expect(takeFrames(machine).map(({ type, flags, stream }) => [type, flags, stream])).toEqual([
+      [FRAME.HEADERS, 5, 1],
+      [0x42, 0xff, 5],
+    ])
+    refuses(machine, (one) => one.sendFrame(0, 0, 1, new Uint8Array(2 ** 24)), 'frame-size')
+  })
+  it('any bytes, behind what waits', () => {
+    const machine = ready('client')
+    machine.sendRequest(GET_HEAD, { end: true })
+    const request = takeAll(machine)
+    const again = ready('client')
+    again.sendRequest(GET_HEAD, { end: true })
+    again.sendRaw(hex('00'))
+    again.sendRaw(NOTHING)
+    expect(takeAll(again)).toEqual(concat([request, hex('00')]))
+  })
+  it('nothing once all is over', () => {
+    const machine = ready('client')
+    machine.abort()
+    refuses(machine, (one) => one.sendFrame(6, 0, 0, new Uint8Array(8)), 'closed')
+    refuses(machine, (one) => one.sendRaw(hex('00')), 'closed')
+    refuses(machine, (one) => one.ping(new Uint8Array(8), 0), 'closed')
+    refuses(machine, (one) => one.updateSettings({}, 0), 'closed')
+  })
+})
