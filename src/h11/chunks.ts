@@ -7,8 +7,8 @@ import type { ResolvedLimits } from '../http/index.ts'
 import { decodeLatin1, isSpace, TCHAR } from '../http/index.ts'
 import type { FaultCode } from './faults.ts'
 import { CR, DEL, LF, SP } from './grammar.ts'
-import type { Outcome } from './reader.ts'
-import { COMPLETE, FAULTY, INCOMPLETE } from './reader.ts'
+import type { Outcome } from './section.ts'
+import { COMPLETE, FAULTY, INCOMPLETE } from './section.ts'
 
 const SEMICOLON = 0x3b
 const EQUALS = 0x3d

@@ -1,156 +1,20 @@
-// Heads and trailer sections from bytes: one pass, each byte looked at once however the bytes were cut.
+// Heads and trailer sections from bytes: each byte looked at once however the bytes were cut.
 //
-// The bytes are copied into a scratch buffer that all connections share, scanned there (values four bytes at a time),
-// decoded to one latin1 string, and the values are slices of it. Where the bytes run out the scan stops at a sentinel
-// and is resumed in a buffer of the connection's own, exactly where it stopped; the buffer is handed on when the
-// connection is done with it. The first error in the order of the bytes wins, so an error never depends on how they
-// came.
-//
-// It knows the grammar, and nothing of what the fields mean: that is framing's.
-import type { ResolvedLimits, Role } from '../http/index.ts'
-import { decodeLatin1, excerpt, Fields, TCHAR } from '../http/index.ts'
+// The bytes are copied into a scratch buffer that all connections share, scanned there (section.ts), decoded to one
+// latin1 string, and the values are slices of it. A section whose bytes run out goes on in a buffer of the connection's
+// own; the buffer is handed on when the connection is done with it.
+import { decodeLatin1, excerpt, Fields } from '../http/index.ts'
 import type { FaultCode } from './faults.ts'
 import type { FieldName } from './grammar.ts'
-import type { Lenient } from './lenient.ts'
-import { COLON, CR, DEL, HTAB, LF, nameOf, SP } from './grammar.ts'
+import { CR, HTAB, LF, SP } from './grammar.ts'
+import type { Outcome, SectionRules } from './section.ts'
+import { COMPLETE, FAULTY, INCOMPLETE, scan, Section } from './section.ts'
 
-/** What may stand in a section, and how much of it. */
-export interface SectionRules {
-  /** What precedes the fields; undefined: nothing, as in a trailer section. */
-  readonly startLine: 'request' | 'response' | undefined
-  readonly maxLine: number
-  readonly maxCount: number
-  readonly tooLarge: FaultCode
-  readonly tooMany: FaultCode
-  readonly bareLf: boolean
-  readonly fold: boolean
-  readonly skipInvalid: boolean
-  readonly spaceBeforeColon: boolean
-  readonly statusLineWithoutSpace: boolean
-}
-
-export const INCOMPLETE = 0
-export const COMPLETE = 1
-export const FAULTY = 2
-export type Outcome = typeof INCOMPLETE | typeof COMPLETE | typeof FAULTY
-
-// Where a scan stands.
-const START = 0
-const LINE = 1
-const NAME = 2
-const COLON_WANTED = 3
-const OWS = 4
-const VALUE = 5
-const SKIP = 6
-
-/** Room behind the bytes for the sentinel, which the scan of four bytes at a time may overshoot. */
-const SENTINEL = 8
 const SCRATCH = 16 * 1024
 /** How much of a chunk is copied at first: most heads fit, and content behind them is not copied in vain. */
 const FIRST_COPY = 2 * 1024
-
-/** Up to here a loop is done before a call of `set` has begun. */
-const BY_HAND = 16
-
-/** Bytes of one section and what has been found in them. */
-class Section {
-  bytes: Uint8Array
-  view: DataView
-  /** Start and end of each value. */
-  lines: Int32Array
-  length = 0
-  /** How many bytes were ever written: behind them all is 0. */
-  written = 0
-  pos = 0
-  phase = START
-  /** Where the current line, name or value began. */
-  start = 0
-  count = 0
-  folded = false
-  /** Whether any line was left out, and whether the latest one was. */
-  skipped = false
-  skipping = false
-  /** Whether a name differs from the one that the memo had at its position. */
-  renamed = false
-  // Of a request-line: where method and target end. Of a status-line: `mark` is where the reason-phrase begins.
-  methodEnd = 0
-  targetEnd = 0
-  mark = 0
-  fieldsStart = 0
-  major = 1
-  minor = 1
-  status = 0
-  fault: FaultCode = 'field-line'
-
-  constructor(size: number, fields: number) {
-    this.bytes = new Uint8Array(size + SENTINEL)
-    this.view = new DataView(this.bytes.buffer)
-    this.lines = new Int32Array(2 * fields)
-  }
-  reset(phase: number): void {
-    this.length = this.pos = this.start = this.count = this.methodEnd = this.targetEnd = this.mark = 0
-    this.fieldsStart = 0
-    this.folded = this.skipped = this.skipping = this.renamed = false
-    this.phase = phase
-  }
-  /** Takes bytes from … to of data. */
-  append(data: Uint8Array, from: number, to: number): void {
-    const length = this.length + to - from
-    if (length + SENTINEL > this.bytes.length) this.grow(length)
-    if (to - from <= BY_HAND) for (let i = from, at = this.length; i < to; i++, at++) this.bytes[at] = data[i] as number
-    else this.bytes.set(from === 0 && to === data.length ? data : data.subarray(from, to), this.length)
-    // Only where something was written before is there anything to clear.
-    const dirty = Math.min(length + SENTINEL, this.written)
-    for (let i = length; i < dirty; i++) this.bytes[i] = 0
-    if (length > this.written) this.written = length
-    this.length = length
-  }
-  grow(length: number): void {
-    const old = this.bytes
-    this.bytes = new Uint8Array(Math.max(2 * this.length, length, 1024) + SENTINEL)
-    this.view = new DataView(this.bytes.buffer)
-    this.bytes.set(old.subarray(0, this.length))
-  }
-  moreLines(): void {
-    const old = this.lines
-    this.lines = new Int32Array(4 * old.length)
-    this.lines.set(old)
-  }
-  /** All that the other has. */
-  copy(other: Section): void {
-    this.length = 0
-    this.append(other.bytes, 0, other.length)
-    while (this.lines.length < 2 * other.count) this.moreLines()
-    for (let i = 0; i < 2 * other.count; i++) this.lines[i] = other.lines[i] as number
-    this.pos = other.pos
-    this.phase = other.phase
-    this.start = other.start
-    this.count = other.count
-    this.folded = other.folded
-    this.skipped = other.skipped
-    this.skipping = other.skipping
-    this.renamed = other.renamed
-    this.methodEnd = other.methodEnd
-    this.targetEnd = other.targetEnd
-    this.mark = other.mark
-    this.fieldsStart = other.fieldsStart
-    this.major = other.major
-    this.minor = other.minor
-    this.status = other.status
-  }
-  stop(pos: number, phase: number, start: number, count: number): Outcome {
-    this.pos = pos
-    this.phase = phase
-    this.start = start
-    this.count = count
-    return INCOMPLETE
-  }
-  fail(fault: FaultCode, pos: number): Outcome {
-    this.fault = fault
-    this.pos = pos
-    return FAULTY
-  }
-}
+/** Names of heads up to here are remembered for the next: a connection that idles for long may hold so much. */
+const REMEMBERED = 8 * 1024
 
 let scratch: Section | undefined
 /** One that a connection needs no more, for the next one that needs its own. */
@@ -184,7 +48,7 @@ export class SectionReader {
     let section = this.#own
     if (section === undefined) {
       section = scratch ??= new Section(SCRATCH, 512)
-      section.reset(rules.startLine === undefined ? LINE : START)
+      section.reset(rules)
     }
     let step = FIRST_COPY
     for (;;) {
@@ -235,10 +99,15 @@ export class SectionReader {
   drop(): void {
     this.#own = undefined
   }
-  /** Nobody will ask for the last section again: an idle connection does not hold it. */
+  /** Nobody will ask for the last section again: an idle connection does not hold it, nor the names of a large one. */
   rest(): void {
     const section = this.#section
-    if (section !== undefined && section !== scratch && section.bytes.length <= SCRATCH) spare = section
+    if (section === undefined) return
+    if (section !== scratch && section.bytes.length <= SCRATCH) spare = section
+    if (section.pos > REMEMBERED) {
+      this.#names.length = 0
+      this.#raw = []
+    }
     this.#section = undefined
     this.#text = ''
   }
@@ -319,310 +188,16 @@ export interface FieldNotes {
 
 /** Each obs-fold as one SP, and none at the ends. RFC 9112 §5.2. */
 function unfold(value: string): string {
-  let unfolded = ''
+  const parts: string[] = []
   for (const line of value.split('\n')) {
     let from = 0
     let to = line.length
     while (from < to && isBlank(line.charCodeAt(from))) from++
     while (to > from && isBlank(line.charCodeAt(to - 1))) to--
-    if (to > from) unfolded += (unfolded === '' ? '' : ' ') + line.slice(from, to)
+    if (to > from) parts.push(line.slice(from, to))
   }
-  return unfolded
+  return parts.join(' ')
 }
 function isBlank(c: number): boolean {
   return c === SP || c === HTAB || c === CR
-}
-
-function scan(section: Section, names: FieldName[], rules: SectionRules): Outcome {
-  if (section.phase === START) {
-    const outcome = rules.startLine === 'request' ? requestLine(section, rules) : statusLine(section, rules)
-    if (outcome !== COMPLETE) return outcome
-    section.phase = LINE
-    section.fieldsStart = section.pos
-  }
-  return fieldLines(section, names, rules)
-}
-
-/** `method SP request-target SP HTTP-version CRLF`, from where it was left. RFC 9112 §3. */
-function requestLine(section: Section, rules: SectionRules): Outcome {
-  const { bytes, length } = section
-  const { maxLine } = rules
-  let p = section.pos
-  if (section.methodEnd === 0) {
-    while (TCHAR[bytes[p] as number] === 1) p++
-    if (p > maxLine) return section.fail('limit-request-line', maxLine)
-    if (p >= length) return section.stop(p, START, 0, 0)
-    if (p === 0 || bytes[p] !== SP) return section.fail('request-line', p)
-    section.methodEnd = p++
-  }
-  if (section.targetEnd === 0) {
-    while ((bytes[p] as number) > SP && (bytes[p] as number) < DEL) p++
-    if (p > maxLine) return section.fail('limit-request-line', maxLine)
-    if (p >= length) return section.stop(p, START, 0, 0)
-    if (p === section.methodEnd + 1 || bytes[p] !== SP) return section.fail('request-line', p)
-    section.targetEnd = p++
-  }
-  section.pos = p
-  return version(section, section.targetEnd + 1, rules)
-}
-
-/** `HTTP/1.1` CRLF at `from`, as far as it has come. */
-function version(section: Section, from: number, rules: SectionRules): Outcome {
-  const { bytes, length } = section
-  const end = httpVersion(section, from, 'request-line')
-  if (end < 0) return end === -1 ? INCOMPLETE : FAULTY
-  if (end > rules.maxLine) return section.fail('limit-request-line', rules.maxLine)
-  if (end >= length) return INCOMPLETE
-  let next = end + 1
-  if (bytes[end] === CR) {
-    if (next >= length) return INCOMPLETE
-    if (bytes[next++] !== LF) return section.fail('bare-cr', end)
-  } else if (bytes[end] !== LF) return section.fail('request-line', end)
-  else if (!rules.bareLf) return section.fail('bare-lf', end)
-  if (section.major !== 1 || section.minor > 1) return section.fail('version', from)
-  section.pos = next
-  return COMPLETE
-}
-
-const HTTP = [0x48, 0x54, 0x54, 0x50, 0x2f] as const
-
-/** `HTTP/d.d` at `from`: where it ends, −1 where the bytes run out, −2 where it is something else. RFC 9112 §2.3. */
-function httpVersion(section: Section, from: number, fault: FaultCode): number {
-  const { bytes, length } = section
-  for (let i = 0; i < 8; i++) {
-    if (from + i >= length) return -1
-    const c = bytes[from + i] as number
-    const fits = i < 5 ? c === HTTP[i] : i === 6 ? c === 0x2e : c >= 0x30 && c <= 0x39
-    if (!fits) {
-      section.fail(fault, from + i)
-      return -2
-    }
-  }
-  section.major = (bytes[from + 5] as number) - 0x30
-  section.minor = (bytes[from + 7] as number) - 0x30
-  return from + 8
-}
-
-/** `HTTP-version SP 3DIGIT SP [ reason-phrase ] CRLF`, from where it was left. RFC 9112 §4. */
-function statusLine(section: Section, rules: SectionRules): Outcome {
-  const { bytes, length } = section
-  if (section.mark === 0) {
-    const end = httpVersion(section, 0, 'status-line')
-    if (end < 0) return end === -1 ? INCOMPLETE : FAULTY
-    for (let i = 8; i < 12; i++) {
-      if (i >= length) return INCOMPLETE
-      const c = bytes[i] as number
-      // A status of three digits of which the first is not 0.
-      const fits = i === 8 ? c === SP : c >= (i === 9 ? 0x31 : 0x30) && c <= 0x39
-      if (!fits) return section.fail('status-line', i)
-      if (i === 8 && (section.major !== 1 || section.minor > 1)) return section.fail('version', 0)
-    }
-    if (length <= 12) return INCOMPLETE
-    section.status =
-      100 * ((bytes[9] as number) - 0x30) + 10 * ((bytes[10] as number) - 0x30) + (bytes[11] as number) - 0x30
-    if (bytes[12] === SP) section.mark = 13
-    else if (rules.statusLineWithoutSpace && (bytes[12] === CR || bytes[12] === LF)) section.mark = 12
-    else return section.fail('status-line', 12)
-    section.pos = section.mark
-  }
-  let p = section.pos
-  for (;;) {
-    const c = bytes[p] as number
-    if (c >= SP || c === HTAB) {
-      p++
-      continue
-    }
-    section.pos = p
-    if (p >= length) return INCOMPLETE
-    section.targetEnd = p
-    if (c === CR) {
-      if (p + 1 >= length) return INCOMPLETE
-      if (bytes[p + 1] !== LF) return section.fail('bare-cr', p)
-      section.pos = p + 2
-      return COMPLETE
-    }
-    if (c !== LF) return section.fail('status-line', p)
-    if (!rules.bareLf) return section.fail('bare-lf', p)
-    section.pos = p + 1
-    return COMPLETE
-  }
-}
-
-/** `*( field-line CRLF ) CRLF`, from where it was left. RFC 9112 §5. */
-function fieldLines(section: Section, names: FieldName[], rules: SectionRules): Outcome {
-  const { bytes, view, length } = section
-  let { pos: p, phase, start, count, lines } = section
-  for (;;) {
-    if (phase === LINE) {
-      const c = bytes[p] as number
-      if (c <= SP) {
-        if (p >= length) return section.stop(p, LINE, p, count)
-        if (c === CR) {
-          if (p + 1 >= length) return section.stop(p, LINE, p, count)
-          if (bytes[p + 1] !== LF) return section.fail('bare-cr', p)
-          section.stop(p + 2, LINE, p, count)
-          return COMPLETE
-        }
-        if (c === LF) {
-          if (!rules.bareLf) return section.fail('bare-lf', p)
-          section.stop(p + 1, LINE, p, count)
-          return COMPLETE
-        }
-        if (c === SP || c === HTAB) {
-          if (count === 0 || section.skipping) {
-            // What continues a line that was left out is left out too.
-            if (!rules.skipInvalid) return section.fail('leading-whitespace', p)
-            phase = SKIP
-          } else {
-            if (!rules.fold) return section.fail('obs-fold', p)
-            // The line goes on: so does the value before it.
-            count--
-            start = lines[2 * count] as number
-            section.folded = true
-            phase = VALUE
-          }
-        }
-      }
-      if (phase === LINE) {
-        if (count >= rules.maxCount) return section.fail(rules.tooMany, p)
-        start = p
-        phase = NAME
-        const memo = names[count]
-        if (memo !== undefined && memo.standsAt(view, p)) {
-          p += memo.length
-          phase = OWS
-        }
-      }
-    }
-    if (phase === NAME) {
-      while (TCHAR[bytes[p] as number] === 1) p++
-      if (p >= length) return section.stop(p, NAME, start, count)
-      const c = bytes[p] as number
-      if (c === COLON && p > start) {
-        // It may have come in pieces: then it was not compared when its line began.
-        if (names[count]?.standsAt(view, start) !== true) {
-          names[count] = nameOf(bytes, view, start, p)
-          section.renamed = true
-        }
-        p++
-        phase = OWS
-      } else if ((c === SP || c === HTAB) && p > start && rules.spaceBeforeColon) {
-        names[count] = nameOf(bytes, view, start, p)
-        section.renamed = true
-        phase = COLON_WANTED
-      } else {
-        if (!rules.skipInvalid) return section.fail(nameFault(c, p > start), p)
-        phase = SKIP
-      }
-    }
-    if (phase === COLON_WANTED) {
-      while (bytes[p] === SP || bytes[p] === HTAB) p++
-      if (p >= length) return section.stop(p, COLON_WANTED, start, count)
-      if (bytes[p] === COLON) {
-        p++
-        phase = OWS
-      } else {
-        if (!rules.skipInvalid) return section.fail('field-name', p)
-        phase = SKIP
-      }
-    }
-    if (phase === OWS) {
-      while (bytes[p] === SP || bytes[p] === HTAB) p++
-      if (p >= length) return section.stop(p, OWS, start, count)
-      start = p
-      phase = VALUE
-    }
-    while (phase === VALUE) {
-      // Up to the next control, four bytes at a time.
-      let controls: number
-      do {
-        const x = view.getInt32(p, true)
-        // The lowest bit that this leaves is of the first byte below SP.
-        controls = (x - 0x20202020) & ~x & 0x80808080
-        p += 4
-      } while (controls === 0)
-      p += ((31 - Math.clz32(controls & -controls)) >> 3) - 4
-      if (p >= length) return section.stop(p, VALUE, start, count)
-      const c = bytes[p] as number
-      let end = p
-      if (c === CR) {
-        if (p + 1 >= length) return section.stop(p, VALUE, start, count)
-        if (bytes[p + 1] === LF) p += 2
-        else if (rules.skipInvalid) phase = SKIP
-        else return section.fail('bare-cr', p)
-      } else if (c === HTAB) {
-        p++
-        continue
-      } else if (c === LF && rules.bareLf) p++
-      else if (rules.skipInvalid) phase = SKIP
-      else return section.fail(c === LF ? 'bare-lf' : 'field-value', p)
-      if (phase === SKIP) break
-      while (end > start && ((bytes[end - 1] as number) === SP || bytes[end - 1] === HTAB)) end--
-      if (2 * count >= lines.length) {
-        section.moreLines()
-        lines = section.lines
-      }
-      lines[2 * count] = start
-      lines[2 * count + 1] = end
-      count++
-      section.skipping = false
-      phase = LINE
-    }
-    if (phase === SKIP) {
-      section.skipped = section.skipping = true
-      while (p < length && bytes[p] !== LF) p++
-      if (p >= length) return section.stop(p, SKIP, start, count)
-      if (bytes[p - 1] !== CR && !rules.bareLf) return section.fail('bare-lf', p)
-      p++
-      phase = LINE
-    }
-  }
-}
-
-/** What is wrong with the byte after a field name. It must not depend on bytes that may not have come yet. */
-function nameFault(c: number, named: boolean): FaultCode {
-  if (c === CR || c === LF) return 'field-line'
-  return named && (c === SP || c === HTAB) ? 'space-before-colon' : 'field-name'
-}
-
-/** The rules of the heads that one who plays `role` receives: one object for connections of one kind. */
-export function headRules(role: Role, lenient: Lenient, limits: ResolvedLimits): SectionRules {
-  if (latest?.role !== role || latest.lenient !== lenient || latest.limits !== limits) {
-    latest = { role, lenient, limits, rules: makeHeadRules(role, lenient, limits) }
-  }
-  return latest.rules
-}
-let latest:
-  | { readonly role: Role; readonly lenient: Lenient; readonly limits: ResolvedLimits; readonly rules: SectionRules }
-  | undefined
-
-function makeHeadRules(role: Role, lenient: Lenient, limits: ResolvedLimits): SectionRules {
-  return {
-    startLine: role === 'server' ? 'request' : 'response',
-    maxLine: limits.maxRequestLineBytes,
-    maxCount: limits.maxHeaderCount,
-    tooLarge: 'limit-head',
-    tooMany: 'limit-header-count',
-    bareLf: lenient.bareLf,
-    fold: role === 'client' || lenient.obsFold,
-    skipInvalid: lenient.skipInvalidFields,
-    spaceBeforeColon: lenient.spaceBeforeColon,
-    statusLineWithoutSpace: lenient.statusLineWithoutSpace,
-  }
-}
-
-/** The rules of trailer sections: they belong to the framing of chunks, so a bare LF never ends a line. */
-export function trailerRules(lenient: Lenient, limits: ResolvedLimits): SectionRules {
-  return {
-    startLine: undefined,
-    maxLine: 0,
-    maxCount: limits.maxTrailerCount,
-    tooLarge: 'limit-trailer',
-    tooMany: 'limit-trailer-count',
-    bareLf: false,
-    fold: lenient.obsFold,
-    skipInvalid: lenient.skipInvalidFields,
-    spaceBeforeColon: lenient.spaceBeforeColon,
-    statusLineWithoutSpace: false,
-  }
 }

@@ -81,16 +81,22 @@ export function listMembers(value: string): string[] {
 export function asciiLower(text: string): string {
   for (let i = 0; i < text.length; i++) {
     const c = text.charCodeAt(i)
-    if (c >= 0x41 && c <= 0x5a) return lowerFrom(text, i)
+    if (c >= 0x41 && c <= 0x5a) return lowered(text)
   }
   return text
 }
 
-function lowerFrom(text: string, from: number): string {
-  let lower = text.slice(0, from)
-  for (let i = from; i < text.length; i++) {
-    const c = text.charCodeAt(i)
-    lower += c >= 0x41 && c <= 0x5a ? String.fromCharCode(c + 32) : text[i]
+/** Made of pieces, not char by char: a string that grows by chars holds 32 bytes for each. */
+function lowered(text: string): string {
+  let lower = ''
+  // The arguments of a call live on the stack.
+  for (let i = 0; i < text.length; i += 4096) {
+    const codes: number[] = []
+    for (let j = i; j < text.length && j < i + 4096; j++) {
+      const c = text.charCodeAt(j)
+      codes.push(c >= 0x41 && c <= 0x5a ? c + 32 : c)
+    }
+    lower += String.fromCharCode(...codes)
   }
   return lower
 }

@@ -79,6 +79,9 @@ describe('strings and bytes', () => {
   test.prop([anyText])('asciiLower changes A to Z and nothing else', (text) => {
     expect(asciiLower(text)).toBe(text.replace(/[A-Z]/g, (c) => String.fromCharCode(c.charCodeAt(0) + 32)))
   })
+  it('asciiLower takes text of any length', () => {
+    expect(asciiLower('aB'.repeat(100_000))).toBe('ab'.repeat(100_000))
+  })
   test.prop([fc.string({ unit: 'binary', maxLength: 80 })])('an excerpt is printable and short', (text) => {
     expect(excerpt(text)).toMatch(/^"[\x20-\x7e]{0,400}"…?$/)
   })

@@ -1,0 +1,47 @@
+// What a connection costs in memory, whatever its peer has sent.
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { expect, it } from 'vitest'
+import { H11Connection } from '../../src/h11/index.ts'
+import type { Fields } from '../../src/http/index.ts'
+
+setFlagsFromString('--expose-gc')
+const collect = runInNewContext('gc') as () => void
+function heapUsed(): number {
+  collect()
+  return process.memoryUsage().heapUsed
+}
+
+const CONNECTIONS = 100
+/** As large as it may be, of names that no other connection has. */
+const head = (i: number): string => {
+  const names = Array.from({ length: 100 }, (_, k) => `${i}-${k}-`.padEnd(600, 'N'))
+  return `GET / HTTP/1.1\r\nHost: a\r\n${names.map((name) => `${name}: v\r\n`).join('')}\r\n`
+}
+function answered(i: number): { machine: H11Connection; headers: Fields } {
+  const machine = new H11Connection('server', { now: 0 })
+  machine.receiveData(new Uint8Array(Buffer.from(head(i))), 0)
+  const request = machine.nextEvent()
+  if (request?.type !== 'request') throw new Error(`${request?.type} is no request`)
+  while (machine.nextEvent() !== undefined);
+  machine.sendResponse(request.exchange, { status: 204, headers: [] }, { end: true })
+  machine.takeOutput()
+  machine.nextExchange()
+  return { machine, headers: request.headers }
+}
+
+it('an idle connection does not hold what was large', () => {
+  answered(0)
+  const before = heapUsed()
+  const idle = Array.from({ length: CONNECTIONS }, (_, i) => answered(i).machine)
+  expect((heapUsed() - before) / CONNECTIONS).toBeLessThan(8_000)
+  expect(idle.every((machine) => machine.active === 0)).toBe(true)
+})
+
+it('fields that are kept cost a few times their bytes', () => {
+  answered(0)
+  const before = heapUsed()
+  const kept = Array.from({ length: CONNECTIONS }, (_, i) => answered(i).headers)
+  expect((heapUsed() - before) / CONNECTIONS).toBeLessThan(4 * head(0).length)
+  expect(kept.every((headers) => headers.length === 101)).toBe(true)
+})
