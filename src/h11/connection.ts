@@ -15,6 +15,7 @@ import type {
   FieldsInit,
   Framing,
   H11Event,
+  Ledger,
   Limits,
   Millis,
   RequestHead,
@@ -76,6 +77,7 @@ type Phase =
   /** The message is over, and what follows is not looked at before the exchange has turned. */
   | 'wait'
 
+const NONE: readonly ExchangeId[] = []
 // What the latest head said; the machines take turns, none keeps it.
 const notes = new Notes()
 
@@ -120,6 +122,7 @@ export class H11Connection implements Connection<H11Event> {
   #keepAlive = false
   #requestHeaders: Fields | undefined
   #responseHeaders: Fields | undefined
+  #ledger: Ledger | undefined
 
   // Sending.
   readonly #output = new Output()
@@ -127,6 +130,7 @@ export class H11Connection implements Connection<H11Event> {
   #sendLeft = 0
   /** Bytes written of the current exchange: while as many wait, none has been taken. */
   #exchangeBytes = 0
+  #taken: readonly ExchangeId[] = NONE
   #blocked = false
 
   /** TypeError, RangeError: an option is not what it should be. */
@@ -145,6 +149,7 @@ export class H11Connection implements Connection<H11Event> {
   receiveData(data: Bytes, _now: Millis): void {
     const chunk = checked(data)
     if (this.#deaf || this.#eof || chunk.length === 0) return
+    if (this.#ledger !== undefined) this.#ledger.bytesReceived += chunk.length
     this.#input.lend(chunk)
   }
 
@@ -483,7 +488,7 @@ export class H11Connection implements Connection<H11Event> {
   #settle(): void {
     if (this.#response !== 'done' || (this.#request !== 'done' && this.#life === 'open')) return
     this.#running = false
-    this.#requestHeaders = this.#responseHeaders = undefined
+    this.#requestHeaders = this.#responseHeaders = this.#ledger = undefined
     if (this.#life === 'draining') this.#push(this.#close(this.#closeReason as string))
     else if (this.#life === 'failed') this.#live('close', this.#closeReason as string)
     else if (this.role === 'client') this.#turn()
@@ -551,12 +556,16 @@ export class H11Connection implements Connection<H11Event> {
     this.#input.clear()
     this.#reader.drop()
     this.#blocked = false
+    this.#ledger = undefined
   }
 
   // ── what we do ──
 
   /** Without framing fields and a content plan, a request has no content. */
-  sendRequest(head: RequestHead, options?: { readonly end?: boolean }): ExchangeId {
+  sendRequest(
+    head: RequestHead,
+    options?: { readonly end?: boolean; readonly ledger?: Ledger | undefined },
+  ): ExchangeId {
     if (this.role !== 'client') throw misuse('role', 'RFC 9112 §2.1', 'a server does not send requests')
     if (this.capacity === 0) throw this.#refusal()
     const { method, target, authority } = head
@@ -575,6 +584,7 @@ export class H11Connection implements Connection<H11Event> {
     const sent = writeRequestHead(this.#output, method, target, authority, fields, plan, this.#validate)
     this.#exchange++
     this.#running = true
+    this.#ledger = options?.ledger
     this.#request = REQUEST.idle.head
     this.#awaitResponse(method)
     this.#upgrade = sent.upgrade
@@ -705,7 +715,7 @@ export class H11Connection implements Connection<H11Event> {
     const vanishes = this.role === 'client' && this.#untouched && !this.#receivedAny && this.#life === 'open'
     this.#output.drop(Math.min(this.#exchangeBytes, this.#output.bytes))
     this.#blocked = this.#running = false
-    this.#requestHeaders = this.#responseHeaders = undefined
+    this.#requestHeaders = this.#responseHeaders = this.#ledger = undefined
     if (vanishes) {
       this.#request = REQUEST.done.vanish
       this.#response = RESPONSE.awaited.vanish
@@ -798,7 +808,15 @@ export class H11Connection implements Connection<H11Event> {
   }
 
   takeOutput(maxBytes?: number): Bytes[] {
-    return this.#output.take(maxBytes)
+    const before = this.#output.bytes
+    const chunks = this.#output.take(maxBytes)
+    const bytes = before - this.#output.bytes
+    if (this.#ledger !== undefined) this.#ledger.bytesSent += bytes
+    this.#taken = bytes === 0 ? NONE : [this.#exchange]
+    return chunks
+  }
+  get taken(): readonly ExchangeId[] {
+    return this.#taken
   }
   get outputBytes(): number {
     return this.#output.bytes
@@ -831,8 +849,8 @@ export class H11Connection implements Connection<H11Event> {
   get closeReason(): string | undefined {
     return this.#closeReason
   }
-  unsent(_exchange: ExchangeId): number {
-    return this.#output.bytes
+  unsent(exchange: ExchangeId): number {
+    return exchange === this.#exchange ? this.#output.bytes : 0
   }
   sendWindow(_exchange: ExchangeId): number {
     return Infinity

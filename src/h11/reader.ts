@@ -101,8 +101,7 @@ export class SectionReader {
   }
   /** Nobody will ask for the last section again: an idle connection does not hold it, nor the names of a large one. */
   rest(): void {
-    const section = this.#section
-    if (section === undefined) return
+    const section = this.#current
     if (section !== scratch && section.bytes.length <= SCRATCH) spare = section
     if (section.pos > REMEMBERED) {
       this.#names.length = 0

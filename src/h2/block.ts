@@ -3,7 +3,7 @@
 // Nothing else may come between, so there is at most one per connection. Its pieces and its octets are bounded by what
 // the largest acceptable field section needs; a block is never decoded before it is whole.
 import type { Bytes, ExchangeId } from '../http/index.ts'
-import { FRAME, MIN_MAX_FRAME_SIZE } from './frames.ts'
+import { FRAME, FRAME_HEADER_BYTES, MIN_MAX_FRAME_SIZE } from './frames.ts'
 
 /** A block is smaller than its list, unless every string was blown up by Huffman code. */
 const BLOCK_PER_LIST = 2
@@ -12,6 +12,8 @@ const MIN_CONTINUATIONS = 8
 export class FieldBlock {
   stream: ExchangeId = 0
   endStream = false
+  /** Of its frames so far, whole. */
+  octets = 0
   readonly #maxBytes: number
   readonly #maxContinuations: number
   #bytes: Uint8Array = EMPTY
@@ -34,9 +36,10 @@ export class FieldBlock {
     return type === FRAME.CONTINUATION && stream === this.stream
   }
 
-  begin(stream: ExchangeId, endStream: boolean, bytes: Bytes, start: number, end: number): void {
+  begin(stream: ExchangeId, endStream: boolean, octets: number, bytes: Bytes, start: number, end: number): void {
     this.stream = stream
     this.endStream = endStream
+    this.octets = octets
     this.#continuations = 0
     this.#length = 0
     this.#append(bytes, start, end)
@@ -44,6 +47,7 @@ export class FieldBlock {
 
   /** false: too many pieces, or too large. */
   add(bytes: Bytes, start: number, end: number): boolean {
+    this.octets += FRAME_HEADER_BYTES + end - start
     if (++this.#continuations > this.#maxContinuations) return false
     if (this.#length + end - start > this.#maxBytes) return false
     this.#append(bytes, start, end)

@@ -13,6 +13,7 @@ import type {
   FieldsInit,
   H2Event,
   H2Extras,
+  Ledger,
   Limits,
   Millis,
   RequestHead,
@@ -113,6 +114,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
       switch (session.reader.next()) {
         case 'need':
           if (!session.eof) return undefined
+          this.#receiving.countCut()
           this.#shutdown.onEof(session.reader.partial || this.#receiving.amidBlock)
           break
         case 'data':
@@ -170,8 +172,11 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
 
   // ── what we do ──
 
-  sendRequest(head: RequestHead, options?: { readonly end?: boolean }): ExchangeId {
-    return this.#sending.request(head, options?.end === true)
+  sendRequest(
+    head: RequestHead,
+    options?: { readonly end?: boolean; readonly ledger?: Ledger | undefined },
+  ): ExchangeId {
+    return this.#sending.request(head, options?.end === true, options?.ledger)
   }
   sendInformational(exchange: ExchangeId, status: number, headers?: FieldsInit): void {
     this.#sending.informational(exchange, status, headers)
@@ -200,6 +205,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
     this.#shutdown.close(now)
   }
   abort(h2Code: number = H2_ERROR.CANCEL): void {
+    this.#receiving.countCut()
     this.#shutdown.abort(h2Code)
   }
 
@@ -236,8 +242,9 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
 
   takeOutput(maxBytes = Infinity): Bytes[] {
     this.#fill(maxBytes)
-    const { output } = this.#session.sender
-    const chunks = output.take(maxBytes)
+    const { sender } = this.#session
+    const { output } = sender
+    const chunks = sender.take(maxBytes)
     this.#session.floods.given(output.taken, output.taken + output.bytes)
     return chunks
   }
@@ -256,6 +263,9 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
     ended.length = 0
   }
 
+  get taken(): readonly ExchangeId[] {
+    return this.#session.sender.taken
+  }
   get outputBytes(): number {
     return this.#session.sender.ready
   }
@@ -299,9 +309,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
 
   unsent(exchange: ExchangeId): number {
     const stream = this.#session.streams.get(exchange)
-    if (stream === undefined) return 0
-    // One for what has no bytes yet: a section, or the end.
-    return stream.buffered + (stream.head !== undefined || stream.sending === 'ending' ? 1 : 0)
+    return stream === undefined ? 0 : this.#session.sender.unsent(stream)
   }
   sendWindow(exchange: ExchangeId): number {
     const { streams, sender } = this.#session
@@ -322,7 +330,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
       goaway: { sent: goawaySent, received: this.#shutdown.goawayReceived },
       lastStream: { ours: streams.next - 2, peer: streams.lastPeer },
       settings: { local: { ...local }, peer: { ...peer }, unacknowledged: this.#negotiation.pending },
-      windows: { receive: window.available, send: sender.window },
+      windows: { ...window.state, send: sender.window },
       held: { unread, overhead, headers: heads, replies },
       output: sender.output.bytes,
       streams: streams.all().map((stream) => ({
@@ -331,7 +339,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
         method: stream.method,
         receiving: stream.receiving,
         sending: stream.sending,
-        windows: { receive: stream.window.available, send: stream.sendWindow },
+        windows: { ...stream.window.state, send: stream.sendWindow },
         unread: stream.unread,
         buffered: stream.buffered,
         urgency: stream.urgency,

@@ -40,6 +40,11 @@ export class ReceiveWindow {
     return increment
   }
 
+  /** For a snapshot; what is in none of the two has come and was not given back. */
+  get state(): { readonly size: number; readonly receive: number; readonly credit: number } {
+    return { size: this.size, receive: this.available, credit: this.credit }
+  }
+
   /** SETTINGS_INITIAL_WINDOW_SIZE has changed. */
   resize(size: number): void {
     this.available += size - this.size

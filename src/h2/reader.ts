@@ -79,6 +79,10 @@ export class FrameReader {
   get consumed(): number {
     return this.#consumed
   }
+  /** Octets that have come of a frame that is not whole, once its header has told whose it is. */
+  get begun(): number {
+    return this.#stage === 'payload' ? FRAME_HEADER_BYTES + this.#heldRead : 0
+  }
 
   next(): ReaderStep {
     for (;;) {

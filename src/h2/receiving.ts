@@ -23,7 +23,7 @@ import {
   SHORT_CONTENT,
   TUNNEL_HEADERS,
 } from './faults.ts'
-import { FLAG, FRAME, H2_ERROR, violation } from './frames.ts'
+import { FLAG, FRAME, FRAME_HEADER_BYTES, H2_ERROR, violation } from './frames.ts'
 import type { DecodedBlock, HpackDecoder } from './hpack/index.ts'
 import type { Negotiation } from './negotiation.ts'
 import {
@@ -69,10 +69,20 @@ export class Receiving {
     return this.#block.open ? this.#block.continues(type, stream) : type !== FRAME.CONTINUATION
   }
 
+  /** A field block that is cut short has begun its message all the same. */
+  countCut(): void {
+    const { reader, streams } = this.#session
+    const { open, octets } = this.#block
+    const frame = reader.type === FRAME.HEADERS || reader.type === FRAME.CONTINUATION ? reader.begun : 0
+    const cut = frame + (open ? octets : 0)
+    const ledger = cut === 0 ? undefined : streams.get(open ? this.#block.stream : reader.stream)?.ledger
+    if (ledger !== undefined) ledger.bytesReceived += cut
+  }
+
   // ── field sections ──
 
   onHeaders(): void {
-    const { stream, flags, bytes } = this.#session.reader
+    const { stream, flags, length, bytes } = this.#session.reader
     let { start, end } = this.#session.reader
     let padding = 0
     if ((flags & FLAG.PADDED) !== 0) {
@@ -87,8 +97,9 @@ export class Receiving {
     if (padding > end - start) return this.#session.break(PADDING)
     end -= padding
     const endStream = (flags & FLAG.END_STREAM) !== 0
-    if ((flags & FLAG.END_HEADERS) !== 0) this.#onFieldBlock(stream, endStream, bytes, start, end)
-    else this.#block.begin(stream, endStream, bytes, start, end)
+    const octets = FRAME_HEADER_BYTES + length
+    if ((flags & FLAG.END_HEADERS) !== 0) this.#onFieldBlock(stream, endStream, octets, bytes, start, end)
+    else this.#block.begin(stream, endStream, octets, bytes, start, end)
   }
 
   onContinuation(): void {
@@ -96,12 +107,12 @@ export class Receiving {
     const block = this.#block
     if (!block.add(bytes, start, end)) return this.#session.break(BLOCK_TOO_LARGE)
     if ((flags & FLAG.END_HEADERS) === 0) return
-    const { stream, endStream } = block
+    const { stream, endStream, octets } = block
     const whole = block.take()
-    this.#onFieldBlock(stream, endStream, whole, 0, whole.length)
+    this.#onFieldBlock(stream, endStream, octets, whole, 0, whole.length)
   }
 
-  #onFieldBlock(id: ExchangeId, endStream: boolean, bytes: Bytes, start: number, end: number): void {
+  #onFieldBlock(id: ExchangeId, endStream: boolean, octets: number, bytes: Bytes, start: number, end: number): void {
     const session = this.#session
     const block = this.#decoder.decodeBlock(bytes, start, end)
     const { fault } = block
@@ -121,6 +132,7 @@ export class Receiving {
       return session.break(badStream('HEADERS', id))
     }
     if (session.refuses(id, stream, state, 'receive HEADERS') || stream === undefined || isClosed(state)) return
+    if (stream.ledger !== undefined) stream.ledger.bytesReceived += octets
     if (fault !== undefined) return this.#aboveLimit(stream, fault)
     if (session.role === 'client' && stream.receiving === 'head') this.#onResponse(stream, endStream, block)
     else this.#onTrailers(stream, endStream, block)
@@ -226,6 +238,9 @@ export class Receiving {
     const stream = session.dataStream
     if (stream === undefined || session.deaf) return
     const { bytes, start, end } = session.reader
+    if (stream.ledger !== undefined) {
+      stream.ledger.bytesReceived += end - start + (first ? FRAME_HEADER_BYTES + session.reader.padding : 0)
+    }
     if (start < end && !stream.silent) {
       session.floods.deliver(stream, end - start)
       const whole = start === 0 && end === bytes.length

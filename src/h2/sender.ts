@@ -7,8 +7,8 @@
 // to end a stream.
 //
 // It does not know what a request is, when a stream may be used, or what the peer sends.
-import type { Bytes } from '../http/index.ts'
-import { DEFAULT_WINDOW, FLAG, FRAME, MIN_MAX_FRAME_SIZE } from './frames.ts'
+import type { Bytes, ExchangeId } from '../http/index.ts'
+import { DEFAULT_WINDOW, FLAG, FRAME, FRAME_HEADER_BYTES, MIN_MAX_FRAME_SIZE } from './frames.ts'
 import { HpackEncoder } from './hpack/index.ts'
 import { isClosed, transition, type StreamState } from './state.ts'
 import { StreamList, type Section, type Stream } from './stream.ts'
@@ -21,6 +21,7 @@ const SENT_CHUNKS = 64
 /** About what the sections of a stream take. */
 const SECTION_BYTES = 64
 const NOTHING = new Uint8Array(0)
+const NONE: readonly ExchangeId[] = []
 
 export class Sender {
   readonly output = new Output()
@@ -34,6 +35,10 @@ export class Sender {
   /** Streams whose END_STREAM was written, and streams with room again: for the connection to look at after `fill`. */
   readonly ended: Stream[] = []
   readonly relieved: Stream[] = []
+  /** Streams of which something may have left with the last `take`. */
+  taken: readonly ExchangeId[] = NONE
+  /** Streams that wrote something to the output that has not left whole. */
+  #moving: Stream[] = []
 
   readonly #highWater: number
   readonly #maxChunks: number
@@ -134,6 +139,30 @@ export class Sender {
     }
   }
 
+  take(maxBytes: number): Bytes[] {
+    const chunks = this.output.take(maxBytes)
+    const moving = this.#moving
+    if (moving.length === 0) {
+      this.taken = NONE
+      return chunks
+    }
+    this.taken = moving.map(({ id }) => id)
+    this.#moving = moving.filter((stream) => (stream.moving = stream.writtenTo > this.output.taken))
+    return chunks
+  }
+  #wrote(stream: Stream, bytes: number): void {
+    stream.writtenTo = this.output.taken + this.output.bytes
+    if (stream.ledger !== undefined) stream.ledger.bytesSent += bytes
+    if (stream.moving) return
+    stream.moving = true
+    this.#moving.push(stream)
+  }
+  /** Octets handed over that have not been taken; one for what has none yet: a section, or the end. */
+  unsent(stream: Stream): number {
+    const written = Math.max(0, stream.writtenTo - this.output.taken)
+    return stream.buffered + written + (stream.head !== undefined || stream.sending === 'ending' ? 1 : 0)
+  }
+
   /** To the list where it belongs now. */
   #place(stream: Stream): void {
     if (stream.list !== undefined) return
@@ -158,6 +187,7 @@ export class Sender {
     if (trailers !== undefined) this.#writeSection(stream, trailers, true)
     else {
       this.output.copied(FRAME.DATA, FLAG.END_STREAM, stream.id, NOTHING)
+      this.#wrote(stream, FRAME_HEADER_BYTES)
       this.#ended(stream)
     }
   }
@@ -168,6 +198,7 @@ export class Sender {
     this.moved = true
     const endFlag = end ? FLAG.END_STREAM : 0
     const size = this.#maxFrameSize
+    const before = this.output.bytes
     if (block.length <= size) this.output.copied(FRAME.HEADERS, endFlag | FLAG.END_HEADERS, stream.id, block)
     else {
       this.output.copied(FRAME.HEADERS, endFlag, stream.id, block.subarray(0, size))
@@ -176,6 +207,7 @@ export class Sender {
         this.output.copied(FRAME.CONTINUATION, flags, stream.id, block.subarray(at, at + size))
       }
     }
+    this.#wrote(stream, this.output.bytes - before)
     stream.state = transition(stream.state, 'send HEADERS') as StreamState
     if (end) this.#ended(stream)
   }
@@ -186,6 +218,7 @@ export class Sender {
     const end = n === stream.buffered && stream.sending === 'ending' && stream.trailers === undefined
     this.output.header(n, FRAME.DATA, end ? FLAG.END_STREAM : 0, stream.id)
     this.#moveContent(stream, n)
+    this.#wrote(stream, FRAME_HEADER_BYTES + n)
     stream.sendWindow -= n
     this.window -= n
     this.owed += n

@@ -1,7 +1,7 @@
 // What we say of an exchange: the verbs of the contract, each checked before it changes anything. What is said is handed
 // to the sender, which writes it when its turn comes.
 import { misuse } from '../http/index.ts'
-import type { Bytes, ExchangeId, FieldsInit, RequestHead, ResponseHead } from '../http/index.ts'
+import type { Bytes, ExchangeId, FieldsInit, Ledger, RequestHead, ResponseHead } from '../http/index.ts'
 import { H2_ERROR } from './frames.ts'
 import { informationalSection, listBytes, requestSection, responseSection, trailerSection } from './semantics.ts'
 import type { Session } from './session.ts'
@@ -20,7 +20,7 @@ export class Sending {
 
   // ── heads ──
 
-  request(head: RequestHead, end: boolean): ExchangeId {
+  request(head: RequestHead, end: boolean, ledger: Ledger | undefined): ExchangeId {
     const session = this.#session
     if (session.role === 'server') throw misuse('role', 'RFC 9113 §8.1', 'a server sends no requests')
     if (session.capacity === 0) throw misuse('capacity', 'RFC 9113 §5.1.2', 'no stream may be opened now')
@@ -36,6 +36,7 @@ export class Sending {
     session.streams.next += 2
     stream.method = head.method
     stream.promised = promised
+    stream.ledger = ledger
     stream.sending = 'content'
     if (head.priority !== undefined) {
       stream.urgency = head.priority.urgency ?? stream.urgency

@@ -1,6 +1,6 @@
 // One stream: a record, whose fields are moved by whoever receives (what comes) and by the sender (what goes), and its
 // state only by the table in state.ts. And a row of streams, as the sender keeps them.
-import type { Bytes, Fields, ExchangeId } from '../http/index.ts'
+import type { Bytes, ExchangeId, Fields, Ledger } from '../http/index.ts'
 import type { ReceiveWindow } from './flow.ts'
 import type { StreamState } from './state.ts'
 
@@ -53,6 +53,10 @@ export class Stream {
   promised = Infinity
   /** `sendData` answered false. */
   blocked = false
+  /** Where in all output its last frame ends, and whether it is among those of which something waits there. */
+  writtenTo = 0
+  moving = false
+  ledger: Ledger | undefined
   /** RST_STREAM with this code follows END_STREAM; −1: none. */
   resetAfterEnd = -1
   urgency = 3

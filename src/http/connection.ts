@@ -17,12 +17,20 @@
 //  C11 same inputs, same outputs
 //  C12 the cost is linear in the bytes, however they are cut
 //  C13 overwriting the lent buffer after each drain changes nothing that was delivered
+//  C14 `unsent` is 0 exactly when the last byte that was handed over has been taken out; where `takeOutput` changed it,
+//      the exchange is among `taken`
 //
 // What the peer does wrong is an event, after everything that preceded it, once; then the machine is deaf. What the
 // caller does wrong is thrown as LocalProtocolError.
 import type { FieldsInit } from './fields.ts'
 import type { H11Event, H2Event } from './events.ts'
 import type { Bytes, ExchangeId, Millis, RequestHead, ResponseHead, Role } from './messages.ts'
+
+/** What of an exchange goes and comes, in octets on the wire: heads, content and trailers with all that frames them. */
+export interface Ledger {
+  bytesSent: number
+  bytesReceived: number
+}
 
 export interface Connection<E = H11Event | H2Event> {
   /** Lends bytes until the next call. Parses nothing that `nextEvent` was not asked for. */
@@ -34,8 +42,8 @@ export interface Connection<E = H11Event | H2Event> {
   /** paused: stop reading the socket. done: nothing that comes will be read. */
   readonly readState: 'need-data' | 'paused' | 'done'
 
-  /** Needs `capacity` > 0. `end`: there is no content. */
-  sendRequest(head: RequestHead, options?: { readonly end?: boolean }): ExchangeId
+  /** Needs `capacity` > 0. `end`: there is no content. `ledger`: added to for as long as the exchange runs. */
+  sendRequest(head: RequestHead, options?: { readonly end?: boolean; readonly ledger?: Ledger | undefined }): ExchangeId
   sendInformational(exchange: ExchangeId, status: number, headers?: FieldsInit): void
   sendResponse(exchange: ExchangeId, head: ResponseHead, options?: { readonly end?: boolean }): void
   /**
@@ -60,6 +68,8 @@ export interface Connection<E = H11Event | H2Event> {
   /** Chunks to write, in order, of at most about `maxBytes` together. Never written again by the machine. */
   takeOutput(maxBytes?: number): Bytes[]
   readonly outputBytes: number
+  /** Exchanges of which something may have left with the last `takeOutput`; valid until the next. */
+  readonly taken: readonly ExchangeId[]
   readonly wantsClose: 'no' | 'after-output' | 'now'
   nextTimeout(): Millis | undefined
   handleTimeout(now: Millis): void

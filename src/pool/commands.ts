@@ -139,6 +139,9 @@ export type PoolCommand =
       readonly id: RequestId
       readonly result: Settlement
       readonly timings: Readonly<Record<string, Millis>>
+      /** On the wire, in its last attempt: heads, content and trailers with all that frames them. */
+      readonly bytesSent: number
+      readonly bytesReceived: number
     }
   | { readonly type: 'trace'; readonly event: TraceEvent }
   /** Nothing is left: `close` and `destroy` are done. */

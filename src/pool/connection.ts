@@ -60,12 +60,8 @@ export class PoolConnection extends Carrier {
   info: LinkInfo = {}
   httpVersion = ''
   readonly exchanges = new ExchangeTable()
-  /** Where there is one exchange at a time: the one that runs. */
-  only: Exchange | undefined
   /** After a switch: the exchange whose bytes these are. */
   tunnel: Exchange | undefined
-  /** Exchanges whose last byte was handed over, until the machine has let go of it. */
-  leaving: Exchange[] = []
   /** Exchanges whose last byte has left the machine, in order, until the network has accepted it. */
   readonly sent: Exchange[] = []
   /** How many requests it was given. */
@@ -77,6 +73,8 @@ export class PoolConnection extends Carrier {
   accepted = 0
   dirty = false
   paused = false
+  /** It was decided that it takes no other request. */
+  retired = false
   /** How long what it sent back is not dialled for; undefined: it sent nothing back. */
   backoff: Millis | undefined
   /** It refused a stream, and has given no sign since that it would take another. */
@@ -86,7 +84,7 @@ export class PoolConnection extends Carrier {
   lastReceived: Millis = 0
   /** A PING of ours is not answered. */
   pinged = false
-  /** What the server's Keep-Alive asked for; undefined: nothing. */
+  /** How long the server's Keep-Alive can be relied on; undefined: it said nothing. */
   hint: Millis | undefined
   writeFailure: { readonly error: unknown } | undefined
   /** A close was asked for: nothing more is written. */

@@ -72,12 +72,10 @@ export class Exchange extends Waiter {
   /** What was delivered and not consumed. */
   unconsumed = 0
   draining: { left: number } | undefined
-  /** What of it was still the machine's when it was last looked at. */
-  unsent = 0
+  /** Its last byte was handed over, and the machine has not let go of it. */
+  leaving = false
   /** The network has to have accepted so much before the request counts as sent. */
   sentMark = 0
-  /** What had been written to the connection when the request was assigned. */
-  writtenBefore = 0
   bytesSent = 0
   bytesReceived = 0
 
@@ -134,9 +132,9 @@ export class Exchange extends Waiter {
     if (this.#deadlines !== undefined) for (const deadline of Object.values(this.#deadlines)) timers.clear(deadline)
   }
 
-  /** Whether any byte of it may have left: something was written to its connection since it was assigned. */
+  /** Whether any byte of it may have left. */
   get begun(): boolean {
-    return this.connection !== undefined && this.connection.written > this.writtenBefore
+    return this.bytesSent > 0
   }
   /** A final response has begun. */
   get answered(): boolean {

@@ -22,7 +22,6 @@ import {
   parseDecimal,
   resolveLimits,
   type Bytes,
-  type Connection,
   type Disposition,
   type H11Event,
   type H2Event,
@@ -69,6 +68,8 @@ import { Deadline, Timers } from './timers.ts'
 
 /** What is given to the network before it has accepted it. */
 const MAX_AHEAD = 256 * 1024
+/** A server that has answered and left so much of the request unread reads no more of it: who came next would wait. */
+const MOST_UNREAD = 64 * 1024
 /** A server's Keep-Alive hint is a promise that ends while we are sending: stop relying on it so much earlier. */
 const HINT_MARGIN: Millis = 2_000
 const IDLE_H1: Millis = 4_000
@@ -83,6 +84,15 @@ const CUT_SHORT: ReadonlySet<string> = new Set(['server-disconnected', 'incomple
 const OK: Settlement = { ok: true }
 
 type PoolTimer = 'grace'
+/** Why a connection takes no other request; the scheduler has reasons of its own. */
+type RetireReason =
+  | 'close-idle'
+  | 'idle-expired'
+  | 'max-age'
+  | 'max-requests'
+  | 'no-longer-usable'
+  | 'pool-closing'
+  | 'stale'
 type Sends = RequestHead & { readonly headers: Fields }
 
 export class PoolMachine {
@@ -177,7 +187,7 @@ export class PoolMachine {
         this.#onStartTls(input.id, input.tls)
         break
       case 'closeIdle':
-        for (const connection of this.#connections) if (connection.idle) this.#retire(connection)
+        for (const connection of this.#connections) if (connection.idle) this.#retire(connection, 'close-idle')
         break
       case 'close':
         this.#onClose(input.grace)
@@ -264,8 +274,7 @@ export class PoolMachine {
     this.#scheduler.enqueue(exchange)
     this.#decide()
     if (!exchange.waiting) return
-    if (exchange.traced)
-      this.#trace(exchange, undefined, 'pool.queued', { reason: exchange.dial === undefined ? 'no-seat' : 'dialling' })
+    if (exchange.traced) this.#trace(exchange, undefined, 'pool.queued', { reason: this.#whyQueued(exchange) })
     if (exchange.dial !== undefined) return
     if (this.#scheduler.queued > this.#settings.maxQueuedRequests) {
       return this.#fail(exchange, queueFull(exchange, this.#settings.maxQueuedRequests))
@@ -315,7 +324,11 @@ export class PoolMachine {
 
   /** The pool's deadline is absolute: it goes on where it was, however often a request comes back. */
   #awaitSeat(exchange: Exchange): void {
-    this.#timers.at(exchange.pool, exchange.queuedAt + exchange.timeouts.pool)
+    const { queuedAt, timeouts } = exchange
+    const deadline = exchange.pool
+    // A new one stands behind those of its own duration; only what comes back looks for its place.
+    if (queuedAt === this.#now) this.#timers.after(deadline, timeouts.pool, this.#now)
+    else this.#timers.at(deadline, queuedAt + timeouts.pool)
   }
 
   // ── decisions ──
@@ -349,7 +362,7 @@ export class PoolMachine {
     if (site.seatsPerDial === Infinity && !h1Only)
       this.#timers.after(site.shareDeadline, this.#limits.shareTimeout, this.#now)
     connection.traced = opener.traced
-    this.#trace(opener, connection, 'pool.open', { reason: 'no-seat' })
+    if (opener.traced) this.#trace(opener, connection, 'pool.open', { reason: whyOpened(opener) })
     connection.establishing = new Establishing(this.#surroundings, connection, alpn, opener.timeouts.connect)
     connection.establishing.start(this.#now)
   }
@@ -399,7 +412,9 @@ export class PoolMachine {
     connection.machine = machine
     connection.info = info
     connection.httpVersion = multiplexed ? 'HTTP/2' : 'HTTP/1.1'
-    this.#remember(site, version)
+    // A dial for HTTP/1.1 alone does not tell what else the origin speaks.
+    const asked = connection.group !== groupOf('h1')
+    if (asked) this.#remember(site, version)
     const age = this.#settings.maxConnectionAge
     if (age !== undefined) this.#timers.after(connection.deadline('age'), age * (1 - this.#chance() / 10), now)
     this.#markDirty(connection)
@@ -408,9 +423,9 @@ export class PoolMachine {
         this.#trace(opener as Exchange | undefined, connection, `http2.send_connection_init.${how}`)
       }
     }
+    if (asked && !multiplexed) this.#refuseWaiting(connection, 'h2-connect')
     // Whether it takes extended CONNECT is known with its first SETTINGS.
     this.#scheduler.opened(connection, multiplexed ? SERVES.any : SERVES.any | SERVES.h1, machine.capacity, multiplexed)
-    if (!multiplexed) this.#refuseWaiting(site, 'h2-connect')
     this.#armMachine(connection)
     this.#armPing(connection)
     this.#decide()
@@ -429,13 +444,14 @@ export class PoolMachine {
   #seatsPerDial(site: Site): number {
     return this.#remembered.get(site.key) === 'h2' ? this.#limits.assumedConcurrentStreams : 1
   }
-  /** Nobody here serves that need, and nobody will. */
-  #refuseWaiting(site: Site, need: Need): void {
-    if (site.undecided > 0) return
+  /** Nobody here serves that need, and nobody will; said before the scheduler hears of it, or it would dial again. */
+  #refuseWaiting(connection: PoolConnection, need: Need): void {
+    const { site } = connection
+    if (site.undecided > (connection.undecided ? 1 : 0)) return
     for (;;) {
       const waiter = this.#scheduler.oldest(site, need) as Exchange | undefined
       if (waiter === undefined) return
-      this.#fail(waiter, unsupported(waiter, 'the server does not take extended CONNECT', 'RFC 8441 §3'))
+      this.#fail(waiter, unsupported(waiter, 'the server does not take extended CONNECT', 'RFC 8441 §3'), connection)
     }
   }
 
@@ -472,14 +488,16 @@ export class PoolMachine {
     // The machine may have come to the same end while it was asked for its last bytes.
     if (connection.closing) return
     connection.closing = true
-    if (connection.traced) this.#trace(undefined, connection, 'connection.close.started')
+    if (connection.traced) this.#traceClosing(connection, 'started')
     const { link } = connection
     if (link === undefined || link.destroyed) return this.#gone(connection)
     this.#commands.push({ type: 'close', link: link.id })
     this.#timers.after(connection.deadline('closing'), this.#limits.closeTimeout, this.#now)
   }
   /** Takes no other request; closes when the last is over. */
-  #retire(connection: PoolConnection): void {
+  #retire(connection: PoolConnection, reason: RetireReason): void {
+    if (connection.traced && !connection.retired) this.#trace(undefined, connection, 'pool.close', { reason })
+    connection.retired = true
     this.#scheduler.leaving(connection)
     if (connection.active > 0 || connection.closing || connection.phase !== 'leaving') return
     connection.machine?.close(this.#now)
@@ -505,14 +523,13 @@ export class PoolMachine {
     exchange.reused = reused
     exchange.assignedAt = exchange.movedAt = this.#now
     exchange.stage = 'sending'
-    exchange.bytesSent = exchange.bytesReceived = exchange.unsent = 0
-    exchange.writtenBefore = connection.written
+    exchange.bytesSent = exchange.bytesReceived = 0
     if (exchange.traced) this.#trace(exchange, connection, 'pool.assigned', { reason: reused ? 'reused' : 'dialled' })
     const duplex = connection.multiplexed && exchange.head.method === 'CONNECT'
     try {
       const head = this.#headFor(exchange)
       if (exchange.traced) this.#traceStep(exchange, 'send_request_headers')
-      exchange.onConnection = machine.sendRequest(head, { end: exchange.plan === 'none' && !duplex })
+      exchange.onConnection = machine.sendRequest(head, { end: exchange.plan === 'none' && !duplex, ledger: exchange })
     } catch (error) {
       exchange.connection = undefined
       this.#release(connection)
@@ -521,7 +538,6 @@ export class PoolMachine {
     if (exchange.traced) this.#traceStep(exchange, 'send_request_body')
     connection.requests++
     connection.exchanges.set(exchange)
-    if (!connection.multiplexed) connection.only = exchange
     this.#commands.push({
       type: 'assigned',
       id: exchange.id,
@@ -593,7 +609,6 @@ export class PoolMachine {
     } catch (error) {
       return this.#giveUp(exchange, error)
     }
-    if (connection.multiplexed) exchange.bytesSent += data.byteLength
     this.#markDirty(connection)
   }
   #onContentEnd(id: RequestId, trailers: Fields | undefined): void {
@@ -619,8 +634,17 @@ export class PoolMachine {
   }
   /** Its last byte is the machine's; it counts as sent when the network has accepted it. */
   #handedOver(exchange: Exchange): void {
-    exchange.connection?.leaving.push(exchange)
+    const { connection } = exchange
+    exchange.leaving = true
     if (exchange.traced && exchange.step === 'send_request_body') this.#traceStep(exchange, 'receive_response_headers')
+    if (connection?.machine?.unsent(exchange.onConnection) === 0) this.#written(exchange, connection)
+  }
+  /** All of it has left the machine. */
+  #written(exchange: Exchange, connection: PoolConnection): void {
+    exchange.leaving = false
+    exchange.sentMark = connection.written
+    if (connection.accepted >= exchange.sentMark) this.#requestSent(exchange, connection)
+    else connection.sent.push(exchange)
   }
 
   #flush(connection: PoolConnection): void {
@@ -640,11 +664,15 @@ export class PoolMachine {
       let bytes = 0
       for (const chunk of chunks) bytes += chunk.byteLength
       connection.written += bytes
-      if (connection.only !== undefined) connection.only.bytesSent += bytes
       if (bytes > 0) this.#commands.push({ type: 'write', link: link.id, chunks })
+      for (const id of machine.taken) {
+        const exchange = connection.exchanges.get(id)
+        if (exchange?.leaving !== true) continue
+        exchange.movedAt = this.#now
+        if (machine.unsent(id) === 0) this.#written(exchange, connection)
+      }
       this.#drainMachine(connection)
     }
-    markSent(connection, machine, this.#now)
   }
   #markDirty(connection: PoolConnection): void {
     if (connection.dirty) return
@@ -691,9 +719,9 @@ export class PoolMachine {
     if (machine === undefined || connection.closing) return
     connection.lastReceived = this.#now
     if (tunnel !== undefined) {
+      tunnel.bytesReceived += data.byteLength
       return this.#deliverContent(tunnel, { type: 'data', exchange: tunnel.onConnection, data })
     }
-    if (connection.only !== undefined) connection.only.bytesReceived += data.byteLength
     machine.receiveData(data, this.#now)
     this.#drainMachine(connection)
   }
@@ -835,10 +863,12 @@ export class PoolMachine {
       connection.refusing = false
       this.#scheduler.seats(connection, seatsOf(connection))
     }
+    const most = settings['maxConcurrentStreams']
+    if (most !== undefined) this.#scheduler.suspend(connection, most === 0)
     if (!first) return
     const extended = settings['enableConnectProtocol'] === 1
+    if (!extended) this.#refuseWaiting(connection, 'h2-connect')
     this.#scheduler.decide(connection, extended ? SERVES.any | SERVES['h2-connect'] : SERVES.any)
-    if (!extended) this.#refuseWaiting(connection.site, 'h2-connect')
   }
 
   #deliver(exchange: Exchange, event: DeliveredEvent): void {
@@ -847,7 +877,6 @@ export class PoolMachine {
   #deliverContent(exchange: Exchange, event: Extract<DeliveredEvent, { type: 'data' }>): void {
     exchange.movedAt = this.#now
     const bytes = event.data.byteLength
-    if (exchange.connection?.multiplexed === true) exchange.bytesReceived += bytes
     if (exchange.draining !== undefined) {
       exchange.draining.left -= bytes
       this.#consume(exchange, bytes)
@@ -945,7 +974,6 @@ export class PoolMachine {
     if (connection === undefined) return
     exchange.connection = undefined
     connection.exchanges.delete(exchange)
-    connection.only = undefined
     if (connection.tunnel === exchange) {
       if (!exchange.ended || exchange.content !== 'ended') return this.#destroy(connection)
       // Both sides have ended it: what was written still leaves.
@@ -958,15 +986,20 @@ export class PoolMachine {
   #release(connection: PoolConnection): void {
     const machine = connection.machine
     if (connection.phase === 'gone' || machine === undefined) return
+    const unread = connection.multiplexed ? 0 : connection.written - connection.accepted
     const usable =
-      !machine.draining && !machine.closed && connection.writeFailure === undefined && this.#life === 'open'
+      !machine.draining &&
+      !machine.closed &&
+      connection.writeFailure === undefined &&
+      unread <= MOST_UNREAD &&
+      this.#life === 'open'
     if (!usable) this.#scheduler.leaving(connection)
     this.#scheduler.released(connection, usable ? seatsOf(connection) : 0)
     this.#decide()
     if (connection.phase === 'leaving' && connection.active === 0) {
       // Broken ones end at once; others are closed as they should be.
       if (machine.closed && machine.outputBytes === 0) this.#destroyOrClose(connection)
-      else this.#retire(connection)
+      else this.#retire(connection, usable ? 'max-requests' : 'no-longer-usable')
     } else if (connection.idle) this.#rest(connection)
   }
   #destroyOrClose(connection: PoolConnection): void {
@@ -978,7 +1011,7 @@ export class PoolMachine {
   #rest(connection: PoolConnection): void {
     const expiry = this.#expiry(connection)
     connection.idleSince = this.#now
-    if (expiry <= 0) return this.#retire(connection)
+    if (expiry <= 0) return this.#retire(connection, 'idle-expired')
     this.#hold(connection, false)
     const deadline = connection.deadline('idle')
     // Often idle for moments only: where the deadline is set already it is looked at when it fires.
@@ -987,7 +1020,7 @@ export class PoolMachine {
   #expiry(connection: PoolConnection): Millis {
     const { keepAliveExpiry } = this.#settings
     const { hint } = connection
-    if (hint !== undefined) return Math.min(hint - HINT_MARGIN, keepAliveExpiry ?? Infinity)
+    if (hint !== undefined) return Math.min(hint, keepAliveExpiry ?? Infinity)
     return keepAliveExpiry ?? (connection.multiplexed ? IDLE_MULTIPLEXED : IDLE_H1)
   }
 
@@ -1000,7 +1033,8 @@ export class PoolMachine {
     this.#exchanges.delete(exchange)
     exchange.site.requests--
     this.#stopContent(exchange)
-    this.#commands.push({ type: 'settle', id: exchange.id, result, timings: exchange.timings(this.#now) })
+    const { id, bytesSent, bytesReceived } = exchange
+    this.#commands.push({ type: 'settle', id, result, timings: exchange.timings(this.#now), bytesSent, bytesReceived })
     this.#forgetSite(exchange.site)
   }
 
@@ -1078,10 +1112,13 @@ export class PoolMachine {
     if (retry === 'fresh') {
       exchange.staleRetries++
       // What else waits idle there is as old: it would be the next disappointment.
-      for (const other of this.#connections) if (other.site === exchange.site && other.idle) this.#retire(other)
+      for (let other = this.#idleOf(exchange.site); other !== undefined; other = this.#idleOf(exchange.site)) {
+        this.#retire(other, 'stale')
+      }
       this.#scheduler.requeueFresh(exchange)
     } else {
       exchange.replays++
+      exchange.bytesSent = exchange.bytesReceived = 0
       // All that one connection sends back are one failure of its origin, and wait alike.
       connection.backoff ??= this.#backoff(exchange.site)
       const held = connection.backoff > 0
@@ -1089,7 +1126,12 @@ export class PoolMachine {
       this.#scheduler.requeue(exchange, held)
     }
     this.#decide()
-    if (exchange.waiting && exchange.dial === undefined) this.#awaitSeat(exchange)
+    if (!exchange.waiting) return
+    if (exchange.traced) this.#trace(exchange, undefined, 'pool.queued', { reason: this.#whyQueued(exchange) })
+    if (exchange.dial === undefined) this.#awaitSeat(exchange)
+  }
+  #idleOf(site: Site): PoolConnection | undefined {
+    return this.#scheduler.longestIdle(site) as PoolConnection | undefined
   }
   /** None for the first failure since a response came; the jitter only shortens it. */
   #backoff(site: Site): Millis {
@@ -1229,7 +1271,8 @@ export class PoolMachine {
     if (stage === 'receiving' && !exchange.ended) return unconsumed > 0 ? this.#now : movedAt
     if (stage !== 'sending' && !exchange.ended) return movedAt
     // A slow source is not the peer's fault, nor is what was held back on purpose.
-    const held = content === 'blocked' || (content === 'ended' && exchange.unsent > 0)
+    const unsent = connection.machine?.unsent(onConnection) ?? 0
+    const held = content === 'blocked' || (content === 'ended' && unsent > 0)
     if (connection.written <= connection.accepted && !held) return this.#now
     const ownWindow = held && (connection.machine?.sendWindow(onConnection) ?? Infinity) <= 0
     return ownWindow ? movedAt : Math.max(movedAt, connection.lastDrained)
@@ -1241,10 +1284,10 @@ export class PoolMachine {
         const due = connection.idleSince + this.#expiry(connection)
         if (!connection.idle) return
         if (due > this.#now) return this.#timers.at(connection.deadline('idle'), due)
-        return this.#retire(connection)
+        return this.#retire(connection, 'idle-expired')
       }
       case 'age':
-        return this.#retire(connection)
+        return this.#retire(connection, 'max-age')
       case 'closing':
         return this.#destroy(connection)
       case 'grace':
@@ -1299,7 +1342,7 @@ export class PoolMachine {
     this.#dismiss(undefined)
     for (const connection of [...this.#connections]) {
       if (connection.phase === 'connecting') this.#destroy(connection)
-      else this.#retire(connection)
+      else this.#retire(connection, 'pool-closing')
     }
   }
   /** All that wait, before any connection goes: nothing is dialled for them any more. */
@@ -1331,9 +1374,20 @@ export class PoolMachine {
 
   // ── seeing in ──
 
+  #whyQueued({ dial, held, need, site }: Exchange): string {
+    if (dial !== undefined) return 'dialling'
+    if (held) return 'backoff'
+    if (need !== 'h1' && site.seatsPerDial > 1 && site.dials[0] > 0) return 'sharing-dial'
+    if (site.suspended > 0) return 'no-streams'
+    return site.connections >= this.#settings.maxConnectionsPerOrigin ? 'origin-limit' : 'pool-limit'
+  }
   #traceClosed(connection: PoolConnection): void {
-    if (!connection.closing) this.#trace(undefined, connection, 'connection.close.started')
-    this.#trace(undefined, connection, 'connection.close.complete', { reason: connection.machine?.closeReason })
+    if (!connection.closing) this.#traceClosing(connection, 'started')
+    this.#traceClosing(connection, 'complete')
+  }
+  /** The reason is the machine's: what the peer said, or that it was ours. */
+  #traceClosing(connection: PoolConnection, how: 'started' | 'complete'): void {
+    this.#trace(undefined, connection, `connection.close.${how}`, { reason: connection.machine?.closeReason })
   }
 
   /** The step that was begun is over, the next begins. */
@@ -1375,6 +1429,11 @@ export class PoolMachine {
   }
 }
 
+function whyOpened({ fresh, site }: Exchange): string {
+  if (fresh) return 'stale-retry'
+  return site.active > 0 || site.idle.length > 0 ? 'all-taken' : 'no-connection'
+}
+
 /** How many requests may be given to it now. */
 function seatsOf({ machine, refusing }: PoolConnection): number {
   return machine === undefined || refusing ? 0 : machine.capacity
@@ -1382,23 +1441,9 @@ function seatsOf({ machine, refusing }: PoolConnection): number {
 
 /** The connection ended within the response, whatever else can be said of its end. */
 function cutShort(exchange: Exchange, connection: PoolConnection, fault: PeerFault): PeerFault {
-  const within = connection.eof && exchange.heard && CUT_SHORT.has(fault.code)
+  const begun = exchange.heard || exchange.bytesReceived > 0
+  const within = connection.eof && begun && CUT_SHORT.has(fault.code)
   return within ? { ...fault, code: 'incomplete-message', message: 'the connection ended within the response' } : fault
-}
-
-/** Looks which of what was handed over has left the machine; what a window holds back may take its time. */
-function markSent(connection: PoolConnection, machine: Connection, now: Millis): void {
-  if (connection.leaving.length === 0) return
-  connection.leaving = connection.leaving.filter((exchange) => {
-    if (exchange.connection !== connection) return false
-    const unsent = machine.unsent(exchange.onConnection)
-    if (unsent !== exchange.unsent) exchange.movedAt = now
-    exchange.unsent = unsent
-    if (unsent > 0) return true
-    exchange.sentMark = connection.written
-    connection.sent.push(exchange)
-    return false
-  })
 }
 
 /** `scheme://authority/path`; for `*` without a path. RFC 9112 §3.2.2, §3.2.4. */
@@ -1407,14 +1452,14 @@ function absoluteForm(site: Site, head: RequestHead): string {
   return `http://${formatAuthority({ ...site.origin, scheme: 'http' })}${head.target === '*' ? '' : head.target}`
 }
 
-/** `timeout` of a Keep-Alive field, in milliseconds; undefined: none that can be read. */
+/** How long `timeout` of a Keep-Alive field can be relied on, in milliseconds; undefined: none that can be read. */
 function keepAliveHint(headers: Fields, most: Millis): Millis | undefined {
   const value = headers.get('keep-alive')
   if (value === undefined) return undefined
   for (const member of listMembers(value)) {
     const [name = '', seconds = ''] = member.split('=')
     const timeout = asciiLower(name) === 'timeout' ? parseDecimal(seconds) : -1
-    if (timeout >= 0) return Math.min(timeout * 1000, most)
+    if (timeout >= 0) return Math.min(timeout * 1000 - HINT_MARGIN, most)
   }
   return undefined
 }

@@ -81,6 +81,8 @@ export class Carrier {
   flushing = false
   /** What it serves is not known in full yet. @internal */
   undecided = false
+  /** It takes nothing for now, by its own word. @internal */
+  suspended = false
   /** A counter, not a time. @internal */
   usedAt = 0
   /** @internal */
@@ -121,6 +123,8 @@ export class OriginQueue {
   readonly held: [number, number] = [0, 0]
   /** Connections that may yet turn out to serve more. @internal */
   undecided = 0
+  /** Connections that take nothing for now. @internal */
+  suspended = 0
   /** How many waiting requests one dial of the first group satisfies. Infinity: wait for its answer. @internal */
   seatsPerDial = 1
   connections = 0
@@ -246,6 +250,13 @@ export class Scheduler {
     this.#show(carrier)
     this.#serve(carrier.origin)
   }
+  /** It takes nothing for now and will say when it does again: another would be told the same, so none is dialled. */
+  suspend(carrier: Carrier, suspended: boolean): void {
+    if (carrier.phase !== 'open' || carrier.suspended === suspended) return
+    carrier.suspended = suspended
+    carrier.origin.suspended += suspended ? 1 : -1
+    this.#serve(carrier.origin)
+  }
   /** One of its seats was given back, and so many are free now. */
   released(carrier: Carrier, free: number): void {
     carrier.active--
@@ -365,6 +376,10 @@ export class Scheduler {
       carrier.undecided = false
       carrier.origin.undecided--
     }
+    if (carrier.suspended) {
+      carrier.suspended = false
+      carrier.origin.suspended--
+    }
   }
   #wake(carrier: Carrier): void {
     remove(carrier.idleTicket)
@@ -421,6 +436,7 @@ export class Scheduler {
 
   /** How many more seats the dials of a group would have to bring. */
   #demand(origin: OriginQueue, group: Group, dials = origin.dials[group]): number {
+    if (group === 0 && origin.suspended > 0) return 0
     let wanting = -origin.held[group]
     for (const lane of GROUP_LANES[group]) {
       // Who waits for a connection to tell what it serves is not waiting for a dial.

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { SingleConnection, type SingleConnectionOptions } from '../../src/index.ts'
 import { SimNetwork } from '../../src/sim.ts'
-import { peers, server, type Version } from '../simulation/peers.ts'
+import { peers, server, type Version } from '../fixtures/peers.ts'
 
 const URL = 'http://origin.test/'
 

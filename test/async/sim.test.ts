@@ -4,7 +4,7 @@ import { fc, test } from '@fast-check/vitest'
 import { describe, expect, it } from 'vitest'
 import { ConnectionPool, type PoolOptions } from '../../src/index.ts'
 import { SimNetwork, type SimOptions } from '../../src/sim.ts'
-import { contentOf, peers, server } from '../simulation/peers.ts'
+import { contentOf, peers, server } from '../fixtures/peers.ts'
 
 const LARGE = 300_000
 function world(

@@ -1,7 +1,8 @@
 // What a trace tells: httpcore's names, in their order, to the request, the pool and the diagnostics channel alike.
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { expect, it } from 'vitest'
-import type { TraceEvent } from '../../src/index.ts'
+import { describe, expect, it } from 'vitest'
+import type { Response, TraceEvent } from '../../src/index.ts'
+import { collect } from '../fixtures/collect.ts'
 import { makePool, serveHttp, serveTcp } from './servers.ts'
 
 const names = (events: readonly TraceEvent[]): string[] => events.map(({ name }) => name)
@@ -61,4 +62,44 @@ it('is published on httpcore:trace, and fails only the request whose own callbac
   }
   await expect(pool.request('GET', url, { trace: throwing })).rejects.toBe(own)
   expect((await pool.request('GET', url)).status).toBe(200)
+})
+
+describe('a response that is dropped unread', () => {
+  const large = async (): Promise<string> =>
+    (await serveHttp((_, response) => response.end(new Uint8Array(2_000_000)))).url
+  /** Until somebody was warned, or for long enough that nobody will be. */
+  async function collected(warned: readonly unknown[]): Promise<void> {
+    for (let n = 0; n < 20 && warned.length === 0; n++) {
+      collect()
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+  }
+  async function warnings(use: (response: Response) => Promise<unknown>): Promise<TraceEvent[]> {
+    const warned: TraceEvent[] = []
+    const pool = makePool({ trace: (event) => void (event.name === 'response.dropped' && warned.push(event)) })
+    const url = await large()
+    const held = await (async () => use(await pool.stream('GET', url)))()
+    await collected(warned)
+    expect(pool.stats['requests']).toBe(held === 'closed' ? 0 : 1)
+    await pool.destroy()
+    return warned
+  }
+
+  it('is reported with the request that it belongs to: its connection is taken', async () => {
+    const [warning, ...more] = await warnings(() => Promise.resolve())
+    expect(more).toEqual([])
+    expect(warning?.info).toMatchObject({ method: 'GET', warning: expect.any(String) as unknown })
+    expect([warning?.request, warning?.connection].map((id) => typeof id)).toEqual(['number', 'number'])
+  })
+  it('whatever it was read with, if that is dropped half-way', async () => {
+    const read = await warnings(async (response) => void (await response[Symbol.asyncIterator]().next()))
+    const streamed = await warnings(async (response) => void (await response.readable().getReader().read()))
+    expect([read.length, streamed.length]).toEqual([1, 1])
+  })
+  it('is none while somebody may read on, nor after it was closed', async () => {
+    expect(await warnings(async (response) => Promise.resolve({ iterator: response[Symbol.asyncIterator]() }))).toEqual(
+      [],
+    )
+    expect(await warnings((response) => response.close().then(() => 'closed'))).toEqual([])
+  })
 })

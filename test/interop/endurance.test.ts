@@ -1,13 +1,10 @@
-// A day's work in a minute, against nginx and node: nothing is lost, nothing grows.
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
+// A day's work in a minute, against nginx and node: nothing is lost, nothing grows. `npm run endurance` is this file, and
+// prints what it has measured.
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest'
 import { ConnectionPool } from '../../src/index.ts'
 import { certificates } from '../fixtures/certificates.ts'
+import { collect } from '../fixtures/collect.ts'
 import { http2Server, httpServer, nginx, type Nginx } from '../fixtures/servers.ts'
-
-setFlagsFromString('--expose-gc')
-const collect = runInNewContext('gc') as () => void
 
 let server: Nginx | { readonly missing: string }
 let ca = ''
@@ -28,6 +25,9 @@ interface Seen {
   readonly requests: number
   readonly connections: number
 }
+
+const since = (start: number): string => `${((performance.now() - start) / 1_000).toFixed(1)} s`
+const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(2)} MB`
 
 function heapUsed(): number {
   collect()
@@ -56,10 +56,13 @@ describe.each([
       }
       await Promise.all(Array.from({ length: 500 }, worker))
     }
+    const start = performance.now()
     await run(10_000)
     const early = heapUsed()
     await run(90_000)
     const late = heapUsed()
+    const heap = `heap ${megabytes(early)} after 10,000, ${megabytes(late)} at the end`
+    console.log(`${version}: 100,000 requests in ${since(start)}, no error, at most ${most} connections, ${heap}`)
     expect(pool.stats).toMatchObject({ requests: 0, active: 0, queued: 0 })
     expect(most).toBeLessThanOrEqual(100)
     expect(late).toBeLessThan(early * 1.05)
@@ -93,12 +96,13 @@ describe.each([
         slowly(response)
       }),
   ],
-] as const)('%s', (_, http2, scheme, start) => {
+] as const)('%s', (version, http2, scheme, listen) => {
   it('500 times 200 requests, half of them aborted at any time: no seat is lost', { timeout: 240_000 }, async () => {
     const rejections: unknown[] = []
     const onRejection = (reason: unknown): void => void rejections.push(reason)
     process.on('unhandledRejection', onRejection)
-    const server = await start()
+    const server = await listen()
+    const start = performance.now()
     const url = `${scheme}://localhost:${server.port}/`
     const pool = new ConnectionPool({ http2, maxConnections: 5, tls: { ca }, timeout: { total: 60_000 } })
     let finished = 0
@@ -122,6 +126,7 @@ describe.each([
         const { requests, connections } = seen(pool)
         if (requests > 0 || connections > 5) throw new Error(`${requests} requests left, ${connections} connections`)
       }
+      console.log(`${version}: 500 times 200 requests in ${since(start)}, ${finished} finished, ${aborted} aborted`)
       expect(finished + aborted).toBe(100_000)
       expect(finished).toBeGreaterThanOrEqual(50_000)
       expect(aborted).toBeGreaterThan(0)

@@ -137,6 +137,20 @@ describe('networks of one’s own', () => {
   })
 })
 
+describe('single-connection', () => {
+  it('opens a second one while the first is taken, and none while one is free', async () => {
+    await withServer(
+      httpServer((_, response) => response.end('hello')),
+      async ({ port }) => {
+        const url = `http://127.0.0.1:${port}`
+        const state = (count: number): string => `'${url}', HTTP/1.1, IDLE, Request Count: ${count}`
+        const printed = (await client('single-connection', url)).trim().split('\n')
+        expect(printed).toEqual(['200 new', '200 new', '200 reused', state(2), state(1)])
+      },
+    )
+  })
+})
+
 describe('h2c-server', () => {
   it('answers its own client', async () => {
     expect(await client('h2c-client', await serve('h2c-server'))).toContain('hello, world')

@@ -1,11 +1,18 @@
-// The laws of a connection (C1 to C13, src/http/connection.ts), stated once and applied to every machine.
+// The laws of a connection (C1 to C14, src/http/connection.ts), stated once and applied to every machine.
 //
 // A sibling says how to make a machine and what to play on it. A scene is a list of steps: bytes from the peer, its end,
 // or something that we do. The player cuts the peer's bytes as it is told, drains the machine after each piece, lets the
 // sibling react to each event, and writes down everything that came out.
 import { fc, test } from '@fast-check/vitest'
 import { describe, expect, vi } from 'vitest'
-import { type Connection, type H11Event, type H2Event, LocalProtocolError, type Role } from '../../src/http/index.ts'
+import {
+  type Connection,
+  type H11Event,
+  type H2Event,
+  type Ledger,
+  LocalProtocolError,
+  type Role,
+} from '../../src/http/index.ts'
 
 export type Machine = Connection<H11Event | H2Event>
 
@@ -118,7 +125,7 @@ export function play(sibling: Sibling, scene: Scene, delivery: Delivery = WHOLE)
 }
 
 /** Which exchanges run, by what was asked of a machine and what it told. */
-class Ledger {
+class Running {
   readonly #begun = new Set<number>()
   /** Our own message has ended. */
   readonly #sent = new Set<number>()
@@ -233,7 +240,7 @@ export function describeConnectionLaws(sibling: Sibling): void {
     )
 
     test.prop([sibling.scenes, fc.nat()], RUNS)('C5: active counts what was begun and has not ended', (scene, seed) => {
-      const ledger = new Ledger()
+      const ledger = new Running()
       const noting: Sibling = { ...sibling, make: (role, options) => ledger.note(sibling.make(role, options)) }
       const watch = (machine: Machine, { events }: Transcript): void => {
         const over = machine.closed || events.some(({ type }) => type === 'error' || type === 'closed')
@@ -336,5 +343,114 @@ export function describeConnectionLaws(sibling: Sibling): void {
         expect(same(play(sibling, scene, { ...WHOLE, scribble: true }))).toEqual(same(play(sibling, scene)))
       },
     )
+
+    test.prop([fc.array(upload, { maxLength: 12 })], { numRuns: 300 })(
+      'C14: what was handed over is unsent until the mirror has it, and whose unsent changes is named',
+      (uploads) => {
+        const pair = new Uploads(sibling)
+        for (const { begins, which, size, ends, takes } of uploads) {
+          if (begins) pair.begin()
+          pair.hand(which, size, ends)
+          pair.carry(takes)
+        }
+        pair.answer()
+        pair.finish()
+      },
+    )
   })
+}
+
+const upload = fc.record({
+  begins: fc.boolean(),
+  which: fc.nat(5),
+  size: fc.oneof(fc.nat(10), fc.nat(100_000)),
+  ends: fc.boolean(),
+  takes: fc.oneof(fc.nat(100), fc.nat(100_000)),
+})
+interface Handed {
+  readonly id: number
+  readonly ledger: Ledger
+  /** Octets of content, and whether its end, given to the client and seen by the server. */
+  given: number
+  seen: number
+  ended: boolean
+  endSeen: boolean
+}
+/** A client that uploads and its mirror, which opens no window before it answers. */
+class Uploads {
+  readonly #client: Machine
+  readonly #server: Machine
+  readonly #all: Handed[] = []
+  #octets = 0
+  constructor(sibling: Sibling) {
+    this.#client = sibling.make('client', {})
+    this.#server = sibling.make('server', {})
+  }
+  begin(): void {
+    if (this.#client.capacity === 0) return
+    const head = {
+      method: 'POST',
+      scheme: 'https',
+      authority: 'a',
+      target: '/',
+      headers: [],
+      content: 'unknown',
+    } as const
+    const ledger = { bytesSent: 0, bytesReceived: 0 }
+    const id = this.#client.sendRequest(head, { ledger })
+    this.#all.push({ id, ledger, given: 0, seen: 0, ended: false, endSeen: false })
+  }
+  hand(which: number, size: number, ends: boolean): void {
+    const one = this.#all[which % Math.max(1, this.#all.length)]
+    if (one === undefined || one.ended) return
+    if (attempt(() => void this.#client.sendData(one.id, new Uint8Array(size)))) one.given += size
+    if (!ends) return
+    this.#client.end(one.id)
+    one.ended = true
+  }
+  carry(most: number): void {
+    const client = this.#client
+    const before = this.#all.map(({ id }) => client.unsent(id))
+    const chunks = client.takeOutput(most)
+    const { taken } = client
+    this.#all.forEach(({ id }, i) => {
+      if (client.unsent(id) !== before[i]) expect(taken).toContain(id)
+    })
+    for (const chunk of chunks) this.#receive(chunk.slice())
+    for (const { id, given, seen, ended, endSeen } of this.#all) {
+      const all = given === seen && ended === endSeen
+      if (client.unsent(id) === 0) expect(all, 'nothing is unsent, and it is all there').toBe(true)
+      else if (client.outputBytes === 0) expect(all, 'it is all there, and something is unsent').toBe(false)
+    }
+  }
+  #receive(bytes: Uint8Array): void {
+    this.#octets += bytes.length
+    this.#server.receiveData(bytes, 0)
+    for (let event = this.#server.nextEvent(); event !== undefined; event = this.#server.nextEvent()) {
+      const { exchange } = event as { exchange?: number }
+      const one = this.#all.find(({ id }) => id === exchange)
+      if (one === undefined) continue
+      if (event.type === 'end') one.endSeen = true
+      if (event.type !== 'data') continue
+      one.seen += event.data.length
+      this.#server.consume(one.id, event.data.length)
+    }
+  }
+  /** What the server says of windows reaches the client. */
+  answer(): void {
+    for (const chunk of this.#server.takeOutput()) this.#client.receiveData(chunk.slice(), 0)
+    while (this.#client.nextEvent() !== undefined);
+  }
+  finish(): void {
+    for (let n = 0; n < 1_000 && this.#all.some(({ id }) => this.#client.unsent(id) > 0); n++) {
+      this.carry(10_000)
+      this.answer()
+    }
+    for (const { id, given, seen, ended, endSeen } of this.#all) {
+      expect([this.#client.unsent(id), seen, endSeen]).toEqual([0, given, ended])
+    }
+    const sent = this.#all.reduce((sum, { ledger }) => sum + ledger.bytesSent, 0)
+    expect(sent, 'no ledger counts what is nobody’s').toBeLessThanOrEqual(this.#octets)
+    for (const { given, ledger } of this.#all) expect(ledger.bytesSent).toBeGreaterThan(given)
+  }
 }

@@ -158,6 +158,50 @@ describe('ALPN', () => {
   })
 })
 
+describe('extended CONNECT', () => {
+  const socket = { origin: https('10.0.0.1'), method: 'CONNECT', protocol: 'websocket' } as const
+  const upgrade = { origin: https('10.0.0.1'), headers: [['Upgrade', 'websocket'] as const] }
+  const SETTINGS = Uint8Array.of(0, 0, 0, 4, 0, 0, 0, 0, 0)
+  it('is refused where the first SETTINGS do not allow it, and nothing else is dialled for it', () => {
+    const play = new Play(BOTH)
+    const id = play.request(socket)
+    play.connectAll()
+    play.secured(1, 'h2')
+    play.received(1, SETTINGS)
+    expect(play.error(id)).toMatchObject({ name: 'UnsupportedProtocol', rule: 'RFC 8441 §3' })
+    expect([play.dials(), play.stats()]).toEqual([[], expect.objectContaining({ connections: 1, idle: 1 })])
+  })
+  it('is refused where the server speaks HTTP/1.1, and nothing else is dialled for it', () => {
+    const play = new Play(BOTH)
+    const id = play.request(socket)
+    play.connectAll()
+    play.secured(1, 'http/1.1')
+    expect(play.error(id)).toMatchObject({ name: 'UnsupportedProtocol' })
+    expect([play.dials(), play.stats()]).toEqual([[], expect.objectContaining({ connections: 1, idle: 1 })])
+  })
+  it('is not refused because of a connection that was dialled for HTTP/1.1 alone', () => {
+    const play = new Play(BOTH)
+    const id = play.request(socket)
+    play.request(upgrade)
+    expect(play.targets().map(({ tls }) => tls?.alpn)).toEqual([['h2', 'http/1.1'], ['http/1.1']])
+    play.connected(1)
+    play.connected(2)
+    play.secured(2, 'http/1.1')
+    expect(play.outcome(id)).toBeUndefined()
+    play.secured(1, 'h2')
+    play.received(1, Uint8Array.of(0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 1))
+    expect(play.take('assigned').map(({ id: one, httpVersion }) => [one, httpVersion])).toContainEqual([id, 'HTTP/2'])
+  })
+  it('nor does such a connection make anybody forget to wait for the answer of the first dial', () => {
+    const play = new Play({ ...BOTH, maxConnections: 10, maxConnectionsPerOrigin: 10 })
+    play.request(upgrade)
+    play.connectAll()
+    play.secured(1, 'http/1.1')
+    for (let n = 0; n < 3; n++) play.request({ origin: https('10.0.0.1') })
+    expect(play.dials()).toEqual([2])
+  })
+})
+
 describe('sharing the first dial', () => {
   it('a cancelled opener leaves it to who else waits for its answer', () => {
     const play = new Play(H2)

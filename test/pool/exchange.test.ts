@@ -39,6 +39,65 @@ describe('a GET', () => {
   })
 })
 
+describe('what is told of an exchange when it is over', () => {
+  const settled = (play: Play, id: number) => play.commands.find((one) => one.type === 'settle' && one.id === id)
+  it('how long it was queued, sent, waited and took, in all', () => {
+    const play = new Play()
+    const id = play.request({ method: 'POST', content: { length: 3 } })
+    play.pass(10)
+    play.connectAll()
+    play.pass(20)
+    play.content(id, 'abc')
+    play.drained(1)
+    play.pass(300)
+    play.received(1, 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n')
+    play.pass(4_000)
+    play.received(1, 'ok')
+    expect(settled(play, id)).toMatchObject({ timings: { queued: 10, sent: 20, waiting: 300, total: 4_330 } })
+  })
+  it('what went and came over HTTP/1.1, framing and all', () => {
+    const play = new Play()
+    const id = play.request({ method: 'POST', content: 'unknown' })
+    play.connectAll()
+    play.content(id, 'abc')
+    play.drained(1)
+    const bytesSent = play.written(1).length
+    play.received(1, OK)
+    expect(settled(play, id)).toMatchObject({ bytesSent, bytesReceived: OK.length })
+  })
+  it('what went and came over HTTP/2, its heads too, and nothing of its siblings', () => {
+    const play = new Play(H2)
+    const [first, second] = [play.request({ target: '/1' }), play.request({ method: 'POST', target: '/2' })]
+    play.connectAll()
+    const peer = new Peer(play, 1, 'h2').sync()
+    play.drained(1)
+    play.received(1, Uint8Array.of(0, 0, 1, 1, 4, 0, 0, 0, peer.of('/1'), 0x88, 0, 0, 4, 0, 1, 0, 0, 0, 1, 1, 2, 3, 4))
+    play.failed(1)
+    const atMost = 9 + 3 + 2 + '10.0.0.1'.length + 2 + '/2'.length
+    expect(play.error(second)).toMatchObject({ bytesReceived: 0, disposition: 'maybe-processed' })
+    expect(play.error(second).bytesSent).toBeGreaterThan(9)
+    expect(play.error(second).bytesSent).toBeLessThanOrEqual(atMost)
+    expect(settled(play, first)).toMatchObject({ result: { ok: true }, bytesReceived: 10 + 13 })
+  })
+  it('of a tunnel too', () => {
+    const play = new Play()
+    const id = play.request({
+      headers: [
+        ['Upgrade', 'x'],
+        ['Connection', 'upgrade'],
+      ],
+    })
+    play.connectAll()
+    const head = 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n'
+    play.received(1, head)
+    const bytesSent = play.written(1).length + 3
+    play.content(id, 'out')
+    play.received(1, 'in')
+    play.eof(1)
+    expect(settled(play, id)).toMatchObject({ bytesSent, bytesReceived: head.length + 2 })
+  })
+})
+
 describe('an early response', () => {
   it('stops the upload as soon as it says no (413)', () => {
     const play = new Play()
@@ -74,6 +133,17 @@ describe('an early response', () => {
     play.received(1, 'HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno')
     expect(play.outcome(id)).toBe('ok')
     expect(play.stats().connections).toBe(0)
+  })
+  it.each([200, 413])('%i that leaves an upload unread ends the connection: nobody is to wait behind it', (status) => {
+    const play = new Play({ maxConnections: 1, maxConnectionsPerOrigin: 1 })
+    const id = play.request({ method: 'POST', content: { length: 1_000_000 } })
+    play.connectAll()
+    play.content(id, 'x'.repeat(1_000_000))
+    play.received(1, `HTTP/1.1 ${status} Read Nothing\r\nContent-Length: 2\r\n\r\nno`)
+    expect(play.outcome(id)).toBe('ok')
+    expect(play.stats().idle).toBe(0)
+    play.request()
+    expect(play.dials()).toEqual([2])
   })
   it('that does not come within the grace leaves the error of the write', () => {
     const play = new Play()
@@ -334,6 +404,31 @@ describe('the option keepAlivePing', () => {
     expect(play.written(1)).not.toBe('')
     play.pass(1_000)
     expect(play.has('destroy', 1)).toBe(true)
+  })
+})
+
+describe('stats', () => {
+  it('count requests and connections, of each origin too', () => {
+    const play = new Play({ maxConnections: 2, maxConnectionsPerOrigin: 1 })
+    for (const origin of [A, A, B]) play.request({ origin })
+    expect(play.stats()).toMatchObject({ requests: 3, connections: 2, idle: 0, active: 0 })
+    play.connectAll()
+    play.received(2, OK)
+    expect(play.stats()).toMatchObject({
+      requests: 2,
+      connections: 2,
+      idle: 1,
+      active: 1,
+      queued: 1,
+      origins: {
+        'http://10.0.0.1': { connections: 1, active: 1, waiting: 1 },
+        'http://10.0.0.2': { connections: 1, active: 0, waiting: 0 },
+      },
+    })
+    play.received(1, OK)
+    play.received(1, OK)
+    play.pass(60_000)
+    expect(play.stats()).toMatchObject({ requests: 0, connections: 0, origins: {} })
   })
 })
 

@@ -2,6 +2,7 @@
 import { fc, test } from '@fast-check/vitest'
 import { describe, expect, it } from 'vitest'
 import type { PoolSettings } from '../../src/pool/index.ts'
+import { B, H2, http, https, OK, Peer, Play, type Asked } from './play.ts'
 import { World } from './world.ts'
 
 const HOSTS = ['10.0.0.1', '10.0.0.2', '10.0.0.3']
@@ -48,7 +49,7 @@ describe.each([
   ['HTTP/2', { http1: false, http2: true }],
 ] as const)('over %s', (_, version) => {
   test.prop([settings, fc.array(step, { maxLength: 40 })], { numRuns: 1000 })(
-    'P1, P2, P5, P6, P9, P10 hold whatever happens',
+    'P1, P2, P3, P4, P5, P6, P8, P9, P10 hold whatever happens',
     (options, steps) => {
       play({ ...options, ...version }, steps)
     },
@@ -140,4 +141,72 @@ describe('P8: sent again', () => {
         ?.act()
     expect(world.requests[0]?.outcome).toMatchObject({ ok: false, error: { code: 'server-disconnected' } })
   })
+})
+
+describe('P3: a connection that carries an exchange is closed only by that exchange’s own fate', () => {
+  test.prop([
+    fc.array(fc.constantFrom('answered', 'cancelled', 'timed out', 'refused', 'left'), { minLength: 2, maxLength: 12 }),
+    fc.constantFrom('closeIdle', 'close', 'age', 'goaway', 'room'),
+  ])('over HTTP/2, whatever becomes of its siblings and of the connection', (fates, ending) => {
+    const play = new Play({ ...H2, maxConnections: 1, maxConnectionsPerOrigin: 1, maxConnectionAge: 5_000 })
+    const ids = fates.map((fate, n) =>
+      play.request({ method: 'POST', target: `/${n}`, timeouts: { read: fate === 'timed out' ? 100 : 60_000 } }),
+    )
+    play.connectAll()
+    const peer = new Peer(play, 1, 'h2').sync()
+    play.drained(1)
+    if (ending === 'closeIdle') play.tell({ type: 'closeIdle' })
+    if (ending === 'close') play.tell({ type: 'close', grace: 30_000 })
+    if (ending === 'age') play.pass(5_000)
+    if (ending === 'goaway') peer.machine.close(play.now)
+    if (ending === 'room') play.request({ origin: B })
+    for (const [n, fate] of fates.entries()) {
+      if (fate === 'answered') peer.respond(`/${n}`)
+      if (fate === 'cancelled') play.cancel(ids[n] as number)
+      if (fate === 'refused') peer.machine.cancel(peer.of(`/${n}`), 7)
+      peer.write()
+    }
+    play.pass(100)
+    peer.sync()
+    const left = fates.flatMap((fate, n) => (fate === 'left' ? [n] : []))
+    if (left.length > 0) expect([play.has('close', 1), play.has('destroy', 1)]).toEqual([false, false])
+    for (const n of left) {
+      peer.respond(`/${n}`)
+      expect(play.outcome(ids[n] as number)).toBe('ok')
+    }
+  })
+})
+
+describe('P4: a request is given only to a connection of its own key', () => {
+  const site = fc.record({
+    origin: fc.constantFrom(https('10.0.0.1'), https('10.0.0.2'), https('10.0.0.1', 8443), http('10.0.0.1')),
+    sniHostname: fc.constantFrom(undefined, 'a.test', 'b.test'),
+  })
+  const keyOf = ({ origin, sniHostname }: Asked): string => JSON.stringify([origin, sniHostname])
+  test.prop([fc.array(site, { minLength: 2, maxLength: 20 }), fc.constantFrom({}, { http2: true })])(
+    'scheme, host, port and the name that its certificate has to bear',
+    (asked, version) => {
+      const play = new Play({ ...version, maxConnections: 3, maxConnectionsPerOrigin: 2, maxIdleConnections: 3 })
+      const keys = new Map<number, string>()
+      for (const one of asked) {
+        const id = play.request(one)
+        for (const { link, target } of play.take('connect')) {
+          keys.set(link, JSON.stringify([target.address, target.port, target.tls?.serverName]))
+          play.connected(link)
+          if (target.tls !== undefined) play.secured(link, 'http/1.1')
+        }
+        const { address, port, serverName } = {
+          address: one.origin.host,
+          port: one.origin.port,
+          serverName: one.origin.scheme === 'http' ? undefined : (one.sniHostname ?? one.origin.host),
+        }
+        const [assigned] = play.take('assigned')
+        expect(keys.get(assigned?.link as number), keyOf(one)).toBe(JSON.stringify([address, port, serverName]))
+        play.drained(assigned?.link as number)
+        play.received(assigned?.link as number, OK)
+        expect(play.outcome(id)).toBe('ok')
+        play.commands = []
+      }
+    },
+  )
 })

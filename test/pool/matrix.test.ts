@@ -44,6 +44,13 @@ const SOURCE = new Error('the source failed')
 const THROWN = new Error('thrown by a callback')
 const CANCELLED = 'the reason of the signal'
 
+/** Where in the bytes of its phase the fault comes. */
+type Where = 'first' | 'middle' | 'last'
+function cut<T extends string | Uint8Array>(bytes: T, where: Where): T {
+  const to = { first: 1, middle: bytes.length >> 1, last: bytes.length - 1 }[where]
+  return bytes.slice(0, to) as T
+}
+
 class Scene {
   readonly play: Play
   readonly cell: Cell
@@ -53,8 +60,10 @@ class Scene {
   peer: Peer | undefined
   readonly #used: boolean
   readonly #asked: Asked
+  readonly #where: Where
 
-  constructor(cell: Cell, used: boolean, asked: Asked = {}) {
+  constructor(cell: Cell, used: boolean, where: Where, asked: Asked = {}) {
+    this.#where = where
     const protocol = PROTOCOLS[cell.protocol]
     let settings: Partial<PoolSettings> = { maxConnections: 4, maxConnectionsPerOrigin: 4, limits: SMALL_LIMITS }
     settings = { ...settings, ...protocol.settings }
@@ -140,14 +149,21 @@ class Scene {
         return
       case 'connect':
       case 'tls':
-      case 'proxy':
         this.id = this.request({ target: '/x' })
         return this.establish(cell.phase)
+      case 'proxy':
+        this.id = this.request({ target: '/x' })
+        this.establish(cell.phase)
+        // What says something itself says it in place of the answer.
+        if (ANYWHERE.has(cell.fault)) this.#receive(PROXY_ANSWERS[cell.protocol] as string)
+        return
       case 'req_head':
-        return this.begin()
+        this.begin()
+        play.accepted(this.link, this.#where)
+        return
       case 'req_body':
         this.begin({ method: this.#asked.method ?? 'PUT', content: { length: 6 }, replayable: true })
-        play.content(this.id, 'abc', false)
+        play.content(this.id, cut('abcdef', this.#where), false)
         if (this.multiplexed) this.peer?.read()
         return
       case 'waiting':
@@ -159,11 +175,14 @@ class Scene {
       case 'resp_head':
         this.begin()
         play.drained(this.link)
-        if (this.peer === undefined) return play.received(this.link, 'HTTP/1.1 200 O')
+        if (this.peer === undefined) {
+          if (ANYWHERE.has(cell.fault)) return this.#receive('HTTP/1.1 200 OK\r\n\r\n')
+          return play.received(this.link, 'HTTP/1.1 200 O')
+        }
         this.peer.sync()
         play.drained(this.link)
-        this.peer.machine.sendResponse(this.peer.of('/x'), { status: 200, headers: [], content: { length: 6 } })
-        this.peer.write()
+        this.peer.machine.sendResponse(this.peer.of('/x'), { status: 200, headers: HEADERS, content: { length: 6 } })
+        this.#answer()
         return
       case 'resp_body':
       case 'trailers':
@@ -189,16 +208,32 @@ class Scene {
     const { play, peer } = this
     if (peer === undefined) {
       this.head('Transfer-Encoding: chunked')
-      play.received(this.link, phase === 'trailers' ? '3\r\nabc\r\n0\r\nX: y' : '6\r\nabc')
+      play.received(this.link, phase === 'trailers' ? '3\r\nabc\r\n0\r\n' : '6\r\n')
+      this.#receive(phase === 'trailers' ? 'X: y\r\n\r\n' : 'abcdef')
     } else {
       peer.sync()
       const exchange = peer.of('/x')
       peer.machine.sendResponse(exchange, { status: 200, headers: [], content: 'unknown' })
-      peer.machine.sendData(exchange, Uint8Array.of(1, 2, 3))
+      if (phase === 'trailers') peer.machine.sendData(exchange, Uint8Array.of(1, 2, 3))
       peer.write()
+      if (phase !== 'trailers') peer.machine.sendData(exchange, Uint8Array.of(1, 2, 3, 4, 5, 6))
+      else if (ANYWHERE.has(this.cell.fault)) peer.machine.end(exchange, HEADERS)
+      this.#answer()
       play.drained(this.link)
     }
-    play.tell({ type: 'consumed', id: this.id, bytes: 3 })
+    play.tell({ type: 'consumed', id: this.id, bytes: play.delivered(this.id).content.length })
+  }
+  /** So far as the phase goes. */
+  #receive(bytes: string): void {
+    this.play.received(this.link, cut(bytes, this.#where))
+  }
+  /** One frame of the peer, as far as the phase goes; whole where frames of others are to follow it. */
+  #answer(): void {
+    const frame = Buffer.concat(this.peer?.machine.takeOutput() ?? [])
+    if (frame.length === 0) return
+    const whole = !ANYWHERE.has(this.cell.fault)
+    const payload = whole ? frame.subarray(9) : cut(new Uint8Array(frame.subarray(9)), this.#where)
+    this.play.received(this.link, new Uint8Array(Buffer.concat([frame.subarray(0, 9), payload])))
   }
   #finish(fields: string): void {
     const { play, peer } = this
@@ -391,6 +426,14 @@ const ELSEWHERE: Record<string, string> = {
   F23: 'cutting: laws C1 of the machines; flow.test.ts for the pool; through proxies routes/sim.test.ts',
   F24: 'order between connections: laws.test.ts plays every order; through proxies routes/sim.test.ts',
 }
+/** They need nothing of what came before them, and so come at the first, a middle and the last byte of a phase. */
+const ANYWHERE: ReadonlySet<string> = new Set(['F03', 'F04', 'F05', 'F06', 'F09', 'F10', 'F11', 'F22', 'F25'])
+const WITH_BYTES: ReadonlySet<string> = new Set(['proxy', 'req_head', 'req_body', 'resp_head', 'resp_body', 'trailers'])
+const PROXY_ANSWERS: Record<string, string> = {
+  connect: 'HTTP/1.1 200 OK\r\n\r\n',
+  socks5: '\x05\x00\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00',
+}
+const HEADERS = [['x', 'y']] as const
 const NOBODY = 'no callback runs for a connection that nobody uses'
 const AFTERWARDS: ReadonlySet<string> = new Set(['idle', 'closing'])
 
@@ -405,8 +448,8 @@ function expectConnection(scene: Scene): void {
   else expect(gone, 'kept').toBe(false)
 }
 
-function run(cell: Cell, used: boolean, asked: Asked, again: boolean): void {
-  const scene = new Scene(cell, used, asked)
+function run(cell: Cell, used: boolean, where: Where, asked: Asked, again: boolean): void {
+  const scene = new Scene(cell, used, where, asked)
   scene.enter()
   const { play } = scene
   const before = play.commands.length
@@ -448,13 +491,17 @@ describe.skipIf(MATRIX === undefined)(
           }
           // A request that nothing was done for yet cannot have been on a used connection.
           const early = ['pool', 'dns', 'connect', 'tls', 'proxy'].includes(cell.phase)
-          it(`${name}: first connection`, () => run(cell, false, {}, cell.retry === 'safe-once'))
-          if (early) continue
           const once = cell.retry === 'idempotent-on-reused' || cell.retry === 'safe-once'
-          it(`${name}: used connection`, () => run(cell, true, {}, once))
-          if (once) {
-            it(`${name}: used connection, not idempotent`, () =>
-              run(cell, true, { method: 'POST' }, cell.retry === 'safe-once'))
+          const everywhere = ANYWHERE.has(cell.fault) && WITH_BYTES.has(cell.phase)
+          for (const where of everywhere ? (['first', 'middle', 'last'] as const) : (['middle'] as const)) {
+            const at = everywhere ? `, at the ${where} byte` : ''
+            it(`${name}: first connection${at}`, () => run(cell, false, where, {}, cell.retry === 'safe-once'))
+            if (early) continue
+            it(`${name}: used connection${at}`, () => run(cell, true, where, {}, once))
+            if (once) {
+              it(`${name}: used connection, not idempotent${at}`, () =>
+                run(cell, true, where, { method: 'POST' }, cell.retry === 'safe-once'))
+            }
           }
         }
       })

@@ -1,16 +1,8 @@
 // The reference model of the scheduler: plain lists, searched from one end to the other. It makes no decisions. It knows
 // which are legal: it refuses the others as they come, and after every step it looks for work that was left lying about.
 import { expect } from 'vitest'
-import {
-  Carrier,
-  groupOf,
-  OriginQueue,
-  Scheduler,
-  SERVES,
-  Waiter,
-  type Capacity,
-  type Need,
-} from '../../src/pool/scheduler.ts'
+import { Carrier, groupOf, OriginQueue, Scheduler, SERVES, Waiter } from '../../src/pool/scheduler.ts'
+import type { Capacity, Need } from '../../src/pool/scheduler.ts'
 
 interface Connection {
   readonly carrier: Carrier
@@ -26,7 +18,6 @@ export interface Request {
   readonly waiter: Waiter
   readonly origin: number
   readonly need: Need
-  readonly place: number
   state: 'waiting' | 'running' | 'over'
   fresh: boolean
   held: boolean
@@ -53,21 +44,13 @@ export class Model {
 
   request(origin: number, need: Need): void {
     const waiter = new Waiter(this.origins[origin] as OriginQueue, need)
-    this.requests.push({
-      waiter,
-      origin,
-      need,
-      place: this.requests.length,
-      state: 'waiting',
-      fresh: false,
-      held: false,
-    })
+    this.requests.push({ waiter, origin, need, state: 'waiting', fresh: false, held: false })
     this.scheduler.enqueue(waiter)
     this.settle()
   }
   cancel(request: Request): void {
     request.state = 'over'
-    const dial = this.connections.find(({ opener }) => opener === request)
+    const dial = this.#dialOf(request)
     if (dial !== undefined) dial.opener = undefined
     const useless = this.scheduler.leave(request.waiter)
     expect(useless && dial === undefined, 'only a dial can be useless').toBe(false)
@@ -80,14 +63,13 @@ export class Model {
     connection.seats = seats
     const bound = connection.opener
     connection.opener = undefined
-    if (bound?.fresh === true && (serves & SERVES[bound.need]) === 0) this.cancelWithout(bound)
+    if (bound?.fresh === true && (serves & SERVES[bound.need]) === 0) this.#over(bound)
     this.scheduler.opened(connection.carrier, serves, seats)
     this.settle()
   }
   /** A dial fails, or a connection ends: what ran on it is over, or comes back. */
   gone(connection: Connection, then: 'over' | 'back' | 'fresh' = 'over'): void {
-    const { opener } = connection
-    if (opener !== undefined) this.cancelWithout(opener)
+    if (connection.opener !== undefined) this.#over(connection.opener)
     connection.opener = undefined
     connection.state = 'gone'
     this.scheduler.gone(connection.carrier)
@@ -97,7 +79,6 @@ export class Model {
   }
   finish(connection: Connection, request: Request, then: 'over' | 'back' | 'held' = 'over'): void {
     connection.running.delete(request)
-    request.state = 'over'
     this.scheduler.released(connection.carrier, connection.seats - connection.running.size)
     this.settle()
     this.#returned(request, then)
@@ -120,8 +101,8 @@ export class Model {
     this.scheduler.leaving(connection.carrier)
     this.settle()
   }
-  /** The model alone: the scheduler is told by the caller. */
-  cancelWithout(request: Request): void {
+  /** It fails with its dial. */
+  #over(request: Request): void {
     request.state = 'over'
     this.scheduler.leave(request.waiter)
   }
@@ -130,51 +111,30 @@ export class Model {
 
   settle(): void {
     for (let decision = this.scheduler.next(); decision !== undefined; decision = this.scheduler.next()) {
-      switch (decision.type) {
-        case 'open':
-          this.#open(decision.carrier, decision.opener)
-          break
-        case 'assign':
-          this.#assign(decision.carrier, decision.waiter)
-          break
-        case 'close': {
-          const connection = this.#of(decision.carrier)
-          expect(connection.running.size, 'P3: what carries an exchange is not closed').toBe(0)
-          expect(['open', 'leaving'], 'only what is open is closed').toContain(connection.state)
-          connection.state = decision.now ? 'gone' : 'leaving'
-          break
-        }
-      }
+      const connection = this.connections.find(({ carrier }) => carrier === decision.carrier) as Connection
+      if (decision.type === 'open') this.#open(decision.carrier, this.#request(decision.opener))
+      else if (decision.type === 'assign') this.#assign(connection, this.#request(decision.waiter))
+      else this.#close(connection, decision.now)
     }
     this.#checkWork()
   }
-  #open(carrier: Carrier, waiter: Waiter): void {
-    const opener = this.#request(waiter)
+  #close(connection: Connection, now: boolean): void {
+    expect(connection.running.size, 'P3: what carries an exchange is not closed').toBe(0)
+    expect(['open', 'leaving'], 'only what is open is closed').toContain(connection.state)
+    connection.state = now ? 'gone' : 'leaving'
+  }
+  #open(carrier: Carrier, opener: Request): void {
     expect(opener.state, 'a dial is opened for who waits').toBe('waiting')
-    expect(
-      this.connections.some((one) => one.opener === opener),
-      'one dial for one request',
-    ).toBe(false)
+    expect(this.#dialOf(opener), 'one dial for one request').toBeUndefined()
     const { origin } = opener
-    const connection: Connection = {
-      carrier,
-      origin,
-      h1Only: opener.need === 'h1',
-      state: 'dialling',
-      serves: 0,
-      seats: 0,
-      opener,
-      running: new Set(),
-    }
-    this.connections.push(connection)
+    const made = { carrier, origin, h1Only: opener.need === 'h1', opener, running: new Set<Request>() }
+    this.connections.push({ ...made, state: 'dialling', serves: 0, seats: 0 })
     const counted = this.#counted()
     expect(counted.length, 'P1: maxConnections').toBeLessThanOrEqual(this.#capacity.maxConnections)
     const own = counted.filter((one) => one.origin === origin).length
     expect(own, 'P1: maxConnectionsPerOrigin').toBeLessThanOrEqual(this.#capacity.maxConnectionsPerOrigin)
   }
-  #assign(carrier: Carrier, waiter: Waiter): void {
-    const connection = this.#of(carrier)
-    const request = this.#request(waiter)
+  #assign(connection: Connection, request: Request): void {
     expect(request.state, 'P5: only who waits is served').toBe('waiting')
     expect(connection.state, 'P4: by a live connection').toBe('open')
     expect(connection.origin, 'P4: of the right key').toBe(request.origin)
@@ -184,7 +144,8 @@ export class Model {
       const older = this.#waiting(request.origin).filter(({ need, fresh }) => need === request.need && !fresh)
       expect(older[0], 'P7: in the order in which they came').toBe(request)
     }
-    for (const one of this.connections) if (one.opener === request) one.opener = undefined
+    const dial = this.#dialOf(request)
+    if (dial !== undefined) dial.opener = undefined
     request.state = 'running'
     connection.running.add(request)
   }
@@ -219,7 +180,7 @@ export class Model {
     const { origin, fresh } = request
     const h1Only = request.need === 'h1'
     const dials = this.connections.filter((one) => one.state === 'dialling' && one.origin === origin)
-    if (fresh) return dials.some(({ opener }) => opener === request)
+    if (fresh) return this.#dialOf(request) !== undefined
     const like = this.#waiting(origin).filter((one) => !one.fresh && !one.held && (one.need === 'h1') === h1Only)
     const shared = dials.filter((one) => one.h1Only === h1Only && one.opener?.fresh !== true).length
     return h1Only || this.#seatsPerDial === 1 ? like.length <= shared : shared > 0
@@ -227,11 +188,11 @@ export class Model {
   #counted(): Connection[] {
     return this.connections.filter(({ state }) => state !== 'gone')
   }
+  #dialOf(request: Request): Connection | undefined {
+    return this.connections.find(({ opener }) => opener === request)
+  }
   #waiting(origin: number): Request[] {
     return this.requests.filter((one) => one.state === 'waiting' && one.origin === origin)
-  }
-  #of(carrier: Carrier): Connection {
-    return this.connections.find((one) => one.carrier === carrier) as Connection
   }
   #request(waiter: Waiter): Request {
     return this.requests.find((one) => one.waiter === waiter) as Request

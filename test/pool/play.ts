@@ -42,7 +42,7 @@ export interface Asked {
   readonly timeouts?: Partial<Timeouts>
   readonly expectContinue?: boolean
   readonly trace?: boolean
-  readonly sniHostname?: string
+  readonly sniHostname?: string | undefined
 }
 
 export function http(host: string, port = 80): Origin {
@@ -137,6 +137,13 @@ export class Play {
     const count = this.#undrained.get(link) ?? 0
     this.#undrained.delete(link)
     if (count > 0) this.tell({ type: 'drained', link, bytes: count })
+  }
+  /** It has accepted some of what was written: one byte of it, half, or all but one. */
+  accepted(link: number, where: 'first' | 'middle' | 'last'): void {
+    const count = this.#undrained.get(link) ?? 0
+    const bytes = { first: 1, middle: count >> 1, last: count - 1 }[where]
+    this.#undrained.set(link, count - bytes)
+    this.tell({ type: 'drained', link, bytes })
   }
   eof(link: number, clean?: boolean): void {
     this.tell({ type: 'eof', link, clean })

@@ -2,7 +2,7 @@
 import { fc, test } from '@fast-check/vitest'
 import { describe, expect, it } from 'vitest'
 import { Carrier, groupOf, OriginQueue, Scheduler, SERVES, Waiter, type Need } from '../../src/pool/scheduler.ts'
-import { Model } from './model.ts'
+import { Model, type Request } from './model.ts'
 
 const NEEDS: readonly Need[] = ['any', 'any', 'any', 'h1', 'h2-connect']
 /** What a dial may turn out to be: one seat, or many. */
@@ -12,65 +12,72 @@ const ANSWERS = [
   { serves: SERVES.any | SERVES['h2-connect'], seats: 2 },
 ] as const
 
-interface Step {
-  readonly what: number
-  readonly which: number
-  readonly how: number
+type Move = (model: Model, which: number, how: number) => (() => void) | undefined
+/** Everything that can happen to a model; undefined: not to this one. */
+const MOVES: Readonly<Record<string, Move>> = {
+  request: (model, which, how) => () => model.request(which % model.origins.length, NEEDS[how % NEEDS.length] as Need),
+  connected: (model, which, how) => {
+    const dial = pick(model.connections, which, ({ state }) => state === 'dialling')
+    const { serves, seats } = (dial?.h1Only === true ? ANSWERS[0] : ANSWERS[how % ANSWERS.length]) ?? ANSWERS[0]
+    return dial && (() => model.connected(dial, serves, seats))
+  },
+  'the dial fails': (model, which) => {
+    const dial = pick(model.connections, which, ({ state }) => state === 'dialling')
+    return dial && (() => model.gone(dial))
+  },
+  finish: (model, which, how) => {
+    const busy = pick(model.connections, which, ({ running }) => running.size > 0)
+    const then = (['over', 'over', 'over', 'back', 'held'] as const)[how % 5]
+    return busy && (() => model.finish(busy, [...busy.running][how % busy.running.size] as Request, then))
+  },
+  'the connection ends': (model, which, how) => {
+    const busy = pick(model.connections, which, ({ running }) => running.size > 0)
+    return busy && (() => model.gone(busy, (['over', 'back', 'fresh'] as const)[how % 3]))
+  },
+  leaving: (model, which) => {
+    const live = pick(model.connections, which, ({ state }) => state === 'open')
+    return live && (() => model.leaving(live))
+  },
+  cancel: (model, which) => {
+    const waiting = pick(model.requests, which, ({ state }) => state === 'waiting')
+    return waiting && (() => model.cancel(waiting))
+  },
+  release: (model, which) => {
+    const held = pick(model.requests, which, (one) => one.state === 'waiting' && one.held)
+    return held && (() => model.release(held))
+  },
 }
-/** Everything that can happen to a model, by number; what does not apply does nothing. */
-function play(model: Model, { what, which, how }: Step): void {
-  const pick = <T>(list: readonly T[]): T | undefined => list[which % Math.max(1, list.length)]
-  const dialling = pick(model.connections.filter(({ state }) => state === 'dialling'))
-  const busy = pick(model.connections.filter(({ state, running }) => state !== 'gone' && running.size > 0))
-  const live = pick(model.connections.filter(({ state }) => state === 'open'))
-  switch (what) {
-    case 0:
-    case 1:
-    case 2:
-      return model.request(which % model.origins.length, NEEDS[how % NEEDS.length] as Need)
-    case 3:
-    case 4: {
-      if (dialling === undefined) return
-      const answer = dialling.h1Only ? ANSWERS[0] : ANSWERS[how % ANSWERS.length]
-      return model.connected(dialling, answer?.serves ?? 0, answer?.seats ?? 0)
-    }
-    case 5:
-      return dialling === undefined ? undefined : model.gone(dialling)
-    case 6:
-    case 7: {
-      const request = busy === undefined ? undefined : [...busy.running][how % busy.running.size]
-      if (busy === undefined || request === undefined) return
-      const then = (['over', 'over', 'over', 'back', 'held'] as const)[how % 5] ?? 'over'
-      return model.finish(busy, request, then)
-    }
-    case 8:
-      return busy === undefined ? undefined : model.gone(busy, (['over', 'back', 'fresh'] as const)[how % 3])
-    case 9:
-      return live === undefined ? undefined : model.leaving(live)
-    case 10: {
-      const waiting = pick(model.requests.filter(({ state }) => state === 'waiting'))
-      return waiting === undefined ? undefined : model.cancel(waiting)
-    }
-    default: {
-      const held = pick(model.requests.filter((one) => one.state === 'waiting' && one.held))
-      return held === undefined ? undefined : model.release(held)
-    }
-  }
+function pick<T>(list: readonly T[], which: number, fits: (one: T) => boolean): T | undefined {
+  const fitting = list.filter(fits)
+  return fitting[which % Math.max(1, fitting.length)]
 }
+/** The model holds the scheduler that it refers to, so it is played as model and as what is real. */
+const commands = fc.commands(
+  (['request', 'request', 'request', 'connected', 'finish', ...Object.keys(MOVES)] as const).map((name) =>
+    fc.tuple(fc.nat(30), fc.nat(30)).map(([which, how]): fc.Command<Model, Model> => {
+      const move = MOVES[name] as Move
+      return {
+        check: (model) => move(model as Model, which, how) !== undefined,
+        run: (model) => move(model, which, how)?.(),
+        toString: () => `${name} ${which} ${how}`,
+      }
+    }),
+  ),
+  { maxCommands: 60, size: 'max' },
+)
 
 const capacity = fc.record({
   maxConnections: fc.integer({ min: 1, max: 4 }),
   maxConnectionsPerOrigin: fc.integer({ min: 1, max: 4 }),
   maxIdleConnections: fc.integer({ min: 0, max: 4 }),
 })
-const step = fc.record({ what: fc.nat(11), which: fc.nat(30), how: fc.nat(30) })
 
 describe('beside its model', () => {
-  test.prop([capacity, fc.constantFrom(1, 3, Infinity), fc.array(step, { maxLength: 60 })], { numRuns: 3000 })(
+  test.prop([capacity, fc.constantFrom(1, 3, Infinity), commands], { numRuns: 3000 })(
     'P1, P2, P3, P4, P5, P6, P7: no decision is illegal, no work is left undone',
-    (limits, seatsPerDial, steps) => {
+    (limits, seatsPerDial, played) => {
       const model = new Model(limits, 3, seatsPerDial)
-      for (const one of steps) play(model, one)
+      fc.modelRun(() => ({ model, real: model }), played)
     },
   )
 })
@@ -79,7 +86,7 @@ describe('fairness', () => {
   const one = { maxConnections: 1, maxConnectionsPerOrigin: 1, maxIdleConnections: 1 }
   const H1 = ANSWERS[0]
   const running = (model: Model): number[] =>
-    model.requests.filter(({ state }) => state === 'running').map(({ place }) => place)
+    model.requests.flatMap(({ state }, place) => (state === 'running' ? [place] : []))
   const advance = (model: Model): void => {
     const dialling = model.connections.find(({ state }) => state === 'dialling')
     if (dialling !== undefined) return model.connected(dialling, H1.serves, H1.seats)
@@ -182,6 +189,7 @@ describe('the cost of a step does not grow (counted, not timed)', () => {
     [100_000, 1],
     [1_000, 100],
     [10_000, 10_000],
+    [100_000, 10_000],
   ])('%i queued requests on %i origins', (queued, origins) => {
     const small = cost(10, 1, 10)
     expect(cost(queued, origins, 10)).toBeLessThan(3 * small + 60)

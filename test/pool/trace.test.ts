@@ -1,8 +1,9 @@
 // What a trace hears: every step begun and ended, under httpcore's names; decisions with their reasons; never a secret.
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { Fields } from '../../src/http/index.ts'
-import type { ProxyTarget } from '../../src/pool/index.ts'
-import { bytes, http, https, OK, Play } from './play.ts'
+import type { PoolSettings, ProxyTarget } from '../../src/pool/index.ts'
+import { A, B, bytes, H2, http, https, OK, Peer, Play, type Asked } from './play.ts'
 
 const names = (play: Play): string[] => play.take('trace').map(({ event }) => event.name)
 const PLACE = { host: '10.9.9.9', port: 1, tls: undefined, tunnel: 'https' } as const
@@ -58,7 +59,7 @@ describe('a trace', () => {
     play.received(1, OK)
     names(play)
     play.tell({ type: 'closeIdle' })
-    expect(names(play)).toEqual(['connection.close.started'])
+    expect(names(play)).toEqual(['pool.close', 'connection.close.started'])
     play.closed(1)
     expect(names(play)).toEqual(['connection.close.complete'])
   })
@@ -106,5 +107,135 @@ describe('a trace', () => {
     play.connectAll()
     play.tell({ type: 'destroy' })
     expect(play.take('trace')).toEqual([])
+  })
+})
+
+/** `pool.open: no-connection` … */
+const DOCUMENTED = Array.from(
+  readFileSync('docs/seeing-in.md', 'utf8').matchAll(/^\| `(pool\.\w+)` +\|(.+)\|$/gm),
+  ([, name = '', reasons = '']) => Array.from(reasons.matchAll(/`([a-z-]+)`/g), ([, reason]) => `${name}: ${reason}`),
+).flat()
+
+describe('the reason of every decision', () => {
+  it('is in docs/seeing-in.md', () => expect(DOCUMENTED.length).toBeGreaterThan(20))
+  const reasons = (play: Play): string[] =>
+    play
+      .take('trace')
+      .flatMap(({ event }) => (event.info?.['reason'] ? [`${event.name}: ${String(event.info['reason'])}`] : []))
+  const ask = (play: Play, asked: Asked = {}): number => play.request({ trace: true, ...asked })
+  const one = { maxConnections: 1, maxConnectionsPerOrigin: 1 }
+  const told = (settings: Partial<PoolSettings>, act: (play: Play) => void): string[] => {
+    const play = new Play(settings)
+    act(play)
+    return reasons(play)
+  }
+  const busy = (play: Play): void => {
+    ask(play)
+    play.connectAll()
+  }
+  const answered = (play: Play): void => {
+    busy(play)
+    play.drained(1)
+    play.received(1, OK)
+    reasons(play)
+  }
+  const refuse = (play: Play): void => {
+    const [link] = play.connectAll() as [number]
+    new Peer(play, link, 'h2').sync()
+    play.received(link, Uint8Array.of(0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
+    play.closed(link)
+  }
+  it.each<[what: string, settings: Partial<PoolSettings>, act: (play: Play) => void, reasons: string[]]>([
+    ['a first request', {}, busy, ['pool.open: no-connection', 'pool.queued: dialling', 'pool.assigned: dialled']],
+    ['the next', {}, (play) => (answered(play), void ask(play)), ['pool.assigned: reused']],
+    [
+      'one beside it',
+      {},
+      (play) => (busy(play), reasons(play), void ask(play)),
+      ['pool.open: all-taken', 'pool.queued: dialling'],
+    ],
+    [
+      'one too many for its origin',
+      one,
+      (play) => (busy(play), reasons(play), void ask(play)),
+      ['pool.queued: origin-limit'],
+    ],
+    [
+      'one too many in all',
+      { ...one, maxConnectionsPerOrigin: 2 },
+      (play) => (busy(play), reasons(play), void ask(play)),
+      ['pool.queued: pool-limit'],
+    ],
+    [
+      'who waits for the first dial',
+      H2,
+      (play) => (ask(play), reasons(play), void ask(play)),
+      ['pool.queued: sharing-dial'],
+    ],
+    [
+      'who was sent back',
+      { ...H2, ...one },
+      (play) => (ask(play), refuse(play), reasons(play), refuse(play)),
+      ['pool.assigned: dialled', 'pool.retry: replay', 'pool.queued: backoff', 'connection.close.started: goaway'],
+    ],
+    [
+      'a stale connection',
+      {},
+      (play) => (answered(play), ask(play), reasons(play), play.eof(1)),
+      [
+        'pool.retry: fresh',
+        'pool.open: stale-retry',
+        'pool.queued: dialling',
+        'connection.close.started: server-disconnected',
+      ],
+    ],
+    ['room for another origin', one, (play) => (answered(play), void ask(play, { origin: B })), ['pool.close: room']],
+    [
+      'the limit of idle ones',
+      { maxIdleConnections: 0 },
+      (play) => (busy(play), reasons(play), play.received(1, OK)),
+      ['pool.close: idle-limit'],
+    ],
+    ['time', {}, (play) => (answered(play), play.pass(4_000)), ['pool.close: idle-expired']],
+    ['age', { maxConnectionAge: 1_000 }, (play) => (answered(play), play.pass(1_000)), ['pool.close: max-age']],
+    [
+      'requests',
+      { maxRequestsPerConnection: 1 },
+      (play) => (busy(play), reasons(play), play.received(1, OK)),
+      ['pool.close: max-requests'],
+    ],
+    [
+      'the server’s wish',
+      {},
+      (play) => (busy(play), reasons(play), play.received(1, 'HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n')),
+      ['connection.close.started: connection-close'],
+    ],
+    [
+      'a connection that cannot be written to',
+      H2,
+      (play) => {
+        busy(play)
+        const peer = new Peer(play, 1, 'h2').sync()
+        play.failed(1, 'write')
+        peer.respond('/')
+      },
+      ['pool.close: no-longer-usable'],
+    ],
+    ['closeIdle', {}, (play) => (answered(play), play.tell({ type: 'closeIdle' })), ['pool.close: close-idle']],
+    ['close', {}, (play) => (answered(play), play.tell({ type: 'close', grace: 0 })), ['pool.close: pool-closing']],
+  ])('%s', (_, settings, act, expected) => {
+    const all = told(settings, act)
+    expect(all).toEqual(expect.arrayContaining(expected))
+    for (const one of all) if (one.startsWith('pool.')) expect(DOCUMENTED).toContain(one)
+  })
+  it('who waits at its own turn for room that another origin holds', () => {
+    const play = new Play({ ...one })
+    ask(play, { origin: A })
+    play.connectAll()
+    reasons(play)
+    ask(play, { origin: B })
+    ask(play, { origin: A })
+    play.received(1, OK)
+    expect(reasons(play)).toEqual(expect.arrayContaining(['pool.close: fairness', 'pool.open: no-connection']))
   })
 })

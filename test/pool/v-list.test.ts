@@ -145,6 +145,33 @@ describe('the V-list', () => {
     play.pass(30_000)
     expect(play.error(id).name).toBe('PoolTimeout')
   })
+  const streams = (most: number): Uint8Array => Uint8Array.of(0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, most)
+  it('V-12: as soon as it is lifted they run, and nothing was dialled meanwhile', () => {
+    const play = new Play({ ...H2, limits: { settingsTimeout: null } })
+    const early = play.request({ method: 'POST', target: '/early' })
+    play.connectAll()
+    play.received(1, streams(0))
+    // Sent before the limit was known: the server may refuse it, and nothing is lost.
+    play.received(1, Uint8Array.of(0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 7))
+    const late = play.request({ target: '/late' })
+    play.pass(20_000)
+    expect([play.outcome(early), play.outcome(late), play.dials()]).toEqual([undefined, undefined, []])
+    play.take('assigned')
+    play.received(1, streams(1))
+    expect(play.take('assigned').map(({ id, link }) => [id, link])).toEqual([[early, 1]])
+  })
+  it('V-12: nor does a connection that is gone hold anybody up', () => {
+    const play = new Play({ ...H2, limits: { settingsTimeout: null } })
+    play.request({ target: '/1' })
+    play.connectAll()
+    new Peer(play, 1, 'h2').sync().respond('/1')
+    play.received(1, streams(0))
+    const id = play.request()
+    expect(play.dials()).toEqual([])
+    play.eof(1)
+    expect(play.dials()).toEqual([2])
+    expect(play.outcome(id)).toBeUndefined()
+  })
   it('V-15: close fails who waits at once, refuses who comes later, and lets who runs finish', () => {
     const play = new Play({ maxConnections: 1, maxConnectionsPerOrigin: 1 })
     const runs = play.request()
@@ -256,7 +283,14 @@ describe('keep-alive', () => {
     ['the default', '', {}, 4_000],
     ['two seconds before the server’s hint', 'Keep-Alive: timeout=10\r\n', {}, 8_000],
     ['no longer than the option', 'Keep-Alive: timeout=10\r\n', { keepAliveExpiry: 1_000 }, 1_000],
-    ['no longer than maxKeepAliveHint', 'Keep-Alive: timeout=99999\r\n', {}, 598_000],
+    ['no longer than maxKeepAliveHint', 'Keep-Alive: timeout=99999\r\n', {}, 600_000],
+    ['nor shorter than it has to be', 'Keep-Alive: timeout=601\r\n', {}, 599_000],
+    [
+      'the server’s hint, where the option says never',
+      'Keep-Alive: timeout=10\r\n',
+      { keepAliveExpiry: Infinity },
+      8_000,
+    ],
   ] as const)('%s', (_, field, settings, expiry) => {
     const play = new Play(settings)
     play.request()

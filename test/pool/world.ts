@@ -33,6 +33,9 @@ export const SETTINGS: PoolSettings = {
   limits: undefined,
   http2Options: undefined,
 }
+const RST_STREAM = 3
+/** Few, so that a connection is full now and then. */
+const STREAMS = 3
 const TIMEOUTS: Timeouts = { pool: 5_000, connect: 1_000, write: 2_000, read: 3_000, total: Infinity }
 
 export interface WorldRequest {
@@ -46,6 +49,8 @@ export interface WorldRequest {
   status: number
   ended: boolean
   pulls: number
+  /** The connection that it runs on; 0: none. */
+  link: number
 }
 interface WorldLink {
   readonly id: number
@@ -55,6 +60,10 @@ interface WorldLink {
   /** Names of requests whose response is begun or owed, by exchange. */
   readonly serving: Map<number, string>
   undrained: number
+  /** In order: the first has the first stream. */
+  readonly assigned: WorldRequest[]
+  /** Its server's SETTINGS have come: nobody may be given a stream too many. */
+  limited: boolean
 }
 /** Something that could happen now. */
 export interface Action {
@@ -73,6 +82,8 @@ export class World {
   readonly #settings: PoolSettings
   readonly #multiplexed: boolean
   readonly #ids = new Slots<WorldRequest>()
+  /** Connections that the pool closed since the input, and what they carried. */
+  readonly #closed: { readonly link: number; readonly carried: readonly WorldRequest[] }[] = []
 
   constructor(settings: Partial<PoolSettings> = {}) {
     this.#settings = { ...SETTINGS, ...settings }
@@ -83,6 +94,16 @@ export class World {
   input(input: PoolInput): void {
     this.machine.handle(input, this.now)
     this.poll()
+    for (const { link, carried } of this.#closed.splice(0)) {
+      for (const request of carried) {
+        const own = input.type === 'cancel' ? input.id === request.id : 'link' in input && input.link === link
+        const due = (input.type === 'timeout' || input.type === 'destroy') && request.outcome?.ok === false
+        expect(own || due, `P3: ${request.name} lost its connection to ${input.type}`).toBe(true)
+      }
+    }
+  }
+  #carriedBy(link: number): WorldRequest[] {
+    return this.requests.filter((request) => request.link === link && !request.ended)
   }
   poll(): void {
     for (let command = this.machine.poll(); command !== undefined; command = this.machine.poll()) this.#perform(command)
@@ -101,6 +122,7 @@ export class World {
       status: 0,
       ended: false,
       pulls: 0,
+      link: 0,
     }
     this.requests.push(request)
     this.#ids.add(request)
@@ -131,7 +153,16 @@ export class World {
       case 'connect': {
         const key = String(command.target.address)
         const { link: id } = command
-        this.links.set(id, { id, key, server: undefined, state: 'connecting', serving: new Map(), undrained: 0 })
+        this.links.set(id, {
+          id,
+          key,
+          server: undefined,
+          state: 'connecting',
+          serving: new Map(),
+          assigned: [],
+          undrained: 0,
+          limited: false,
+        })
         return
       }
       case 'write': {
@@ -144,9 +175,21 @@ export class World {
         }
         return
       }
+      case 'assigned': {
+        const link = this.links.get(command.link) as WorldLink
+        const request = this.#byId(command.id)
+        expect(link.state, 'P4: to a live connection').toBe('open')
+        expect(link.key, 'P4: of the right key').toBe(request.origin.host)
+        request.link = link.id
+        link.assigned.push(request)
+        const room = !this.#multiplexed ? 1 : link.limited ? STREAMS : Infinity
+        expect(this.#carriedBy(link.id).length, 'P4: with room').toBeLessThanOrEqual(room)
+        return
+      }
       case 'close':
       case 'destroy': {
         const link = this.links.get(command.link) as WorldLink
+        this.#closed.push({ link: link.id, carried: this.#carriedBy(link.id) })
         link.state = command.type === 'close' ? 'closing' : 'gone'
         return
       }
@@ -172,6 +215,7 @@ export class World {
       case 'settle': {
         const request = this.#byId(command.id)
         request.settledTimes++
+        request.link = 0
         request.outcome = command.result.ok
           ? { ok: true, error: undefined }
           : { ok: false, error: command.result.error }
@@ -204,9 +248,19 @@ export class World {
     if (!this.#multiplexed) expect(link.serving.size, 'P2: one exchange at a time').toBeLessThanOrEqual(1)
   }
   #answer(link: WorldLink): void {
-    for (const chunk of link.server?.takeOutput() ?? []) {
+    const chunks = link.server?.takeOutput() ?? []
+    if (this.#multiplexed) this.#noteRefusals(link, Buffer.concat(chunks))
+    for (const chunk of chunks) {
       this.input({ type: 'received', link: link.id, data: chunk.slice() })
       if (link.state !== 'open') return
+    }
+  }
+
+  /** A stream too many, opened before the limit was known, comes back. RFC 9113 §8.7. */
+  #noteRefusals(link: WorldLink, frames: Buffer): void {
+    for (let at = 0; at < frames.length; at += 9 + frames.readUIntBE(at, 3)) {
+      const request = link.assigned[frames.readUInt32BE(at + 5) >> 1]
+      if (frames[at + 3] === RST_STREAM && request?.link === link.id) request.link = 0
     }
   }
 
@@ -249,10 +303,11 @@ export class World {
   connect(link: WorldLink): void {
     link.state = 'open'
     link.server = this.#multiplexed
-      ? new H2Connection('server', { now: this.now })
+      ? new H2Connection('server', { now: this.now, limits: { maxConcurrentStreams: STREAMS } })
       : new H11Connection('server', { now: this.now })
     this.input({ type: 'connected', link: link.id, info: {} })
     if (link.state === 'open' && this.#multiplexed) this.#answer(link)
+    link.limited = true
   }
   respond(link: WorldLink, exchange: number, name: string): void {
     const server = link.server as Connection

@@ -3,7 +3,16 @@ import { fc, test } from '@fast-check/vitest'
 import { describe, expect, it } from 'vitest'
 import { ConnectionPool, type HttpCoreError, type ProxyOptions } from '../../src/index.ts'
 import { SimNetwork, type SimFault, type SimOptions } from '../../src/sim.ts'
-import { connectProxy, server, SOCKS_ANSWERS, socksProxy, TUNNEL_ANSWER, type Server } from '../fixtures/sim.ts'
+import {
+  connectProxy,
+  contentOf,
+  peers,
+  server,
+  SOCKS_ANSWERS,
+  socksProxy,
+  TUNNEL_ANSWER,
+  type Server,
+} from '../fixtures/peers.ts'
 
 const PROXY = 'proxy.test:1080'
 interface SimRoute {
@@ -48,17 +57,20 @@ const ROUTES: Record<string, SimRoute> = {
 }
 
 function world(route: SimRoute, version: 'h1' | 'h2', conditions: SimOptions, maxConnections = 1) {
+  const known = peers()
+  known.behaviours.set(seen(route, '/huge'), { size: HUGE })
   const sim = new SimNetwork(conditions)
   const tls = (name: string | undefined): object => ({ alpn: name === 'proxy.test' ? ['http/1.1'] : [ALPN[version]] })
-  sim.listen('proxy.test', 1080, route.listens(server(sim, version)), { tls })
+  sim.listen('proxy.test', 1080, route.listens(server(sim, version, known)), { tls })
   const http = version === 'h2' ? { http2: true, http1: false } : {}
   const pool = new ConnectionPool({ networkBackend: sim, proxy: route.proxy, maxConnections, ...http })
   return { sim, pool }
 }
 const ALPN = { h1: 'http/1.1', h2: 'h2' } as const
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
-/** What the origin answers: its target, absolute where a proxy forwards. */
-const answer = (route: SimRoute, target: string): string => (route.answers > 0 ? target : `http://name.test${target}`)
+/** The target that the origin sees, and answers with: absolute where a proxy forwards. */
+const seen = (route: SimRoute, target: string): string => (route.answers > 0 ? target : `http://name.test${target}`)
+const HUGE = 10_000_000
 
 const CELLS = Object.entries(ROUTES).flatMap(([name, route]) =>
   (['h1', 'h2'] as const)
@@ -92,7 +104,7 @@ describe.each(CELLS)('$name, $version', ({ route, version }) => {
       ),
     )
     await sim.run(all)
-    expect(await all).toEqual(targets.map((target) => answer(route, target)))
+    expect(await all).toEqual(targets.map((target) => contentOf(seen(route, target))))
     const closed = pool.close()
     await sim.run(closed)
     expect([sim.openLinks, pool.stats['connections']]).toEqual([0, 0])
@@ -107,7 +119,7 @@ describe.each(CELLS)('$name, $version', ({ route, version }) => {
     expect(response.complete).toBe(false)
     const rest = response.read()
     await sim.run(rest)
-    expect((await rest).length).toBe(answer(route, '/huge').length * 1_500_000)
+    expect((await rest).length).toBe(HUGE)
     const next = pool.request('GET', `${url}/a`)
     await sim.run(next)
     expect((await next).connection?.reused).toBe(true)

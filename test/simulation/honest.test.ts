@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { H2Connection } from '../../src/h2/index.ts'
 import { ConnectionPool, pump, type PoolOptions, type Response } from '../../src/index.ts'
 import { SimNetwork, type SimOptions } from '../../src/sim.ts'
-import { contentOf, peers, server, type Behaviour, type Version } from './peers.ts'
+import { contentOf, peers, server, type Behaviour, type Version } from '../fixtures/peers.ts'
 
 const URL = 'http://origin.test'
 const SECOND = 1_000

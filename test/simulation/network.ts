@@ -11,6 +11,9 @@ export class WatchedNetwork extends SimNetwork {
   held = 0
   /** Calls to the network and to its links of clients. */
   calls = 0
+  /** What links of clients were given and gave, and the most that one was given ahead of what it accepted. */
+  bytes = 0
+  mostAhead = 0
   /** Counted from 1. */
   failAt = 0
   check: () => void = () => undefined
@@ -67,7 +70,25 @@ export class WatchedNetwork extends SimNetwork {
       })
     }
     const { write, end, startTls } = link
-    link.write = (chunks) => (this.#fails() ? broken() : write.call(link, chunks))
+    const { received, drained } = sink
+    let ahead = 0
+    link.write = (chunks) => {
+      for (const { length } of chunks) {
+        this.bytes += length
+        ahead += length
+      }
+      this.mostAhead = Math.max(this.mostAhead, ahead)
+      if (this.#fails()) broken()
+      else write.call(link, chunks)
+    }
+    sink.drained = (bytes) => {
+      ahead -= bytes
+      drained.call(sink, bytes)
+    }
+    sink.received = (data) => {
+      this.bytes += data.length
+      return received.call(sink, data)
+    }
     link.end = () => (this.#fails() ? broken() : end.call(link))
     link.startTls = (tls) => {
       if (this.#fails()) throw BROKEN

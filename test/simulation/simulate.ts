@@ -2,7 +2,11 @@
 // is; so a seed that fails can be played again. Servers are our own machines (peers.ts), time is virtual.
 //
 // After every step of the network the invariants are looked at (limits, seats, one settling each, prefixes, one execution
-// of what is not idempotent); at the end nothing may be left: no request, connection, link or deadline.
+// of what is not idempotent, windows, what is held, what it costs); at the end nothing may be left: no request, connection,
+// link or deadline. Some worlds are played again, with their bytes in other pieces: nobody may tell the difference.
+import { H11Connection } from '../../src/h11/index.ts'
+import { H2Connection } from '../../src/h2/index.ts'
+import { List, type Node } from '../../src/pool/list.ts'
 import { ConnectionPool, type PoolOptions, type RequestOptions, type Response } from '../../src/index.ts'
 import { SimNetwork, type SimFault, type SimOptions } from '../../src/sim.ts'
 import { WatchedNetwork } from './network.ts'
@@ -15,7 +19,7 @@ import {
   socksProxy,
   type Behaviour,
   type Peers,
-} from './peers.ts'
+} from '../fixtures/peers.ts'
 
 /** What became of the requests of one world, or of many. */
 export interface Tally {
@@ -31,10 +35,8 @@ export async function simulate(seed: number): Promise<Tally> {
   const { random } = Math
   process.on('unhandledRejection', onRejection)
   try {
-    const world = new SimWorld(seed)
-    // The pool's jitter is the only other chance there is.
-    Math.random = () => world.draw(2 ** 31) / 2 ** 31
-    const tally = await world.play()
+    const tally = await played(new SimWorld(seed))
+    if (seed % AGAIN_EVERY === 0) await playInPieces(seed)
     if (rejections.length > 0) throw new Error('I10: an unhandled rejection', { cause: rejections[0] })
     return tally
   } catch (error) {
@@ -45,12 +47,84 @@ export async function simulate(seed: number): Promise<Tally> {
   }
 }
 
+async function played(world: SimWorld): Promise<Tally> {
+  work = 0
+  // The pool's jitter is the only other chance there is.
+  Math.random = () => world.draw(2 ** 31) / 2 ** 31
+  return world.play()
+}
+/** I11: nothing goes wrong, and reads are as large as may be, or tiny; nobody hears anything else. */
+async function playInPieces(seed: number): Promise<void> {
+  const worlds = [new SimWorld(seed, 65_536), new SimWorld(seed, 1 + (seed % 37))]
+  for (const world of worlds) await played(world)
+  const [whole, pieces] = worlds.map(({ told }) => told.sort().join('\n'))
+  if (whole !== pieces) throw new Error(`I11: in pieces\n${pieces}\nas a whole\n${whole}`)
+}
+
+/** What a machine says of what it holds and allows; HTTP/1.1 has no windows. */
+interface Snapshot {
+  readonly held: Readonly<Record<string, number>>
+  readonly windows?: Windows
+  readonly streams?: readonly { readonly id: number; readonly unread: number; readonly windows: Windows }[]
+}
+/** As the pool's machine gives it; the interface does not promise the snapshot. */
+interface Connected {
+  info(): string
+  snapshot(): Snapshot | undefined
+}
+interface Windows {
+  readonly size: number
+  readonly receive: number
+  readonly credit: number
+  readonly send: number
+}
+const LARGEST_CHUNK = 60_000
+const LARGEST_FRAME = 16_384
+/** What may be given to the network ahead of what it accepts, and what HTTP/1.1 then gives with it: all that it holds. */
+const MOST_AHEAD = 256 * 1024 + 256 * 1024 + LARGEST_CHUNK
+/** The most that one connection may hold of each kind: two reads, a window, the limits of heads and replies. */
+const HELD: Readonly<Record<string, number>> = {
+  input: 2 * 65_536,
+  section: 131_072,
+  output: 256 * 1024 + LARGEST_CHUNK,
+  unread: 16 * 1024 * 1024,
+  overhead: 8 * 1024 * 1024,
+  headers: 4 * 1024 * 1024,
+  replies: 1_000,
+}
+/** Looks at machines and lists for each byte and request; and for each world, what its connections cost by themselves. */
+const COST = { perByte: 3, perRequest: 300, perWorld: 2_000 }
+const AGAIN_EVERY = 40
+/** Every so many steps: a snapshot is the dearest thing in a world. */
+const SELDOM = 60
+
+type How = 'read' | 'iterate' | 'leave' | 'drain' | 'close'
 interface Stats {
   readonly requests: number
   readonly connections: number
   readonly idle: number
   readonly active: number
   readonly origins: Readonly<Record<string, { readonly connections: number; readonly waiting: number }>>
+}
+
+/** Looks of machines for an event, and of lists for a place, in this world. */
+let work = 0
+for (const machine of [H11Connection, H2Connection]) counts(machine.prototype, 'nextEvent')
+for (const how of ['insertFromFront', 'insertFromBack'] as const) {
+  const insert = Reflect.get(List.prototype, how)
+  List.prototype[how] = function (this: List<Node>, node, beyond) {
+    insert.call(this, node, (other: Node) => {
+      work++
+      return beyond(other)
+    })
+  }
+}
+function counts(prototype: { nextEvent(): unknown }, name: 'nextEvent'): void {
+  const ask = prototype[name]
+  prototype[name] = function (this: unknown) {
+    work++
+    return ask.call(this)
+  }
 }
 
 const NONE: Tally = { ok: 0, failed: 0, cancelled: 0 }
@@ -72,11 +146,18 @@ class SimWorld {
   readonly #perOrigin: number
   /** Requests asked for and not settled. */
   #open = 0
+  #asked = 0
+  #steps = 0
+  /** What became of each request. */
+  readonly told: string[] = []
+  readonly #maxRead: number | undefined
 
-  constructor(seed: number) {
+  /** @param maxRead nothing goes wrong, nobody gives up, and this is the most that is read at a time */
+  constructor(seed: number, maxRead?: number) {
     this.#chance = new SimNetwork({ seed })
-    this.#calm = this.#oneIn(4)
-    this.#sim = new WatchedNetwork(this.#conditions())
+    this.#maxRead = maxRead
+    this.#calm = this.#oneIn(4) || maxRead !== undefined
+    this.#sim = new WatchedNetwork(maxRead === undefined ? this.#conditions() : { seed, latency: 1, maxRead })
     this.#maxConnections = this.#from(1, 4)
     this.#perOrigin = this.#from(1, this.#maxConnections)
     this.#pool = new ConnectionPool(this.#listen())
@@ -183,9 +264,12 @@ class SimWorld {
     if (!this.#calm && end !== 'settled') all.push(this.#at(this.draw(300), () => this.#end(end)))
     await this.#sim.run(Promise.all(all))
     if (this.#open > 0) throw new Error(`I4: ${this.#open} requests have not settled`)
+    await this.#sim.advance(500)
+    this.#checkPairs()
     await this.#sim.run(this.#end(this.#oneIn(2) ? 'close' : 'destroy'))
     await this.#sim.run()
     this.#check()
+    this.#checkCost()
     if (this.#sim.openLinks > 0) throw new Error(`I10: ${this.#sim.openLinks} links are left`)
     if (this.#pool.connections.length > 0) throw new Error('I10: a connection is left')
     return this.#tally
@@ -202,11 +286,12 @@ class SimWorld {
   async #request(): Promise<void> {
     const upload = this.#oneIn(3)
     const method = upload ? 'POST' : this.#pick('GET', 'GET', 'HEAD', 'DELETE')
-    const target = `/${this.#open}.${this.#sim.now()}.${this.draw(2 ** 31)}`
+    const target = `/${this.#asked}.${this.#sim.now()}.${this.draw(2 ** 31)}`
     const behaviour = this.#behaviour()
     this.#peers.behaviours.set(target, behaviour)
     const controller = new AbortController()
-    if (this.#oneIn(4)) {
+    const how = this.#pick<How>('read', 'read', 'iterate', 'iterate', 'leave', 'drain', 'close')
+    if (this.#oneIn(4) && this.#maxRead === undefined) {
       const abort = (): void => controller.abort(CANCELLED)
       this.#sim.timer(this.#sim.now() + this.draw(this.#pick(1, 20, 400)), abort, false)
     }
@@ -222,10 +307,14 @@ class SimWorld {
       expectContinue: upload && this.#oneIn(4),
       ...(upload ? { content: this.#content() } : {}),
     }
+    const url = `${this.#pick(...this.#origins)}${target}`
     this.#open++
+    this.#asked++
     try {
       const expected = method === 'HEAD' ? '' : contentOf(target, behaviour.size)
-      await this.#read(await this.#pool.stream(method, `${this.#pick(...this.#origins)}${target}`, options), expected)
+      const response = await this.#pool.stream(method, url, options)
+      const got = await this.#read(response, expected, how)
+      this.told.push(`${target} ${response.status} ${got}`)
       this.#tally.ok++
     } catch (error) {
       // A wrong prefix, or whatever else is ours, is not what a request may fail with.
@@ -237,18 +326,19 @@ class SimWorld {
     }
   }
   #content(): RequestOptions['content'] {
-    const chunk = new Uint8Array(this.#pick(1, 500, 30_000))
+    const chunk = new Uint8Array(this.#pick(1, 500, 500, 30_000, 30_000, LARGEST_CHUNK))
+    const times = this.#oneIn(30) ? 10 : 2
     const several = function* (): Iterable<Uint8Array> {
-      yield chunk
-      yield chunk
+      for (let n = 0; n < times; n++) yield chunk
     }
     return this.#pick<RequestOptions['content']>(chunk, several(), several)
   }
-  async #read(response: Response, expected: string): Promise<void> {
-    const how = this.#pick('read', 'read', 'iterate', 'iterate', 'leave', 'drain', 'close')
-    if (how === 'close') return response.close()
-    if (how === 'drain') return response.drain(this.#pick(0, 1_000, 100_000))
+  /** How much of it was read, where that is the reader's to say. */
+  async #read(response: Response, expected: string, how: How): Promise<number> {
     let got = ''
+    if (how === 'close') await response.close()
+    if (how === 'drain') await response.drain(1_000)
+    if (how === 'close' || how === 'drain') return 0
     const take = (bytes: Uint8Array): void => {
       got += new TextDecoder('latin1').decode(bytes)
       if (!expected.startsWith(got)) throw new Error('I5: what was delivered is not what was sent for it')
@@ -257,19 +347,66 @@ class SimWorld {
     else {
       for await (const chunk of response) {
         take(chunk)
-        if (how === 'leave') return
+        if (how === 'leave') return 0
       }
     }
     if (got.length !== expected.length) throw new Error(`I5: ${got.length} bytes of ${expected.length} are no success`)
+    return got.length
   }
 
   // ── what always holds ──
+
+  /** I8 from within, and I9. */
+  #checkHeld(): void {
+    for (const connection of this.#pool.connections as readonly Connected[]) {
+      const snapshot = connection.snapshot()
+      if (snapshot === undefined) continue
+      for (const [what, held] of Object.entries(snapshot.held)) {
+        if (held > (HELD[what] ?? 0)) throw new Error(`I9: ${held} of ${what} are held`)
+      }
+      const { windows, streams = [] } = snapshot
+      if (windows !== undefined && windows.receive + windows.credit !== windows.size) {
+        throw new Error(`I8: ${JSON.stringify(windows)} of a connection that withholds nothing`)
+      }
+      for (const { id, unread, windows: own } of streams) {
+        // A frame is charged by its header, and delivered as it comes.
+        const coming = own.size - own.receive - own.credit - unread
+        if (coming < 0 || coming > LARGEST_FRAME) {
+          throw new Error(`I8: ${JSON.stringify(own)} and ${unread} unread of stream ${id}`)
+        }
+      }
+    }
+    if (this.#sim.mostAhead > MOST_AHEAD) throw new Error(`I9: ${this.#sim.mostAhead} bytes are ahead`)
+  }
+  /** I8 from both ends, when nothing is on its way: what one may send is what the other allows. */
+  #checkPairs(): void {
+    // What a fault holds back is on its way for ever.
+    if (this.#open > 0 || !this.#calm) return
+    const ends = (all: Iterable<{ snapshot(): unknown }>, way: 'send' | 'receive'): string =>
+      [...all]
+        .flatMap((one) => (one.snapshot() as Snapshot | undefined)?.windows?.[way] ?? [])
+        .sort((a, b) => a - b)
+        .join()
+    const ours = this.#pool.connections as readonly Connected[]
+    // Whoever goes away says nothing more of windows.
+    if (ours.some((connection) => !connection.info().includes('IDLE')) || ours.length !== this.#peers.machines.size)
+      return
+    const all = [ends(ours, 'send'), ends(ours, 'receive')]
+    const theirs = [ends(this.#peers.machines, 'receive'), ends(this.#peers.machines, 'send')]
+    if (all.join(';') !== theirs.join(';')) throw new Error(`I8: ${all.join(';')} here, ${theirs.join(';')} there`)
+  }
+  /** I12: the work is linear in the bytes and the requests. */
+  #checkCost(): void {
+    const most = COST.perByte * this.#sim.bytes + COST.perRequest * this.#asked + COST.perWorld
+    if (work > most) throw new Error(`I12: ${work} looks for ${this.#sim.bytes} bytes and ${this.#asked} requests`)
+  }
 
   #check(): void {
     const { requests, connections, idle, active, origins } = this.#pool.stats as unknown as Stats
     if (this.#sim.now() > LONGEST) throw new Error('it never ends')
     if (connections > this.#maxConnections) throw new Error(`I1: ${connections} connections`)
     if (this.#sim.held > this.#maxConnections) throw new Error(`I1: ${this.#sim.held} links`)
+    if (++this.#steps % SELDOM === 0) this.#checkHeld()
     if (idle > connections) throw new Error(`I2: ${idle} of ${connections} connections are idle`)
     let waiting = 0
     for (const origin of Object.values(origins)) {

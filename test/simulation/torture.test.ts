@@ -2,7 +2,7 @@
 // calls to the network failing. Whatever happens, the request settles, its seat is free for the next, and nothing is left.
 import { describe, expect, it } from 'vitest'
 import { ConnectionPool, type PoolOptions, type RequestOptions, type Response } from '../../src/index.ts'
-import { connectProxy, contentOf, peers, secureServer, server, socksProxy, type Behaviour } from './peers.ts'
+import { connectProxy, contentOf, peers, secureServer, server, socksProxy, type Behaviour } from '../fixtures/peers.ts'
 import { WatchedNetwork } from './network.ts'
 
 interface Scene {

@@ -21,6 +21,7 @@ export class NetworkStream implements AsyncDisposable {
   /** @internal */
   constructor(exchange: AsyncExchange) {
     this.#exchange = exchange
+    exchange.ownedBy(this)
   }
 
   /** What came next, first of all what came with the head; null: the peer sends no more. */

@@ -33,7 +33,7 @@ export class Response extends ResponseParts implements AsyncIterable<OwnedBytes>
   [Symbol.asyncIterator](): AsyncIterator<OwnedBytes, undefined, undefined> {
     this.take()
     const exchange = this.#exchange
-    return {
+    const iterator: AsyncIterator<OwnedBytes, undefined, undefined> = {
       next: async () => {
         const value = await exchange.next()
         return value === undefined ? { done: true, value } : { done: false, value }
@@ -43,11 +43,15 @@ export class Response extends ResponseParts implements AsyncIterable<OwnedBytes>
         return { done: true, value: undefined }
       },
     }
+    exchange.ownedBy(iterator)
+    return iterator
   }
   /** Bytes; cancelling it closes the response, and it errors with the response's error. */
   readable(): ReadableStream<OwnedBytes> {
     this.take()
-    return byteStream(this.#exchange, () => this.#exchange.close())
+    const stream = byteStream(this.#exchange, () => this.#exchange.close())
+    this.#exchange.ownedBy(stream)
+    return stream
   }
   /**
    * The fastest way through: bytes are lent until the callback returns. If it returns a promise, the bytes are kept for

@@ -3,11 +3,10 @@
 //
 // What it has noted about a source of content is forgotten when the pool has thought better of it: a retry opens the
 // source anew, and what the attempt before wanted of it is of no interest.
-import { HttpCoreError, misuse, NetworkError, type Bytes, type Millis, type OwnedBytes } from '../../http/index.ts'
-import type { Settlement } from '../../pool/index.ts'
+import { HttpCoreError, misuse, NetworkError, type Bytes, type OwnedBytes } from '../../http/index.ts'
 import { NO_WAITING } from '../shared/content.ts'
 import type { Driver } from '../shared/driver.ts'
-import { CLOSED, Exchange, type ContentMode, type ExchangeHooks } from '../shared/exchange.ts'
+import { CLOSED, Exchange, type ContentMode, type ExchangeHooks, type Settled } from '../shared/exchange.ts'
 import type { PreparedRequest } from '../shared/options.ts'
 import type { Loop } from './loop.ts'
 import { WorkerLost } from './thread.ts'
@@ -40,8 +39,9 @@ export class BlockingExchange extends Exchange {
   protected override callBack(callback: () => void): void {
     this.#loop.later(() => this.guard(callback))
   }
-  override settle(result: Settlement, timings: Readonly<Record<string, Millis>>): void {
-    super.settle(result.ok ? result : { ok: false, error: named(result.error) }, timings)
+  override settle(settled: Settled): void {
+    const { result } = settled
+    super.settle(result.ok ? settled : { ...settled, result: { ok: false, error: named(result.error) } })
   }
 
   // ── reading ──

@@ -19,6 +19,7 @@ export class NetworkStream implements Disposable {
   /** @internal */
   constructor(exchange: BlockingExchange) {
     this.#exchange = exchange
+    exchange.ownedBy(this)
   }
 
   /** What came next, first of all what came with the head; null: the peer sends no more. */

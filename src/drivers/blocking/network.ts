@@ -8,12 +8,15 @@
 import type { Bytes, Millis } from '../../http/index.ts'
 import type { ConnectTarget, LinkInfo, LinkSide, TlsTarget } from '../../pool/index.ts'
 import type { Link, Network, NetworkCapabilities, Sink } from '../network.ts'
-import { CLEAN, COMMAND, FACT, receivedError, type SentTls, type ToCaller } from './protocol.ts'
+import { CLEAN, COMMAND, FACT, receivedError, RING_BYTES, type SentTls, type ToCaller } from './protocol.ts'
 import { MAX_RECORD_BYTES } from './ring.ts'
 import { WorkerThread, type WorkerLost } from './thread.ts'
 
 /** TLS options that the worker keeps, so that sessions are resumed and certificates sent once. The oldest goes first. */
 const MAX_KEPT_OPTIONS = 100
+
+/** What the ring holds at most is what comes between two looks of a reader. */
+const MAX_SPARE = RING_BYTES / MAX_RECORD_BYTES
 
 interface Timer {
   readonly at: Millis
@@ -41,7 +44,8 @@ export class WorkerNetwork implements Network {
   #orphans: (() => void)[] = []
   readonly #options = new Map<object, number>()
   #forgotten: number[] = []
-  #lent: Uint8Array<ArrayBuffer> | undefined
+  /** Buffers to lend. */
+  readonly #spare: ArrayBuffer[] = []
 
   // ── what every network does ──
 
@@ -129,16 +133,16 @@ export class WorkerNetwork implements Network {
   /** Copied out of the ring: what a receiver sees is never shared, and what it keeps is its own. */
   #receive(thread: WorkerThread): number {
     const { whose, value } = thread.facts
-    const buffer = (this.#lent ??= new Uint8Array(Buffer.allocUnsafeSlow(MAX_RECORD_BYTES).buffer))
-    const data = buffer.subarray(0, value)
+    const buffer = this.#spare.pop() ?? Buffer.allocUnsafeSlow(MAX_RECORD_BYTES).buffer
+    const data = new Uint8Array(buffer, 0, value)
     thread.facts.copy(data)
-    if (this.#links.get(whose)?.received(data) === true) this.#lent = undefined
+    if (this.#links.get(whose)?.received(data) !== true) this.giveBack(buffer)
     return value
   }
 
   /** A buffer that a receiver kept and needs no more: the next read finds it warm, and nothing has to be collected. */
   giveBack(buffer: ArrayBuffer): void {
-    if (buffer.byteLength === MAX_RECORD_BYTES) this.#lent ??= new Uint8Array(buffer)
+    if (buffer.byteLength === MAX_RECORD_BYTES && this.#spare.length < MAX_SPARE) this.#spare.push(buffer)
   }
 
   #tell(thread: WorkerThread): void {

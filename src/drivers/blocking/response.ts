@@ -32,7 +32,7 @@ export class Response extends ResponseParts implements Iterable<OwnedBytes>, Dis
   [Symbol.iterator](): Iterator<OwnedBytes, undefined, undefined> {
     this.take()
     const exchange = this.#exchange
-    return {
+    const iterator: Iterator<OwnedBytes, undefined, undefined> = {
       next: () => {
         const value = exchange.next()
         return value === undefined ? { done: true, value } : { done: false, value }
@@ -42,6 +42,8 @@ export class Response extends ResponseParts implements Iterable<OwnedBytes>, Dis
         return { done: true, value: undefined }
       },
     }
+    exchange.ownedBy(iterator)
+    return iterator
   }
   /** Every piece as it comes, lent until the callback returns. */
   forEach(consume: (lent: Bytes) => void): void {

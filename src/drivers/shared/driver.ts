@@ -161,7 +161,7 @@ export class Driver {
     if (exchange === undefined) return
     this.#exchanges.delete(command.id)
     this.#unsettled--
-    exchange.settle(command.result, command.timings)
+    exchange.settle(command)
   }
 
   #resolve(host: string): void {
@@ -216,6 +216,11 @@ export class Driver {
     if (this.#lent !== buffer) return false
     this.#lent = undefined
     return true
+  }
+
+  /** What the interface has to tell to who listens to the request. */
+  report(event: Omit<TraceEvent, 'time'>, exchange: Exchange): void {
+    this.#hooks.trace({ ...event, time: this.network.now() }, exchange)
   }
 
   /** A socket or look-up that holds the process came (+1) or went (−1). */

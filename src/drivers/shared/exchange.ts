@@ -4,6 +4,7 @@
 // Content is owned from here on. Delivered bytes are lent, so they are copied; a large piece of the network's own
 // buffer is kept instead, and the network takes a fresh one, unless that would pin more than four times its size.
 import {
+  formatOrigin,
   parseDecimal,
   RemoteProtocolError,
   type Bytes,
@@ -13,8 +14,9 @@ import {
   type Millis,
   type OwnedBytes,
 } from '../../http/index.ts'
-import type { DeliveredEvent, LinkInfo, PoolCommand, PoolInput, RequestId, Settlement } from '../../pool/index.ts'
+import type { DeliveredEvent, LinkInfo, PoolCommand, PoolInput, RequestId } from '../../pool/index.ts'
 import { ContentPump } from './content.ts'
+import { unwatchOwner, watchOwner } from './dropped.ts'
 import type { Driver } from './driver.ts'
 import type { PreparedRequest } from './options.ts'
 import { unwatch, watch } from './signals.ts'
@@ -26,6 +28,7 @@ export interface ConnectionInfo extends LinkInfo {
   readonly httpVersion: string
 }
 type Assigned = Extract<PoolCommand, { type: 'assigned' }>
+export type Settled = Extract<PoolCommand, { type: 'settle' }>
 export type ResponseEvent = Extract<DeliveredEvent, { type: 'response' }>
 
 /** What the interface does with content: collect it for `request()`, keep it to be taken, hand it on, or drop it. */
@@ -73,17 +76,17 @@ export abstract class Exchange {
   #connection: ConnectionInfo | undefined
   response: ResponseEvent | undefined
   trailers: Fields | undefined
-  timings: Readonly<Record<string, Millis>> = UNSETTLED
+  #settlement: Settled | undefined
   /** The end of the content has been delivered. */
   ended = false
   /** After 101, or 2xx to CONNECT: the bytes are no longer HTTP. */
   switched = false
   /** The last handshake that was asked for after the switch. */
   secured: LinkInfo | undefined
-  settled = false
   /** Why it failed; undefined: it has not. */
   failure: { readonly error: unknown } | undefined
   readonly trace: TraceCallback | undefined
+  #traced = false
   readonly #mayWait: boolean
   #content: ContentPump | undefined
   readonly #hooks: ExchangeHooks
@@ -120,6 +123,7 @@ export abstract class Exchange {
 
   start(expectContinue: boolean, sniHostname: string | undefined, trace: boolean): void {
     const { origin, head, plan, source, timeouts } = this.request
+    this.#traced = trace
     const replayable = source.replayable
     this.driver.ask({
       type: 'request',
@@ -178,12 +182,40 @@ export abstract class Exchange {
     if (onInformational !== undefined) this.callBack(() => onInformational(status, headers))
   }
 
-  settle(result: Settlement, timings: Readonly<Record<string, Millis>>): void {
+  settle(settled: Settled): void {
     if (this.#hooks.signal !== undefined) unwatch(this.#hooks.signal, this)
-    this.settled = true
-    this.timings = timings
+    this.#settlement = settled
+    const { result } = settled
     if (!result.ok && result.error !== CLOSED && this.failure === undefined) this.failure = { error: result.error }
     this.changed()
+  }
+
+  /** Whoever has this may read on, and nobody else may. */
+  ownedBy(owner: object): void {
+    if (this.#traced && !this.settled) watchOwner(this, owner)
+  }
+  /** Nobody has to read on. */
+  disowned(): void {
+    if (this.#traced) unwatchOwner(this)
+  }
+  dropped(): void {
+    if (this.settled) return
+    const { origin, head } = this.request
+    const info = { warning: 'a response was dropped unread', method: head.method, origin: formatOrigin(origin) }
+    this.driver.report({ name: 'response.dropped', request: this.id, connection: this.connection?.id, info }, this)
+  }
+
+  get settled(): boolean {
+    return this.#settlement !== undefined
+  }
+  get timings(): Readonly<Record<string, Millis>> {
+    return this.#settlement?.timings ?? UNSETTLED
+  }
+  get bytesSent(): number {
+    return this.#settlement?.bytesSent ?? 0
+  }
+  get bytesReceived(): number {
+    return this.#settlement?.bytesReceived ?? 0
   }
 
   #data(data: Bytes): void {

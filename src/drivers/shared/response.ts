@@ -17,6 +17,7 @@ export abstract class ResponseParts {
     this.#exchange = exchange
     this.#head = exchange.response as ResponseEvent
     if (exchange.mode === 'collect') this.#content = exchange.collected()
+    exchange.ownedBy(this)
   }
 
   /** 200 to 999, and 101. */
@@ -58,6 +59,14 @@ export abstract class ResponseParts {
   get timings(): Readonly<Record<string, Millis>> {
     return this.#exchange.timings
   }
+  /** Octets on the wire, of the last attempt: heads, content and trailers with all that frames them. 0 until it has settled. */
+  get bytesSent(): number {
+    return this.#exchange.bytesSent
+  }
+  /** As `bytesSent`. */
+  get bytesReceived(): number {
+    return this.#exchange.bytesReceived
+  }
   /** What `read()` gave. A view: its `buffer` may hold more than these bytes. LocalProtocolError before it. */
   get content(): OwnedBytes {
     if (this.#content === undefined) throw misuse('content-unread', 'RFC 9110 §6.4', 'call read() before content')
@@ -77,10 +86,11 @@ export abstract class ResponseParts {
     if (this.#taken || this.#content !== undefined) {
       throw misuse('content-taken', 'RFC 9110 §6.4', 'the content of a response can be taken once')
     }
-    this.#taken = true
+    this.leave()
   }
-  /** Nobody reads it from now on. @internal */
+  /** Nobody else reads it from now on. @internal */
   protected leave(): void {
     this.#taken = true
+    this.#exchange.disowned()
   }
 }
