@@ -53,6 +53,9 @@ const lineMaps = {
   },
 }
 
+/** Who reads documentation reads that of the ESM types, which come first for everybody; twice it is 20 kB of the download. */
+const undocumented = { name: 'undocumented', renderChunk: (code) => code.replace(/^[ \t]*\/\*\*[\s\S]*?\*\/\n/gm, '') }
+
 // The types that all subpaths share get their public name from src/index.ts; a build without it cannot offer them.
 const withIndex = ENTRIES.some(({ name }) => name === 'index') && (wanted?.includes('index') ?? true)
 const onwarn = (warning) => {
@@ -105,6 +108,6 @@ export default [
     external,
     onwarn,
     plugins: [dts()],
-    output: [output('es', '.d.ts'), output('es', '.d.cts')],
+    output: [output('es', '.d.ts'), { ...output('es', '.d.cts'), plugins: [undocumented] }],
   },
 ]

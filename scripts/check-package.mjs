@@ -7,7 +7,7 @@ import { join, resolve } from 'node:path'
 import { ENTRIES } from './entries.mjs'
 
 /** What a user downloads, at most. */
-const MAX_PACKED = 250 * 1024
+const MAX_PACKED = 250_000
 
 const folder = mkdtempSync(join(tmpdir(), 'httpcore-package-'))
 const run = (command, args, cwd = folder) =>
