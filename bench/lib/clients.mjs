@@ -296,7 +296,7 @@ const SETTINGS = 4
 const WINDOW_UPDATE = 8
 const END_STREAM = 1
 const ACK = 1
-/** The connection's window is renewed when so much has come. */
+/** The connection's window is renewed when so much content has come; counted to the octet, it never overflows. */
 const RENEWED = 1024 ** 3
 /** The same over HTTP/2: canned heads, frames walked by their lengths, nothing decoded. It cannot send content. */
 async function countingStreams({ protocol, hostname, port }, ca) {
@@ -310,8 +310,13 @@ async function countingStreams({ protocol, hostname, port }, ca) {
   let left = 0
   function frameBegins() {
     left = header.readUIntBE(0, 3)
-    if (header[3] === SETTINGS && (header[4] & ACK) === 0) socket.write(frame(SETTINGS, ACK, 0, ''))
-    if (header[3] === DATA) streams[header.readUInt32BE(5) >> 1].bytes += left
+    if (header[3] === SETTINGS && (header[4] & ACK) === 0) socket.write(frame(SETTINGS, ACK, 0, ''), 'latin1')
+    if (header[3] !== DATA) return
+    streams[header.readUInt32BE(5) >> 1].bytes += left
+    received += left
+    if (received < RENEWED) return
+    received -= RENEWED
+    socket.write(frame(WINDOW_UPDATE, 0, 0, uint32(RENEWED)), 'latin1')
   }
   function frameEnds() {
     headed = 0
@@ -325,11 +330,6 @@ async function countingStreams({ protocol, hostname, port }, ca) {
   const onread = {
     buffer,
     callback(length, bytes) {
-      received += length
-      if (received >= RENEWED) {
-        received -= RENEWED
-        socket.write(frame(WINDOW_UPDATE, 0, 0, uint32(RENEWED)))
-      }
       for (let at = 0; at < length; ) {
         if (headed < 9) {
           header[headed++] = bytes[at++]
