@@ -775,3 +775,31 @@ it('a refusal says which rule', () => {
     expect((error as Error).message).toContain('Host')
   }
 })
+
+describe('a ledger', () => {
+  it('counts the octets of its own exchange, both ways', () => {
+    const machine = make('client')
+    const ledger = { bytesSent: 0, bytesReceived: 0 }
+    machine.sendRequest(GET, { end: true, ledger })
+    expect(ledger).toEqual({ bytesSent: 0, bytesReceived: 0 })
+    const sent = machine.takeOutput().reduce((sum, chunk) => sum + chunk.length, 0)
+    const head = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n'
+    hear(machine, head)
+    hear(machine, 'ok')
+    expect(ledger).toEqual({ bytesSent: sent, bytesReceived: head.length + 2 })
+  })
+  it('is done when its exchange is', () => {
+    const machine = make('client')
+    const ledger = { bytesSent: 0, bytesReceived: 0 }
+    const first = machine.sendRequest(GET, { end: true, ledger })
+    expect(machine.unsent(first)).toBe(machine.outputBytes)
+    machine.takeOutput()
+    hear(machine, 'HTTP/1.1 204 No Content\r\n\r\n')
+    const before = { ...ledger }
+    const second = machine.sendRequest(GET, { end: true })
+    expect(machine.unsent(second)).toBeGreaterThan(0)
+    expect(machine.unsent(first)).toBe(0)
+    machine.takeOutput()
+    expect(ledger).toEqual(before)
+  })
+})

@@ -548,3 +548,36 @@ describe('what a harness may write', () => {
     refuses(machine, (one) => one.updateSettings({}, 0), 'closed')
   })
 })
+
+describe('a ledger counts of a response that is cut short', () => {
+  const fields = block(OK)
+  const cut = (bytes: Uint8Array): number => {
+    const machine = ready('client')
+    const ledger = { bytesSent: 0, bytesReceived: 0 }
+    machine.sendRequest(GET_HEAD, { end: true, ledger })
+    machine.takeOutput()
+    feed(machine, bytes)
+    machine.receiveEof(0)
+    while (machine.nextEvent() !== undefined);
+    return ledger.bytesReceived
+  }
+
+  it('what has come of its HEADERS', () => {
+    const whole = frame(FRAME.HEADERS, FLAG.END_HEADERS, 1, fields)
+    expect(cut(whole.subarray(0, whole.length - 2))).toBe(whole.length - 2)
+  })
+  it('a block that waits for its CONTINUATION, and what has come of that', () => {
+    const begun = frame(FRAME.HEADERS, 0, 1, fields.subarray(0, 4))
+    const rest = frame(FRAME.CONTINUATION, FLAG.END_HEADERS, 1, fields.subarray(4))
+    expect(cut(begun)).toBe(begun.length)
+    expect(cut(concat([begun, rest.subarray(0, rest.length - 1)]))).toBe(begun.length + rest.length - 1)
+  })
+  it('nothing of a frame that is no part of it', () => {
+    const frames = ping('12345678')
+    expect(cut(frames.subarray(0, frames.length - 1))).toBe(0)
+  })
+  it('nothing for a stream that it is not of', () => {
+    const whole = frame(FRAME.HEADERS, FLAG.END_HEADERS, 3, fields)
+    expect(cut(whole.subarray(0, whole.length - 2))).toBe(0)
+  })
+})
