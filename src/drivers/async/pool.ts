@@ -9,6 +9,7 @@ import { checkAddresses, checkResolve, closing, hooksOf, makeMachine, report } f
 import { Driver } from '../shared/driver.ts'
 import { prepareHead, prepareRequest, type CommonRequestOptions, type PreparedRequest } from '../shared/options.ts'
 import { preparePool, type CommonPoolOptions, type PreparedPool } from '../shared/pool-options.ts'
+import { soon } from '../shared/soon.ts'
 import { isTraced } from '../shared/trace.ts'
 import { AsyncExchange } from './exchange.ts'
 import type { Response } from './response.ts'
@@ -121,12 +122,6 @@ export class ConnectionPool implements AsyncDisposable {
     this.#driver.ask(input)
     return this.#closing.done
   }
-}
-
-const settled = Promise.resolve()
-/** As queueMicrotask, which makes three objects more for each call. */
-function soon(flush: () => void): void {
-  void settled.then(flush)
 }
 
 function resolveWith(hook: NonNullable<PoolOptions['resolve']>): Network['resolve'] {

@@ -16,6 +16,7 @@ import type { Bytes, Millis } from '../../http/index.ts'
 import type { ConnectTarget, LinkInfo, LinkSide, TlsTarget } from '../../pool/index.ts'
 import type { Link, Network, NetworkCapabilities, Sink } from '../network.ts'
 import { needed } from '../shared/builtin.ts'
+import { soon } from '../shared/soon.ts'
 import { ReadBuffer } from './buffers.ts'
 import { refusedAlpn, TlsClient, tlsInfo } from './tls.ts'
 import type { Carrier } from './tls.ts'
@@ -454,11 +455,9 @@ function queuedBytes(socket: Socket, otherwise: number): number {
 
 /** Links whose batch left at once: told together, since nothing may be told from inside `write`. */
 let left: NodeLink[] = []
-// As queueMicrotask, which makes three objects more for each call.
-const settled = Promise.resolve()
 
 function reportSoon(link: NodeLink): void {
-  if (left.push(link) === 1) void settled.then(reportLeft)
+  if (left.push(link) === 1) soon(reportLeft)
 }
 function reportLeft(): void {
   const links = left

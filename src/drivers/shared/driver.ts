@@ -64,8 +64,7 @@ export class Driver {
 
   /** From the interface. */
   ask(input: PoolInput): void {
-    this.#now = this.network.now()
-    this.machine.handle(input, this.#now)
+    this.machine.handle(input, this.network.now())
     if (this.#running || this.#deferred) return
     this.#deferred = true
     this.#hooks.defer(this.#flush)
