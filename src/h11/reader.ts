@@ -7,6 +7,8 @@ import { decodeLatin1, excerpt, Fields } from '../http/index.ts'
 import type { FaultCode } from './faults.ts'
 import type { FieldName } from './grammar.ts'
 import { CR, HTAB, LF, SP } from './grammar.ts'
+import type { KnownHead } from './known.ts'
+import { knownHead } from './known.ts'
 import type { Outcome, SectionRules } from './section.ts'
 import { COMPLETE, FAULTY, INCOMPLETE, scan, Section } from './section.ts'
 
@@ -26,6 +28,10 @@ export class SectionReader {
   readonly #names: FieldName[] = []
   #own: Section | undefined
   #section: Section | undefined
+  /** What the latest head was compared with, where it came whole. */
+  #known: KnownHead | undefined
+  /** It was the same: nothing was read then. */
+  #met = false
   /** After COMPLETE and FAULTY: where in the data the reading stopped. */
   next = 0
   #text = ''
@@ -46,7 +52,10 @@ export class SectionReader {
    */
   read(data: Uint8Array, pos: number, end: number, maxBytes: number, rules: SectionRules): Outcome {
     let section = this.#own
+    this.#known = undefined
+    this.#met = false
     if (section === undefined) {
+      if (rules.startLine !== undefined && this.#isKnown(data, pos, end, maxBytes, rules)) return COMPLETE
       section = scratch ??= new Section(SCRATCH, 512)
       section.reset(rules)
     }
@@ -79,6 +88,17 @@ export class SectionReader {
     return INCOMPLETE
   }
 
+  /** Whether the head before, or one of its like, stands there once more. */
+  #isKnown(data: Uint8Array, pos: number, end: number, maxBytes: number, rules: SectionRules): boolean {
+    const known = (this.#known = knownHead(end - pos))
+    if (!known.standsAt(data, pos, end, rules, maxBytes)) return false
+    this.#met = true
+    this.#section = known.section
+    this.#text = known.text
+    this.next = pos + known.section.pos
+    return true
+  }
+
   /** DEL is the one control that scanning four bytes at a time does not see. */
   #findDel(section: Section, rules: SectionRules): Outcome {
     const at = this.#text.indexOf('\x7f')
@@ -102,12 +122,12 @@ export class SectionReader {
   /** Nobody will ask for the last section again: an idle connection does not hold it, nor the names of a large one. */
   rest(): void {
     const section = this.#current
-    if (section !== scratch && section.bytes.length <= SCRATCH) spare = section
+    if (section !== scratch && !this.#met && section.bytes.length <= SCRATCH) spare = section
     if (section.pos > REMEMBERED) {
       this.#names.length = 0
       this.#raw = []
     }
-    this.#section = undefined
+    this.#section = this.#known = undefined
     this.#text = ''
   }
 
@@ -150,6 +170,8 @@ export class SectionReader {
 
   /** The fields; each one that matters to framing or persistence is noted too. */
   fields(note: FieldNotes): Fields {
+    const known = this.#known
+    if (known !== undefined && this.#met) return known.fields(note)
     const section = this.#current
     const { count, lines, folded } = section
     const text = this.#text
@@ -175,7 +197,9 @@ export class SectionReader {
     }
     if (section.skipped) flat.length = length
     this.#raw = section.skipped ? [] : raw
-    return new Fields(flat, raw)
+    const fields = new Fields(flat, raw)
+    known?.keep(section, text, fields, names)
+    return fields
   }
 }
 

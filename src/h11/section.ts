@@ -54,6 +54,8 @@ export class Section {
   length = 0
   /** How many bytes were ever written: behind them all is 0. */
   written = 0
+  /** What it is read by; undefined: nothing was yet. */
+  rules: SectionRules | undefined
   pos = 0
   phase = START
   /** Where the current line, name or value began. */
@@ -86,6 +88,7 @@ export class Section {
     this.fieldsStart = 0
     this.folded = this.skipped = this.skipping = this.renamed = false
     this.phase = rules.startLine === undefined ? LINE : START
+    this.rules = rules
   }
   /** Takes bytes from … to of data. */
   append(data: Uint8Array, from: number, to: number): void {
@@ -116,6 +119,7 @@ export class Section {
     this.append(other.bytes, 0, other.length)
     while (this.lines.length < 2 * other.count) this.moreLines()
     for (let i = 0; i < 2 * other.count; i++) this.lines[i] = other.lines[i] as number
+    this.rules = other.rules
     this.pos = other.pos
     this.phase = other.phase
     this.start = other.start
