@@ -42,7 +42,6 @@ interface Clears {
 
 export class Exchange extends Waiter {
   readonly id: RequestId
-  readonly site: Site
   readonly head: RequestHead & { readonly headers: Fields }
   readonly plan: ContentPlan
   readonly replayable: boolean
@@ -99,7 +98,6 @@ export class Exchange extends Waiter {
   ) {
     super(site, need)
     this.id = input.id
-    this.site = site
     this.head = head
     this.plan = input.content
     this.replayable = input.replayable
@@ -109,6 +107,9 @@ export class Exchange extends Waiter {
     this.queuedAt = now
   }
 
+  get site(): Site {
+    return this.origin as Site
+  }
   /** Of the network: how long nothing may move. */
   get io(): Deadline<Exchange, ExchangeTimer> {
     return (this.#io ??= new Deadline<Exchange, ExchangeTimer>(this, 'io'))

@@ -325,6 +325,7 @@ export class PoolMachine {
   /** The pool's deadline is absolute: it goes on where it was, however often a request comes back. */
   #awaitSeat(exchange: Exchange): void {
     const { queuedAt, timeouts } = exchange
+    if (timeouts.pool === Infinity) return
     const deadline = exchange.pool
     // A new one stands behind those of its own duration; only what comes back looks for its place.
     if (queuedAt === this.#now) this.#timers.after(deadline, timeouts.pool, this.#now)
@@ -965,7 +966,7 @@ export class PoolMachine {
     }
     connection.refusing = false
     this.#leave(exchange)
-    this.#settle(exchange, { ok: true })
+    this.#settle(exchange, OK)
   }
 
   /** Takes it off its connection, whose seat is free then. */

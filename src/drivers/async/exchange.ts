@@ -3,8 +3,7 @@
 // Nobody is ever told twice, and nothing is told to nobody: a failure after the head waits here for the next reader,
 // so that an abandoned response is not an unhandled rejection.
 import { misuse, type Bytes, type OwnedBytes } from '../../http/index.ts'
-import type { Driver } from '../shared/driver.ts'
-import { CLOSED, Exchange, type ContentMode, type ExchangeHooks } from '../shared/exchange.ts'
+import { CLOSED, Exchange } from '../shared/exchange.ts'
 import type { PreparedRequest } from '../shared/options.ts'
 import { Response } from './response.ts'
 
@@ -23,9 +22,8 @@ interface Ending {
 export type Lent = (lent: Bytes) => void | Promise<void>
 
 export class AsyncExchange extends Exchange {
-  /** Of the promise of `begin`, until it has settled: a hundred thousand may wait, so they have no object of their own. */
-  #resolve: Waiter<Response>['resolve'] | undefined
-  #reject: Waiter<Response>['reject'] | undefined
+  /** Of the promise of `begin`, until it has settled: a hundred thousand may wait, and each has but this of its own. */
+  #resolve: ((value: Response | Promise<never>) => void) | undefined
   // Most requests are collected: for them nobody ever waits in these.
   #readers: Waiter<OwnedBytes | undefined>[] | undefined
   #waiting: Ending[] | undefined
@@ -35,17 +33,21 @@ export class AsyncExchange extends Exchange {
   #room = false
   #handshake: Waiter<void> | undefined
 
-  constructor(driver: Driver, request: PreparedRequest, mode: ContentMode, hooks: ExchangeHooks) {
-    super(driver, request, mode, hooks, true)
+  /** Settles with the head, or, where content is collected, with all of it. */
+  begin(
+    request: PreparedRequest,
+    expectContinue: boolean,
+    sniHostname: string | undefined,
+    trace: boolean,
+  ): Promise<Response> {
+    return new Promise((resolve) => {
+      this.#resolve = resolve
+      this.start(request, expectContinue, sniHostname, trace)
+    })
   }
 
-  /** Settles with the head, or, where content is collected, with all of it. */
-  begin(expectContinue: boolean, sniHostname: string | undefined, trace: boolean): Promise<Response> {
-    return new Promise((resolve, reject) => {
-      this.#resolve = resolve
-      this.#reject = reject
-      this.start(expectContinue, sniHostname, trace)
-    })
+  protected override get mayWait(): boolean {
+    return true
   }
 
   protected override changed(): void {
@@ -56,10 +58,9 @@ export class AsyncExchange extends Exchange {
     if (this.settled) this.#answerWriters()
   }
 
-  #answer(resolve: Waiter<Response>['resolve']): void {
-    if (this.failure !== undefined) this.#reject?.(this.failure.error)
-    else resolve(new Response(this))
-    this.#resolve = this.#reject = undefined
+  #answer(resolve: (value: Response | Promise<never>) => void): void {
+    resolve(this.failure === undefined ? new Response(this) : Promise.reject(this.failure.error as Error))
+    this.#resolve = undefined
   }
 
   #answerReaders(readers: Waiter<OwnedBytes | undefined>[]): void {

@@ -81,6 +81,7 @@ export class ConnectionPool implements AsyncDisposable {
   #begin(request: PreparedRequest, mode: 'collect' | 'queue', options: RequestOptions | undefined): Promise<Response> {
     const hooks = hooksOf(options)
     return new AsyncExchange(this.#driver, request, mode, hooks).begin(
+      request,
       options?.expectContinue ?? false,
       options?.sniHostname,
       isTraced(hooks.trace, this.#prepared.trace),

@@ -19,13 +19,13 @@ export class BlockingExchange extends Exchange {
   #room = false
 
   constructor(loop: Loop, driver: Driver, request: PreparedRequest, mode: ContentMode, hooks: ExchangeHooks) {
-    super(driver, request, mode, hooks, false)
+    super(driver, request, mode, hooks)
     this.#loop = loop
   }
 
   /** Until there is the head, or, where content is collected, all of it. */
-  begin(expectContinue: boolean, sniHostname: string | undefined, trace: boolean): void {
-    this.start(expectContinue, sniHostname, trace)
+  begin(request: PreparedRequest, expectContinue: boolean, sniHostname: string | undefined, trace: boolean): void {
+    this.start(request, expectContinue, sniHostname, trace)
     this.#until(() => this.answered)
   }
 
@@ -35,6 +35,9 @@ export class BlockingExchange extends Exchange {
     if (this.failure !== undefined) throw this.failure.error
   }
 
+  protected override get mayWait(): boolean {
+    return false
+  }
   protected override changed(): void {}
   protected override callBack(callback: () => void): void {
     this.#loop.later(() => this.guard(callback))

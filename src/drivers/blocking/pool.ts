@@ -97,7 +97,7 @@ export class ConnectionPool implements Disposable {
     this.#loop.network.start()
     const exchange = new BlockingExchange(this.#loop, this.#driver, request, mode, hooks)
     const traced = isTraced(hooks.trace, this.#prepared.trace)
-    exchange.begin(options?.expectContinue ?? false, options?.sniHostname, traced)
+    exchange.begin(request, options?.expectContinue ?? false, options?.sniHostname, traced)
     return new Response(exchange)
   }
 

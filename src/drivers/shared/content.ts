@@ -30,13 +30,13 @@ export class ContentPump {
 
   /** Whether opening or pulling calls the user. */
   get callsUser(): boolean {
-    return this.#exchange.request.source.open !== undefined || typeof this.#trailers === 'function'
+    return this.#exchange.source.open !== undefined || typeof this.#trailers === 'function'
   }
 
   open(): void {
     const attempt = ++this.#attempt
     this.#iterator = undefined
-    const { chunk, open } = this.#exchange.request.source
+    const { chunk, open } = this.#exchange.source
     this.#single = chunk
     if (open === undefined) return
     try {

@@ -20,7 +20,9 @@ import {
   type TraceEvent,
 } from '../../pool/index.ts'
 import type { Link, Network, Sink } from '../network.ts'
-import type { Exchange } from './exchange.ts'
+import type { ConnectionInfo, Exchange } from './exchange.ts'
+
+type Assigned = Extract<PoolCommand, { type: 'assigned' }>
 
 export interface DriverHooks {
   /** Runs `flush` soon, once. */
@@ -112,7 +114,7 @@ export class Driver {
       case 'settle':
         return this.#settle(command)
       case 'assigned':
-        return this.#exchange(command.id)?.assigned(command)
+        return this.#assigned(command)
       case 'openContent':
         return this.#exchange(command.id)?.openContent()
       case 'pullContent':
@@ -153,6 +155,11 @@ export class Driver {
   }
   #link(id: LinkId): Link | undefined {
     return this.#links.get(id)?.link
+  }
+
+  #assigned(command: Assigned): void {
+    const exchange = this.#exchange(command.id)
+    if (exchange !== undefined) exchange.connection = this.#links.get(command.link)?.infoOf(command)
   }
 
   #settle(command: Extract<PoolCommand, { type: 'settle' }>): void {
@@ -270,10 +277,17 @@ class LinkHandle implements Sink {
   #wanted = true
   #holds = true
   #resting = false
+  #info: ConnectionInfo | undefined
 
   constructor(driver: Driver, id: number) {
     this.#driver = driver
     this.id = id
+  }
+
+  /** What a response says of its connection. Each but the first says the same: nobody writes to it. */
+  infoOf({ link, reused, httpVersion, info }: Assigned): ConnectionInfo {
+    if (this.#info?.reused !== reused) this.#info = Object.freeze({ ...info, id: link, reused, httpVersion })
+    return this.#info
   }
 
   hold(ref: boolean): void {

@@ -12,13 +12,15 @@ import {
   type FieldsInit,
   type Framing,
   type Millis,
+  type Origin,
   type OwnedBytes,
+  type RequestHead,
 } from '../../http/index.ts'
 import type { DeliveredEvent, LinkInfo, PoolCommand, PoolInput, RequestId } from '../../pool/index.ts'
 import { ContentPump } from './content.ts'
 import { unwatchOwner, watchOwner } from './dropped.ts'
 import type { Driver } from './driver.ts'
-import type { PreparedRequest } from './options.ts'
+import type { PreparedContent, PreparedRequest } from './options.ts'
 import { unwatch, watch } from './signals.ts'
 import type { TraceCallback } from './trace.ts'
 
@@ -27,7 +29,6 @@ export interface ConnectionInfo extends LinkInfo {
   readonly reused: boolean
   readonly httpVersion: string
 }
-type Assigned = Extract<PoolCommand, { type: 'assigned' }>
 export type Settled = Extract<PoolCommand, { type: 'settle' }>
 export type ResponseEvent = Extract<DeliveredEvent, { type: 'response' }>
 
@@ -70,13 +71,18 @@ export abstract class Exchange {
   /** Given by the driver. */
   id: RequestId = 0
   readonly driver: Driver
-  readonly request: PreparedRequest
+  readonly origin: Origin
+  readonly head: RequestHead
+  readonly source: PreparedContent
   mode: ContentMode
-  #assigned: Assigned | undefined
-  #connection: ConnectionInfo | undefined
+  /** Of the last assignment; requests on one connection share it. */
+  connection: ConnectionInfo | undefined
   response: ResponseEvent | undefined
   trailers: Fields | undefined
-  #settlement: Settled | undefined
+  /** Of a request that has settled. */
+  #timings: Readonly<Record<string, Millis>> | undefined
+  bytesSent = 0
+  bytesReceived = 0
   /** The end of the content has been delivered. */
   ended = false
   /** After 101, or 2xx to CONNECT: the bytes are no longer HTTP. */
@@ -85,9 +91,7 @@ export abstract class Exchange {
   secured: LinkInfo | undefined
   /** Why it failed; undefined: it has not. */
   failure: { readonly error: unknown } | undefined
-  readonly trace: TraceCallback | undefined
   #traced = false
-  readonly #mayWait: boolean
   #content: ContentPump | undefined
   readonly #hooks: ExchangeHooks
   #received = 0
@@ -96,13 +100,12 @@ export abstract class Exchange {
   #queue: OwnedBytes[] | undefined
   #next = 0
 
-  /** @param mayWait whether the content's source may answer with promises */
-  constructor(driver: Driver, request: PreparedRequest, mode: ContentMode, hooks: ExchangeHooks, mayWait: boolean) {
+  constructor(driver: Driver, { origin, head, source }: PreparedRequest, mode: ContentMode, hooks: ExchangeHooks) {
     this.driver = driver
-    this.request = request
+    this.origin = origin
+    this.head = head
+    this.source = source
     this.mode = mode
-    this.trace = hooks.trace
-    this.#mayWait = mayWait
     this.#hooks = hooks
     driver.enter(this)
     if (hooks.signal !== undefined) watch(hooks.signal, this)
@@ -110,6 +113,8 @@ export abstract class Exchange {
 
   /** Something of the above is different now. */
   protected abstract changed(): void
+  /** Whether the content's source may answer with promises. */
+  protected abstract get mayWait(): boolean
   abstract openContent(): void
   abstract pullContent(): void
   abstract stopContent(): void
@@ -118,38 +123,31 @@ export abstract class Exchange {
 
   /** What the request's content is pulled from; nobody asks where there is none. */
   protected get content(): ContentPump {
-    return (this.#content ??= new ContentPump(this, this.#hooks.trailers, this.#mayWait))
+    return (this.#content ??= new ContentPump(this, this.#hooks.trailers, this.mayWait))
+  }
+  get trace(): TraceCallback | undefined {
+    return this.#hooks.trace
   }
 
-  start(expectContinue: boolean, sniHostname: string | undefined, trace: boolean): void {
-    const { origin, head, plan, source, timeouts } = this.request
+  start(
+    { plan, timeouts }: PreparedRequest,
+    expectContinue: boolean,
+    sniHostname: string | undefined,
+    trace: boolean,
+  ): void {
     this.#traced = trace
-    const replayable = source.replayable
     this.driver.ask({
       type: 'request',
       id: this.id,
-      origin,
-      head,
+      origin: this.origin,
+      head: this.head,
       content: plan,
-      replayable,
+      replayable: this.source.replayable,
       timeouts,
       expectContinue,
       sniHostname,
       trace,
     })
-  }
-
-  assigned(command: Assigned): void {
-    this.#assigned = command
-    this.#connection = undefined
-  }
-  /** Of the last assignment; made when somebody asks, few do. */
-  get connection(): ConnectionInfo | undefined {
-    if (this.#connection === undefined && this.#assigned !== undefined) {
-      const { link, reused, httpVersion, info } = this.#assigned
-      this.#connection = { ...info, id: link, reused, httpVersion }
-    }
-    return this.#connection
   }
 
   deliver(event: DeliveredEvent): void {
@@ -184,8 +182,10 @@ export abstract class Exchange {
 
   settle(settled: Settled): void {
     if (this.#hooks.signal !== undefined) unwatch(this.#hooks.signal, this)
-    this.#settlement = settled
-    const { result } = settled
+    const { result, timings, bytesSent, bytesReceived } = settled
+    this.#timings = timings
+    this.bytesSent = bytesSent
+    this.bytesReceived = bytesReceived
     if (!result.ok && result.error !== CLOSED && this.failure === undefined) this.failure = { error: result.error }
     this.changed()
   }
@@ -200,22 +200,16 @@ export abstract class Exchange {
   }
   dropped(): void {
     if (this.settled) return
-    const { origin, head } = this.request
+    const { origin, head } = this
     const info = { warning: 'a response was dropped unread', method: head.method, origin: formatOrigin(origin) }
     this.driver.report({ name: 'response.dropped', request: this.id, connection: this.connection?.id, info }, this)
   }
 
   get settled(): boolean {
-    return this.#settlement !== undefined
+    return this.#timings !== undefined
   }
   get timings(): Readonly<Record<string, Millis>> {
-    return this.#settlement?.timings ?? UNSETTLED
-  }
-  get bytesSent(): number {
-    return this.#settlement?.bytesSent ?? 0
-  }
-  get bytesReceived(): number {
-    return this.#settlement?.bytesReceived ?? 0
+    return this.#timings ?? UNSETTLED
   }
 
   #data(data: Bytes): void {
@@ -356,7 +350,7 @@ export abstract class Exchange {
   /** After 101, or 2xx to CONNECT: bytes go both ways under the caller's control. */
   get duplex(): boolean {
     const status = this.response?.status ?? 0
-    return this.switched || (this.request.head.method === 'CONNECT' && status >= 200 && status < 300)
+    return this.switched || (this.head.method === 'CONNECT' && status >= 200 && status < 300)
   }
 
   get framing(): Framing {
