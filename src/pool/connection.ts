@@ -125,30 +125,30 @@ export class ExchangeTable {
 
   get(id: ExchangeId): Exchange | undefined {
     const exchange = this.#slots[this.#slot(id)]
-    if (exchange !== undefined && exchange.onConnection === id) return exchange
+    if (exchange !== undefined && exchange.attempt.onConnection === id) return exchange
     return this.#elder?.get(id)
   }
   set(exchange: Exchange): void {
     if (this.size > this.#slots.length / 2) this.#grow()
-    const slot = this.#slot(exchange.onConnection)
+    const slot = this.#slot(exchange.attempt.onConnection)
     const there = this.#slots[slot]
     if (there !== undefined) {
       this.#elder ??= new Map()
-      this.#elder.set(there.onConnection, there)
+      this.#elder.set(there.attempt.onConnection, there)
     }
     this.#slots[slot] = exchange
     this.size++
   }
   delete(exchange: Exchange): void {
-    const slot = this.#slot(exchange.onConnection)
+    const slot = this.#slot(exchange.attempt.onConnection)
     if (this.#slots[slot] === exchange) this.#slots[slot] = undefined
-    else if (this.#elder?.delete(exchange.onConnection) !== true) return
+    else if (this.#elder?.delete(exchange.attempt.onConnection) !== true) return
     this.size--
   }
   all(): Exchange[] {
     const all = [...(this.#elder?.values() ?? [])]
     for (const exchange of this.#slots) if (exchange !== undefined) all.push(exchange)
-    return all.sort((a, b) => a.onConnection - b.onConnection)
+    return all.sort((a, b) => a.attempt.onConnection - b.attempt.onConnection)
   }
   // HTTP/2's are odd: half of the slots would stay empty.
   #slot(id: ExchangeId): number {

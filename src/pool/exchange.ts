@@ -8,6 +8,7 @@ import {
   type ContentPlan,
   type ExchangeId,
   type Fields,
+  type Ledger,
   type Millis,
   type RequestHead,
 } from '../http/index.ts'
@@ -40,28 +41,15 @@ interface Clears {
   clear(deadline: Deadline<Exchange, ExchangeTimer>): void
 }
 
-export class Exchange extends Waiter {
-  readonly id: RequestId
-  readonly head: RequestHead & { readonly headers: Fields }
-  readonly plan: ContentPlan
-  readonly replayable: boolean
-  readonly timeouts: Timeouts
-  readonly expectContinue: boolean
-  readonly traced: boolean
-
-  stage: Stage = 'queued'
-  /** The step that a trace was told the start of. */
-  step: TraceStep | undefined
-  content: ContentState = 'none'
+/** A request on a connection, from the seat it is given to the end; a request that is sent again has another. */
+export class Attempt implements Ledger {
+  /** undefined: it has left it. */
   connection: PoolConnection | undefined
+  readonly reused: boolean
   /** Its id there. */
   onConnection: ExchangeId = 0
-  reused = false
-  /** The source was asked for a chunk, in this attempt or an earlier one. */
-  pulled = false
-  opened = false
-  replays = 0
-  staleRetries = 0
+  /** The step that a trace was told the start of. */
+  step: TraceStep | undefined
   /** The response has come to its end. */
   ended = false
   /** A tunnel within HTTP/2: content goes both ways for as long as both sides want. */
@@ -78,12 +66,39 @@ export class Exchange extends Waiter {
   bytesSent = 0
   bytesReceived = 0
 
-  readonly queuedAt: Millis
-  assignedAt: Millis = NEVER
+  readonly assignedAt: Millis
   sentAt: Millis = NEVER
   headAt: Millis = NEVER
   /** Since when nothing has moved, in the direction that matters. */
-  movedAt: Millis = 0
+  movedAt: Millis
+
+  constructor(connection: PoolConnection | undefined, reused: boolean, now: Millis) {
+    this.connection = connection
+    this.reused = reused
+    this.assignedAt = this.movedAt = now
+  }
+}
+/** Of whoever has no seat: a hundred thousand may wait, so that they share it. */
+const NOWHERE: Attempt = Object.freeze(new Attempt(undefined, false, NEVER))
+
+export class Exchange extends Waiter {
+  readonly id: RequestId
+  readonly head: RequestHead & { readonly headers: Fields }
+  readonly plan: ContentPlan
+  readonly replayable: boolean
+  readonly timeouts: Timeouts
+  readonly expectContinue: boolean
+  readonly traced: boolean
+  readonly queuedAt: Millis
+
+  stage: Stage = 'queued'
+  content: ContentState = 'none'
+  opened = false
+  attempt = NOWHERE
+  /** The source was asked for a chunk, in this attempt or an earlier one. */
+  pulled = false
+  replays = 0
+  staleRetries = 0
   #deadlines: Partial<Record<ExchangeTimer, Deadline<Exchange, ExchangeTimer>>> | undefined
   // Those that nearly every request has, or every one that waits, stand by themselves: a hundred thousand may wait.
   #io: Deadline<Exchange, ExchangeTimer> | undefined
@@ -105,6 +120,18 @@ export class Exchange extends Waiter {
     this.expectContinue = input.expectContinue
     this.traced = input.trace
     this.queuedAt = now
+  }
+
+  /** It has a seat. */
+  begin(connection: PoolConnection, reused: boolean, now: Millis): void {
+    this.attempt = new Attempt(connection, reused, now)
+    this.stage = 'sending'
+  }
+  /** It has none any more, as if it had never had one. */
+  sendBack(): void {
+    this.attempt = NOWHERE
+    this.stage = 'queued'
+    this.content = 'none'
   }
 
   get site(): Site {
@@ -135,11 +162,11 @@ export class Exchange extends Waiter {
 
   /** Whether any byte of it may have left. */
   get begun(): boolean {
-    return this.bytesSent > 0
+    return this.attempt.bytesSent > 0
   }
   /** A final response has begun. */
   get answered(): boolean {
-    return this.headAt !== NEVER
+    return this.attempt.headAt !== NEVER
   }
   /** Some of its content is still to come from the source. */
   get uploading(): boolean {
@@ -166,17 +193,19 @@ export class Exchange extends Waiter {
       case 'queued':
         return { want: this.dial === undefined ? 'slot' : 'dial', since: this.queuedAt }
       case 'sending': {
-        const credit = this.connection?.machine?.sendWindow(this.onConnection) ?? Infinity
+        const { connection, onConnection, movedAt } = this.attempt
+        const credit = connection?.machine?.sendWindow(onConnection) ?? Infinity
         const want = this.content !== 'none' && credit <= 0 ? 'stream-credit' : 'writable'
-        return { want, since: Math.max(this.movedAt, this.connection?.lastDrained ?? NEVER) }
+        return { want, since: Math.max(movedAt, connection?.lastDrained ?? NEVER) }
       }
       default:
-        return { want: 'readable', since: this.movedAt }
+        return { want: 'readable', since: this.attempt.movedAt }
     }
   }
   /** Milliseconds: queued, sent (from the assignment), waiting (from sent to the head), total. */
   timings(now: Millis): Readonly<Record<string, Millis>> {
-    const { queuedAt, assignedAt, sentAt, headAt } = this
+    const { queuedAt } = this
+    const { assignedAt, sentAt, headAt } = this.attempt
     return {
       queued: (assignedAt === NEVER ? now : assignedAt) - queuedAt,
       sent: sentAt === NEVER ? 0 : sentAt - assignedAt,

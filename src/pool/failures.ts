@@ -25,8 +25,8 @@ export function factsOf(exchange: Exchange): Facts {
   return {
     phase: exchange.phase,
     origin: formatOrigin(exchange.site.origin),
-    bytesSent: exchange.bytesSent,
-    bytesReceived: exchange.bytesReceived,
+    bytesSent: exchange.attempt.bytesSent,
+    bytesReceived: exchange.attempt.bytesReceived,
     disposition: dispositionOf(exchange),
   }
 }
@@ -67,7 +67,7 @@ export function readTimeout(exchange: Exchange): HttpCoreError {
 /** The connection ended under the exchange. */
 export function connectionLost(exchange: Exchange, cause: unknown, writing: boolean): HttpCoreError {
   const facts = { ...factsOf(exchange), cause }
-  const begun = exchange.heard || exchange.bytesReceived > 0
+  const begun = exchange.attempt.heard || exchange.attempt.bytesReceived > 0
   if (begun) return new ReadError('the connection broke within the response', { code: 'connection-lost', ...facts })
   if (writing) return new WriteError('the request could not be written', { code: 'write-failed', ...facts })
   const message = 'the server ended the connection without a response'

@@ -426,7 +426,12 @@ export class PoolMachine {
     }
     if (asked && !multiplexed) this.#refuseWaiting(connection, 'h2-connect')
     // Whether it takes extended CONNECT is known with its first SETTINGS.
-    this.#scheduler.opened(connection, multiplexed ? SERVES.any : SERVES.any | SERVES.h1, machine.capacity, multiplexed)
+    this.#scheduler.opened(
+      connection,
+      multiplexed ? SERVES.any : SERVES.any | SERVES.h1,
+      this.#seatsOf(connection),
+      multiplexed,
+    )
     this.#armMachine(connection)
     this.#armPing(connection)
     this.#decide()
@@ -520,19 +525,18 @@ export class PoolMachine {
     if (connection.requests === 0 || connection.active === 1) this.#hold(connection, true)
     const reused = connection.requests > 0
     exchange.clearPool(this.#timers)
-    exchange.connection = connection
-    exchange.reused = reused
-    exchange.assignedAt = exchange.movedAt = this.#now
-    exchange.stage = 'sending'
-    exchange.bytesSent = exchange.bytesReceived = 0
+    exchange.begin(connection, reused, this.#now)
     if (exchange.traced) this.#trace(exchange, connection, 'pool.assigned', { reason: reused ? 'reused' : 'dialled' })
     const duplex = connection.multiplexed && exchange.head.method === 'CONNECT'
     try {
       const head = this.#headFor(exchange)
       if (exchange.traced) this.#traceStep(exchange, 'send_request_headers')
-      exchange.onConnection = machine.sendRequest(head, { end: exchange.plan === 'none' && !duplex, ledger: exchange })
+      exchange.attempt.onConnection = machine.sendRequest(head, {
+        end: exchange.plan === 'none' && !duplex,
+        ledger: exchange.attempt,
+      })
     } catch (error) {
-      exchange.connection = undefined
+      exchange.sendBack()
       this.#release(connection)
       return this.#fail(exchange, error)
     }
@@ -599,12 +603,12 @@ export class PoolMachine {
 
   #onContent(id: RequestId, data: Bytes): void {
     const exchange = this.#exchanges.get(id)
-    const connection = exchange?.connection
+    const connection = exchange?.attempt.connection
     if (exchange === undefined || connection?.machine === undefined || exchange.content !== 'pulled') return
     if (exchange.stage === 'tunnel') return this.#tunnel(connection, exchange, data)
     try {
-      const room = connection.machine.sendData(exchange.onConnection, data)
-      exchange.movedAt = this.#now
+      const room = connection.machine.sendData(exchange.attempt.onConnection, data)
+      exchange.attempt.movedAt = this.#now
       if (room) this.#pull(exchange)
       else exchange.content = 'blocked'
     } catch (error) {
@@ -614,37 +618,38 @@ export class PoolMachine {
   }
   #onContentEnd(id: RequestId, trailers: Fields | undefined): void {
     const exchange = this.#exchanges.get(id)
-    const connection = exchange?.connection
+    const connection = exchange?.attempt.connection
     if (exchange === undefined || connection?.machine === undefined) return
     if (!exchange.uploading) return
     exchange.content = 'ended'
     if (exchange.stage === 'tunnel') {
       this.#commands.push({ type: 'end', link: (connection.link as Link).id })
-      if (exchange.ended) this.#complete(exchange)
+      if (exchange.attempt.ended) this.#complete(exchange)
       return
     }
     try {
-      connection.machine.end(exchange.onConnection, trailers)
+      connection.machine.end(exchange.attempt.onConnection, trailers)
     } catch (error) {
       return this.#giveUp(exchange, error)
     }
     this.#handedOver(exchange)
     this.#markDirty(connection)
-    if (exchange.ended) this.#complete(exchange)
+    if (exchange.attempt.ended) this.#complete(exchange)
     else this.#drainMachine(connection)
   }
   /** Its last byte is the machine's; it counts as sent when the network has accepted it. */
   #handedOver(exchange: Exchange): void {
-    const { connection } = exchange
-    exchange.leaving = true
-    if (exchange.traced && exchange.step === 'send_request_body') this.#traceStep(exchange, 'receive_response_headers')
-    if (connection?.machine?.unsent(exchange.onConnection) === 0) this.#written(exchange, connection)
+    const { connection } = exchange.attempt
+    exchange.attempt.leaving = true
+    if (exchange.traced && exchange.attempt.step === 'send_request_body')
+      this.#traceStep(exchange, 'receive_response_headers')
+    if (connection?.machine?.unsent(exchange.attempt.onConnection) === 0) this.#written(exchange, connection)
   }
   /** All of it has left the machine. */
   #written(exchange: Exchange, connection: PoolConnection): void {
-    exchange.leaving = false
-    exchange.sentMark = connection.written
-    if (connection.accepted >= exchange.sentMark) this.#requestSent(exchange, connection)
+    exchange.attempt.leaving = false
+    exchange.attempt.sentMark = connection.written
+    if (connection.accepted >= exchange.attempt.sentMark) this.#requestSent(exchange, connection)
     else connection.sent.push(exchange)
   }
 
@@ -668,8 +673,8 @@ export class PoolMachine {
       if (bytes > 0) this.#commands.push({ type: 'write', link: link.id, chunks })
       for (const id of machine.taken) {
         const exchange = connection.exchanges.get(id)
-        if (exchange?.leaving !== true) continue
-        exchange.movedAt = this.#now
+        if (exchange?.attempt.leaving !== true) continue
+        exchange.attempt.movedAt = this.#now
         if (machine.unsent(id) === 0) this.#written(exchange, connection)
       }
       this.#drainMachine(connection)
@@ -692,18 +697,19 @@ export class PoolMachine {
     connection.accepted += bytes
     connection.lastDrained = this.#now
     const { sent, tunnel } = connection
-    while (sent.length > 0 && (sent[0] as Exchange).sentMark <= connection.accepted) {
+    while (sent.length > 0 && (sent[0] as Exchange).attempt.sentMark <= connection.accepted) {
       this.#requestSent(sent.shift() as Exchange, connection)
     }
     if (tunnel !== undefined && tunnel.content === 'blocked') this.#tunnelRoom(connection, tunnel)
     if (connection.machine !== undefined && connection.machine.outputBytes > 0) this.#markDirty(connection)
   }
   #requestSent(exchange: Exchange, connection: PoolConnection): void {
-    if (exchange.connection !== connection || exchange.stage === 'over' || exchange.sentAt !== NEVER) return
-    exchange.sentAt = this.#now
+    if (exchange.attempt.connection !== connection || exchange.stage === 'over' || exchange.attempt.sentAt !== NEVER)
+      return
+    exchange.attempt.sentAt = this.#now
     if (exchange.stage !== 'sending') return
     exchange.stage = 'waiting'
-    exchange.movedAt = this.#now
+    exchange.attempt.movedAt = this.#now
     this.#timers.after(exchange.io, exchange.timeouts.read, this.#now)
   }
 
@@ -720,8 +726,8 @@ export class PoolMachine {
     if (machine === undefined || connection.closing) return
     connection.lastReceived = this.#now
     if (tunnel !== undefined) {
-      tunnel.bytesReceived += data.byteLength
-      return this.#deliverContent(tunnel, { type: 'data', exchange: tunnel.onConnection, data })
+      tunnel.attempt.bytesReceived += data.byteLength
+      return this.#deliverContent(tunnel, { type: 'data', exchange: tunnel.attempt.onConnection, data })
     }
     machine.receiveData(data, this.#now)
     this.#drainMachine(connection)
@@ -766,7 +772,7 @@ export class PoolMachine {
       case 'writable': {
         const exchange = connection.exchanges.get(event.exchange)
         if (exchange === undefined || exchange.content !== 'blocked') return
-        exchange.movedAt = this.#now
+        exchange.attempt.movedAt = this.#now
         return this.#pull(exchange)
       }
       case 'failed': {
@@ -775,7 +781,7 @@ export class PoolMachine {
         return
       }
       case 'slots':
-        return this.#scheduler.seats(connection, seatsOf(connection))
+        return this.#scheduler.seats(connection, this.#seatsOf(connection))
       case 'draining':
         this.#scheduler.leaving(connection)
         for (const id of event.unprocessed) {
@@ -800,7 +806,7 @@ export class PoolMachine {
   ): void {
     const exchange = connection.exchanges.get(event.exchange)
     if (exchange === undefined) return
-    exchange.heard = true
+    exchange.attempt.heard = true
     switch (event.type) {
       case 'informational':
         if (event.status === 100) this.#continue(exchange)
@@ -808,10 +814,10 @@ export class PoolMachine {
       case 'response':
         return this.#onHead(connection, exchange, event)
       case 'end':
-        exchange.ended = true
+        exchange.attempt.ended = true
         this.#deliver(exchange, event)
         // Each side of a tunnel ends for itself; any other request is over with its response.
-        if (!exchange.uploading || !exchange.duplex) this.#finished.push(exchange)
+        if (!exchange.uploading || !exchange.attempt.duplex) this.#finished.push(exchange)
         return
       case 'switched':
         connection.tunnel = exchange
@@ -819,19 +825,19 @@ export class PoolMachine {
         this.#timers.clear(exchange.io)
         this.#scheduler.leaving(connection)
         this.#deliver(exchange, event)
-        exchange.unconsumed += event.leading.byteLength
+        exchange.attempt.unconsumed += event.leading.byteLength
         return this.#tunnelRoom(connection, exchange)
     }
   }
   #onHead(connection: PoolConnection, exchange: Exchange, event: Extract<H11Event, { type: 'response' }>): void {
-    exchange.headAt = exchange.movedAt = this.#now
+    exchange.attempt.headAt = exchange.attempt.movedAt = this.#now
     connection.site.failures = 0
     connection.backoff = undefined
     // A final response instead of 100: the content is not wanted. RFC 9110 §10.1.1.
     // Nor is the rest of it where the server says no, or will not keep the connection.
     const unwanted = !connection.multiplexed && (event.status >= 400 || connection.machine?.draining === true)
-    exchange.duplex = connection.multiplexed && exchange.head.method === 'CONNECT' && event.status < 300
-    if ((exchange.content === 'held' && !exchange.duplex) || (unwanted && event.status >= 200)) {
+    exchange.attempt.duplex = connection.multiplexed && exchange.head.method === 'CONNECT' && event.status < 300
+    if ((exchange.content === 'held' && !exchange.attempt.duplex) || (unwanted && event.status >= 200)) {
       this.#dropContent(exchange)
     }
     // Where the request is still leaving, the deadline of writing becomes that of reading.
@@ -840,14 +846,14 @@ export class PoolMachine {
     if (!connection.multiplexed) connection.hint = keepAliveHint(event.headers, this.#limits.maxKeepAliveHint)
     if (exchange.traced) this.#traceStep(exchange, 'receive_response_body', { status: event.status })
     this.#deliver(exchange, event)
-    if (!exchange.duplex) return
+    if (!exchange.attempt.duplex) return
     this.#timers.clear(exchange.io)
     if (exchange.content === 'held') this.#pull(exchange)
   }
   #continue(exchange: Exchange): void {
     if (exchange.content !== 'held') return
     this.#timers.clear(exchange.deadline('expect'))
-    exchange.movedAt = this.#now
+    exchange.attempt.movedAt = this.#now
     this.#pull(exchange)
   }
   #stopContent(exchange: Exchange): void {
@@ -862,7 +868,7 @@ export class PoolMachine {
   #onSettings(connection: PoolConnection, settings: Readonly<Record<string, number>>, first: boolean): void {
     if (connection.refusing) {
       connection.refusing = false
-      this.#scheduler.seats(connection, seatsOf(connection))
+      this.#scheduler.seats(connection, this.#seatsOf(connection))
     }
     const most = settings['maxConcurrentStreams']
     if (most !== undefined) this.#scheduler.suspend(connection, most === 0)
@@ -876,32 +882,33 @@ export class PoolMachine {
     this.#commands.push({ type: 'deliver', id: exchange.id, event })
   }
   #deliverContent(exchange: Exchange, event: Extract<DeliveredEvent, { type: 'data' }>): void {
-    exchange.movedAt = this.#now
+    exchange.attempt.movedAt = this.#now
     const bytes = event.data.byteLength
-    if (exchange.draining !== undefined) {
-      exchange.draining.left -= bytes
+    if (exchange.attempt.draining !== undefined) {
+      exchange.attempt.draining.left -= bytes
       this.#consume(exchange, bytes)
-      if (exchange.draining.left < 0) this.#giveUp(exchange, undefined, true)
+      if (exchange.attempt.draining.left < 0) this.#giveUp(exchange, undefined, true)
       return
     }
-    exchange.unconsumed += bytes
+    exchange.attempt.unconsumed += bytes
     this.#deliver(exchange, event)
-    if (exchange.stage === 'tunnel' && exchange.connection !== undefined) this.#regulate(exchange.connection)
+    if (exchange.stage === 'tunnel' && exchange.attempt.connection !== undefined)
+      this.#regulate(exchange.attempt.connection)
   }
   #onConsumed(id: RequestId, bytes: number): void {
     const exchange = this.#exchanges.get(id)
     if (exchange === undefined) return
-    const used = Math.min(bytes, exchange.unconsumed)
-    exchange.unconsumed -= used
-    if (exchange.unconsumed === 0) exchange.movedAt = this.#now
+    const used = Math.min(bytes, exchange.attempt.unconsumed)
+    exchange.attempt.unconsumed -= used
+    if (exchange.attempt.unconsumed === 0) exchange.attempt.movedAt = this.#now
     this.#consume(exchange, used)
   }
   /** Room for the sender again. */
   #consume(exchange: Exchange, bytes: number): void {
-    const { connection } = exchange
+    const { connection } = exchange.attempt
     const machine = connection?.machine
     if (connection === undefined || machine === undefined || bytes === 0) return
-    if (exchange.stage !== 'tunnel') machine.consume(exchange.onConnection, bytes)
+    if (exchange.stage !== 'tunnel') machine.consume(exchange.attempt.onConnection, bytes)
     if (machine.outputBytes > 0) this.#markDirty(connection)
     if (connection.paused) this.#regulate(connection)
   }
@@ -909,7 +916,7 @@ export class PoolMachine {
   #regulate(connection: PoolConnection): void {
     const { machine, tunnel, link } = connection
     if (machine === undefined || link === undefined || link.destroyed) return
-    const pause = tunnel === undefined ? machine.readState === 'paused' : tunnel.unconsumed >= MAX_AHEAD
+    const pause = tunnel === undefined ? machine.readState === 'paused' : tunnel.attempt.unconsumed >= MAX_AHEAD
     if (pause === connection.paused) return
     connection.paused = pause
     this.#commands.push({ type: pause ? 'pauseReading' : 'resumeReading', link: link.id })
@@ -918,11 +925,11 @@ export class PoolMachine {
 
   #onDrain(id: RequestId, limit: number): void {
     const exchange = this.#exchanges.get(id)
-    if (exchange === undefined || exchange.draining !== undefined || exchange.stage === 'tunnel') return
-    exchange.draining = { left: limit }
+    if (exchange === undefined || exchange.attempt.draining !== undefined || exchange.stage === 'tunnel') return
+    exchange.attempt.draining = { left: limit }
     this.#timers.after(exchange.deadline('drain'), this.#limits.drainTimeout, this.#now)
-    const { unconsumed } = exchange
-    exchange.unconsumed = 0
+    const { unconsumed } = exchange.attempt
+    exchange.attempt.unconsumed = 0
     this.#consume(exchange, unconsumed)
   }
 
@@ -931,7 +938,7 @@ export class PoolMachine {
   #tunnel(connection: PoolConnection, exchange: Exchange, data: Bytes): void {
     if (connection.closing || connection.writeFailure !== undefined) return
     connection.written += data.byteLength
-    exchange.bytesSent += data.byteLength
+    exchange.attempt.bytesSent += data.byteLength
     this.#commands.push({ type: 'write', link: (connection.link as Link).id, chunks: [data] })
     this.#tunnelRoom(connection, exchange)
   }
@@ -941,7 +948,7 @@ export class PoolMachine {
   }
   #onStartTls(id: RequestId, tls: Extract<PoolInput, { type: 'startTls' }>['tls']): void {
     const exchange = this.#exchanges.get(id)
-    const link = exchange?.connection?.link
+    const link = exchange?.attempt.connection?.link
     if (exchange?.stage !== 'tunnel' || link === undefined || link.destroyed) return
     this.#commands.push({ type: 'startTls', link: link.id, tls })
   }
@@ -950,15 +957,15 @@ export class PoolMachine {
 
   /** The response is complete. What of the request has not left by now is not wanted. */
   #complete(exchange: Exchange): void {
-    const { connection } = exchange
+    const { connection } = exchange.attempt
     if (connection?.machine === undefined) return
     const unfinished = exchange.uploading || exchange.content === 'dropped'
     if (unfinished && exchange.stage === 'receiving') {
       this.#dropContent(exchange)
-      connection.machine.cancel(exchange.onConnection, NO_ERROR)
+      connection.machine.cancel(exchange.attempt.onConnection, NO_ERROR)
     } else if (exchange.stage === 'receiving' && connection.machine.active > 0) {
       // What was delivered is the reader's; the sender need not wait until it has been read.
-      connection.machine.consume(exchange.onConnection, exchange.unconsumed)
+      connection.machine.consume(exchange.attempt.onConnection, exchange.attempt.unconsumed)
     }
     if (exchange.traced) {
       this.#traceStep(exchange, 'response_closed')
@@ -971,18 +978,23 @@ export class PoolMachine {
 
   /** Takes it off its connection, whose seat is free then. */
   #leave(exchange: Exchange): void {
-    const { connection } = exchange
+    const { connection } = exchange.attempt
     if (connection === undefined) return
-    exchange.connection = undefined
+    exchange.attempt.connection = undefined
     connection.exchanges.delete(exchange)
     if (connection.tunnel === exchange) {
-      if (!exchange.ended || exchange.content !== 'ended') return this.#destroy(connection)
+      if (!exchange.attempt.ended || exchange.content !== 'ended') return this.#destroy(connection)
       // Both sides have ended it: what was written still leaves.
       connection.flushing = true
       this.#scheduler.released(connection, 0)
       return this.#closeLink(connection)
     }
     this.#release(connection)
+  }
+  /** How many requests it could be given now. */
+  #seatsOf({ machine, refusing, requests }: PoolConnection): number {
+    if (machine === undefined || refusing) return 0
+    return Math.min(machine.capacity, this.#settings.maxRequestsPerConnection - requests)
   }
   #release(connection: PoolConnection): void {
     const machine = connection.machine
@@ -995,7 +1007,7 @@ export class PoolMachine {
       unread <= MOST_UNREAD &&
       this.#life === 'open'
     if (!usable) this.#scheduler.leaving(connection)
-    this.#scheduler.released(connection, usable ? seatsOf(connection) : 0)
+    this.#scheduler.released(connection, usable ? this.#seatsOf(connection) : 0)
     this.#decide()
     if (connection.phase === 'leaving' && connection.active === 0) {
       // Broken ones end at once; others are closed as they should be.
@@ -1028,14 +1040,21 @@ export class PoolMachine {
   #settle(exchange: Exchange, result: Settlement): void {
     if (exchange.stage === 'over') return
     exchange.stage = 'over'
-    if (exchange.step !== undefined && !result.ok)
+    if (exchange.attempt.step !== undefined && !result.ok)
       this.#traceStep(exchange, undefined, { exception: result.error }, 'failed')
     exchange.clearDeadlines(this.#timers)
     this.#exchanges.delete(exchange)
     exchange.site.requests--
     this.#stopContent(exchange)
-    const { id, bytesSent, bytesReceived } = exchange
-    this.#commands.push({ type: 'settle', id, result, timings: exchange.timings(this.#now), bytesSent, bytesReceived })
+    const { bytesSent, bytesReceived } = exchange.attempt
+    this.#commands.push({
+      type: 'settle',
+      id: exchange.id,
+      result,
+      timings: exchange.timings(this.#now),
+      bytesSent,
+      bytesReceived,
+    })
     this.#forgetSite(exchange.site)
   }
 
@@ -1050,12 +1069,12 @@ export class PoolMachine {
   }
   /** As `#fail`, for a request that may be on a connection. `quietly`: it settles without an error. */
   #giveUp(exchange: Exchange, error: unknown, quietly = false): void {
-    const { connection } = exchange
+    const { connection } = exchange.attempt
     const result: Settlement = quietly ? OK : { ok: false, error }
     if (connection?.machine === undefined) return this.#fail(exchange, error)
     const { machine } = connection
     const failing = exchange.stage
-    if (failing !== 'tunnel') machine.cancel(exchange.onConnection)
+    if (failing !== 'tunnel') machine.cancel(exchange.attempt.onConnection)
     if (machine.outputBytes > 0) this.#markDirty(connection)
     exchange.stage = failing
     this.#settle(exchange, result)
@@ -1073,9 +1092,9 @@ export class PoolMachine {
 
   /** The machine says that it failed. */
   #exchangeFailed(exchange: Exchange, fault: PeerFault, disposition: Disposition): void {
-    const connection = exchange.connection as PoolConnection
+    const connection = exchange.attempt.connection as PoolConnection
     // Whatever ended the connection, for a request without an answer the server is gone.
-    const silent = !exchange.heard && exchange.bytesReceived === 0
+    const silent = !exchange.attempt.heard && exchange.attempt.bytesReceived === 0
     const lost = connection.eof && silent && CUT_SHORT.has(fault.code)
     if (fault.h2Code === REFUSED_STREAM && disposition === 'refused') connection.refusing = true
     const writing = connection.writeFailure
@@ -1086,15 +1105,15 @@ export class PoolMachine {
     this.#retryOrFail(exchange, error, disposition, lost)
   }
   #retryOrFail(exchange: Exchange, error: unknown, disposition: Disposition, lost: boolean): void {
-    const connection = exchange.connection as PoolConnection
-    if (exchange.ended) return this.#finish(exchange)
-    const { idempotent, replayable, pulled, replays, staleRetries, reused } = exchange
+    const connection = exchange.attempt.connection as PoolConnection
+    if (exchange.attempt.ended) return this.#finish(exchange)
+    const { idempotent, replayable, pulled, replays, staleRetries } = exchange
     const retry = retryOf(
       {
         disposition,
         connectionLost: lost,
-        reusedConnection: reused,
-        responseBytes: exchange.bytesReceived > 0 || exchange.heard,
+        reusedConnection: exchange.attempt.reused,
+        responseBytes: exchange.attempt.bytesReceived > 0 || exchange.attempt.heard,
         idempotent,
         replayable,
         pulled,
@@ -1109,7 +1128,6 @@ export class PoolMachine {
     }
     this.#trace(exchange, connection, 'pool.retry', { reason: retry, disposition, exception: error })
     this.#sendBack(exchange)
-    this.#leave(exchange)
     if (retry === 'fresh') {
       exchange.staleRetries++
       // What else waits idle there is as old: it would be the next disappointment.
@@ -1119,7 +1137,6 @@ export class PoolMachine {
       this.#scheduler.requeueFresh(exchange)
     } else {
       exchange.replays++
-      exchange.bytesSent = exchange.bytesReceived = 0
       // All that one connection sends back are one failure of its origin, and wait alike.
       connection.backoff ??= this.#backoff(exchange.site)
       const held = connection.backoff > 0
@@ -1145,11 +1162,8 @@ export class PoolMachine {
   #sendBack(exchange: Exchange): void {
     this.#stopContent(exchange)
     this.#timers.clear(exchange.io)
-    exchange.stage = 'queued'
-    exchange.content = 'none'
-    exchange.opened = false
-    exchange.assignedAt = exchange.sentAt = NEVER
-    exchange.heard = false
+    this.#leave(exchange)
+    exchange.sendBack()
   }
 
   /** The connection is no more: what ran on it was lost. */
@@ -1182,9 +1196,9 @@ export class PoolMachine {
     const connection = link.owner
     const { tunnel, machine } = connection
     if (tunnel !== undefined) {
-      if (tunnel.ended) return
-      tunnel.ended = true
-      this.#deliver(tunnel, { type: 'end', exchange: tunnel.onConnection, trailers: undefined })
+      if (tunnel.attempt.ended) return
+      tunnel.attempt.ended = true
+      this.#deliver(tunnel, { type: 'end', exchange: tunnel.attempt.onConnection, trailers: undefined })
       if (tunnel.content === 'ended') this.#complete(tunnel)
       return
     }
@@ -1241,7 +1255,7 @@ export class PoolMachine {
       case 'pool':
         return this.#fail(exchange, poolTimeout(exchange))
       case 'total':
-        return this.#giveUp(exchange, totalTimeout(exchange), exchange.ended)
+        return this.#giveUp(exchange, totalTimeout(exchange), exchange.attempt.ended)
       case 'expect':
         return this.#continue(exchange)
       case 'drain':
@@ -1254,23 +1268,24 @@ export class PoolMachine {
   }
   /** Nothing moved for so long, or so it seems: bytes do not set the deadline anew, they are looked at when it fires. */
   #ioDue(exchange: Exchange): void {
-    const connection = exchange.connection as PoolConnection
-    const sending = exchange.stage === 'sending' || exchange.ended
+    const connection = exchange.attempt.connection as PoolConnection
+    const sending = exchange.stage === 'sending' || exchange.attempt.ended
     const duration = sending ? exchange.timeouts.write : exchange.timeouts.read
     const since = this.#stuckSince(exchange, connection)
     const due = since + duration
     if (due > this.#now) this.#timers.at(exchange.io, due)
     else {
-      this.#giveUp(exchange, sending ? writeTimeout(exchange) : readTimeout(exchange), exchange.ended)
+      this.#giveUp(exchange, sending ? writeTimeout(exchange) : readTimeout(exchange), exchange.attempt.ended)
       // One stream stalls, or the connection is dead: an answer to a PING tells.
       if (connection.multiplexed && connection.phase !== 'gone' && !connection.pinged)
         this.#ping(connection, PROBE_TIMEOUT)
     }
   }
   #stuckSince(exchange: Exchange, connection: PoolConnection): Millis {
-    const { stage, movedAt, content, unconsumed, onConnection } = exchange
-    if (stage === 'receiving' && !exchange.ended) return unconsumed > 0 ? this.#now : movedAt
-    if (stage !== 'sending' && !exchange.ended) return movedAt
+    const { stage, content } = exchange
+    const { movedAt, unconsumed, onConnection } = exchange.attempt
+    if (stage === 'receiving' && !exchange.attempt.ended) return unconsumed > 0 ? this.#now : movedAt
+    if (stage !== 'sending' && !exchange.attempt.ended) return movedAt
     // A slow source is not the peer's fault, nor is what was held back on purpose.
     const unsent = connection.machine?.unsent(onConnection) ?? 0
     const held = content === 'blocked' || (content === 'ended' && unsent > 0)
@@ -1398,9 +1413,9 @@ export class PoolMachine {
     info: Readonly<Record<string, unknown>> = {},
     how: 'complete' | 'failed' = 'complete',
   ): void {
-    const { connection, step } = exchange
+    const { connection, step } = exchange.attempt
     if (step !== undefined) this.#trace(exchange, connection, `${step}.${how}`, info)
-    exchange.step = next
+    exchange.attempt.step = next
     if (next !== undefined) this.#trace(exchange, connection, `${next}.started`, {})
   }
   #trace(
@@ -1436,13 +1451,9 @@ function whyOpened({ fresh, site }: Exchange): string {
 }
 
 /** How many requests may be given to it now. */
-function seatsOf({ machine, refusing }: PoolConnection): number {
-  return machine === undefined || refusing ? 0 : machine.capacity
-}
-
 /** The connection ended within the response, whatever else can be said of its end. */
 function cutShort(exchange: Exchange, connection: PoolConnection, fault: PeerFault): PeerFault {
-  const begun = exchange.heard || exchange.bytesReceived > 0
+  const begun = exchange.attempt.heard || exchange.attempt.bytesReceived > 0
   const within = connection.eof && begun && CUT_SHORT.has(fault.code)
   return within ? { ...fault, code: 'incomplete-message', message: 'the connection ended within the response' } : fault
 }

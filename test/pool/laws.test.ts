@@ -57,6 +57,14 @@ describe.each([
 })
 
 describe('regressions', () => {
+  it('P4: requests that wait for one HTTP/2 dial are not more than its connection may have', () => {
+    const world = new World({ http1: false, http2: true, maxRequestsPerConnection: 2, maxConnections: 3 })
+    for (let i = 0; i < 5; i++) world.request(HOSTS[0] as string)
+    world.finish()
+    expect(world.executed).toHaveLength(5)
+    expect(world.dialled, 'connections').toBe(3)
+  })
+
   it('P6: who waits at its origin’s limit is not forgotten when that origin’s closing connection makes room for another', () => {
     const world = new World({ maxConnectionsPerOrigin: 1, maxRequestsPerConnection: 1, keepAliveExpiry: 0 })
     const act = (what: RegExp): void =>

@@ -77,6 +77,7 @@ export class World {
   readonly links = new Map<number, WorldLink>()
   now = 0
   closedTold = 0
+  dialled = 0
   /** Names of requests that a server has seen in full, once for each time. */
   readonly executed: string[] = []
   readonly #settings: PoolSettings
@@ -153,6 +154,7 @@ export class World {
       case 'connect': {
         const key = String(command.target.address)
         const { link: id } = command
+        this.dialled++
         this.links.set(id, {
           id,
           key,
@@ -183,13 +185,17 @@ export class World {
         request.link = link.id
         link.assigned.push(request)
         const room = !this.#multiplexed ? 1 : link.limited ? STREAMS : Infinity
+        const { maxRequestsPerConnection } = this.#settings
+        expect(link.assigned.length, 'P4: no more than it may have').toBeLessThanOrEqual(maxRequestsPerConnection)
         expect(this.#carriedBy(link.id).length, 'P4: with room').toBeLessThanOrEqual(room)
         return
       }
       case 'close':
       case 'destroy': {
         const link = this.links.get(command.link) as WorldLink
-        this.#closed.push({ link: link.id, carried: this.#carriedBy(link.id) })
+        const carried = this.#carriedBy(link.id)
+        this.#closed.push({ link: link.id, carried })
+        for (const request of carried) request.link = 0
         link.state = command.type === 'close' ? 'closing' : 'gone'
         return
       }
