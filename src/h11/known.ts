@@ -20,8 +20,8 @@ const MAX_PATIENCE = 64
 export class KnownHead {
   readonly section = new Section(MAX_BYTES, 32)
   text = ''
-  #flat: readonly string[] = []
-  #raw: readonly string[] | undefined
+  reasonPhrase = ''
+  #fields = Fields.empty
   /** The fields that matter to framing and persistence. */
   #noted: { readonly role: number; readonly value: string }[] = []
   /** Where another head last differed from it. */
@@ -47,23 +47,23 @@ export class KnownHead {
   /** What a reader would have made of it. */
   fields(note: FieldNotes): Fields {
     for (const { role, value } of this.#noted) note.add(role, value)
-    return new Fields(this.#flat, this.#raw)
+    return this.#fields
   }
 
   /** Another was read in its place, by the same rules or not. It is kept from now on, unless that was in vain of late. */
-  keep(section: Section, text: string, { flat, raw }: Fields, names: readonly FieldName[]): void {
+  keep(section: Section, text: string, fields: Fields, names: readonly FieldName[]): void {
     // What was changed on its way does not stand there as it reads.
     if (section.pos > MAX_BYTES || section.folded || section.skipped || ++this.#misses < this.#patience) return
     this.#misses = this.#differs = 0
     this.#patience = Math.min(2 * this.#patience, MAX_PATIENCE)
     this.section.copy(section)
     this.text = text
-    this.#flat = flat
-    this.#raw = raw
+    this.reasonPhrase = text.slice(section.mark, section.targetEnd)
+    this.#fields = fields
     this.#noted = []
     for (let i = 0; i < section.count; i++) {
       const { role } = names[i] as FieldName
-      if (role !== 0) this.#noted.push({ role, value: flat[2 * i + 1] as string })
+      if (role !== 0) this.#noted.push({ role, value: fields.value(i) })
     }
   }
 }

@@ -165,6 +165,7 @@ export class SectionReader {
     return this.#text.slice(this.#current.methodEnd + 1, this.#current.targetEnd)
   }
   get reasonPhrase(): string {
+    if (this.#met) return (this.#known as KnownHead).reasonPhrase
     return this.#text.slice(this.#current.mark, this.#current.targetEnd)
   }
 
