@@ -963,8 +963,8 @@ export class PoolMachine {
     if (unfinished && exchange.stage === 'receiving') {
       this.#dropContent(exchange)
       connection.machine.cancel(exchange.attempt.onConnection, NO_ERROR)
-    } else if (exchange.stage === 'receiving' && connection.machine.active > 0) {
-      // What was delivered is the reader's; the sender need not wait until it has been read.
+    } else if (exchange.stage === 'receiving' && (connection.multiplexed || connection.machine.active > 0)) {
+      // What was delivered is the reader's; the machine need not hold it against the connection until it has been read.
       connection.machine.consume(exchange.attempt.onConnection, exchange.attempt.unconsumed)
     }
     if (exchange.traced) {

@@ -65,6 +65,24 @@ describe('regressions', () => {
     expect(world.dialled, 'connections').toBe(3)
   })
 
+  it('P3: requests one after another over HTTP/2 leave nothing behind on their connection', () => {
+    // Each response comes whole, so that its end is known before its content has been consumed.
+    const world = new World({ http1: false, http2: true, limits: { maxUnreadBytes: 16 } })
+    const act = (what: RegExp): void =>
+      world
+        .actions()
+        .find(({ name }) => what.test(name))
+        ?.act()
+    for (let i = 0; i < 40; i++) {
+      world.request(HOSTS[0] as string)
+      if (i === 0) act(/^connected/)
+      act(/^answer/)
+      world.check()
+    }
+    expect(world.requests.filter(({ outcome }) => outcome?.ok === true)).toHaveLength(40)
+    expect(world.dialled).toBe(1)
+  })
+
   it('P6: who waits at its origin’s limit is not forgotten when that origin’s closing connection makes room for another', () => {
     const world = new World({ maxConnectionsPerOrigin: 1, maxRequestsPerConnection: 1, keepAliveExpiry: 0 })
     const act = (what: RegExp): void =>

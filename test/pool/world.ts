@@ -347,6 +347,7 @@ export class World {
     for (const { settledTimes } of this.requests) expect(settledTimes, 'P5: at most once').toBeLessThanOrEqual(1)
     expect(stats.active + waiting(stats), 'P2: a request is queued or has one seat').toBe(open.length)
     this.#checkWork(stats)
+    this.#checkHeld()
     for (const { name, method } of this.requests) {
       if (method !== 'POST') continue
       const times = this.executed.filter((one) => one === name).length
@@ -356,6 +357,16 @@ export class World {
     for (const { name, delivered, outcome, status, ended } of this.requests) {
       expect(name.startsWith(delivered), `P10: ${delivered} was delivered for ${name}`).toBe(true)
       if (outcome?.ok === true) expect([delivered, status, ended]).toEqual([name, 200, true])
+    }
+  }
+  /** P3: a stream that is over, and whose content was consumed, is held no longer. */
+  #checkHeld(): void {
+    if (!this.#multiplexed) return
+    for (const connection of this.machine.connections()) {
+      const held = connection.snapshot() as { active: number; streams: unknown[]; held: { unread: number } } | undefined
+      if (held === undefined) continue
+      expect(held.streams.length, 'P3: closed streams').toBe(held.active)
+      expect(held.held.unread, 'P3: content that nobody will read').toBe(0)
     }
   }
   /** P6: who waits without a dial has no seat to wait for. */
