@@ -77,7 +77,7 @@ delete globalThis.process
 delete globalThis.Buffer
 await import('httpcore/sync')
 await import('httpcore')
-const heavy = ['net', 'tls', 'dns', 'worker_threads'].map((name) => 'NativeModule ' + name)
+const heavy = ['net', 'tls', 'dns', 'worker_threads', 'perf_hooks', 'diagnostics_channel'].map((name) => 'NativeModule ' + name)
 const loaded = heavy.filter((name) => !before.has(name) && process.moduleLoadList.includes(name))
 if (loaded.length > 0) throw new Error('an import loads ' + loaded.join(', '))
 `
