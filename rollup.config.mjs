@@ -64,7 +64,7 @@ const onwarn = (warning) => {
 }
 const external = (id) => id.startsWith('node:')
 /**
- * One file for what several entries share: each file more costs half a millisecond of every import. What only one of them
+ * One file for what several entries share: each file more costs nearly a millisecond of every import. What only one of them
  * has stays with it. HTTP/2 is a file of its own: the main entry loads it when a pool first may speak it.
  */
 const OWN = /\/(async|blocking|conformance|sim)|\/build\/[^/]*$/
