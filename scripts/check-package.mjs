@@ -57,16 +57,27 @@ for (const name of ${JSON.stringify(names)}) {
 `
 }
 
-/** An import of the main entry loads nothing of the platform that a request would need: that waits until there is one. */
+/**
+ * An import of the main entry loads nothing of the platform that a request would need, and no HTTP/2: that waits until
+ * there is one.
+ */
 function light() {
-  return `const { process } = globalThis
+  return `import { readFileSync } from 'node:fs'
+const reached = new Set([import.meta.resolve('httpcore')])
+for (const file of reached) {
+  const imports = readFileSync(new URL(file), 'utf8').matchAll(/^(?:import|export) (?:.* from )?"(\\..*)"/gm)
+  for (const [, specifier] of imports) reached.add(new URL(specifier, file).href)
+}
+if (reached.size < 2 || [...reached].some((file) => file.includes('http2'))) throw new Error('an import loads ' + [...reached])
+
+const { process } = globalThis
 const before = new Set(process.moduleLoadList)
 // As in a browser, which is told by the first call what it cannot do.
 delete globalThis.process
 delete globalThis.Buffer
 await import('httpcore/sync')
 await import('httpcore')
-const heavy = ['net', 'tls', 'dns', 'worker_threads'].map((name) => 'NativeModule ' + name)
+const heavy = ['net', 'tls', 'dns', 'worker_threads', 'perf_hooks', 'diagnostics_channel'].map((name) => 'NativeModule ' + name)
 const loaded = heavy.filter((name) => !before.has(name) && process.moduleLoadList.includes(name))
 if (loaded.length > 0) throw new Error('an import loads ' + loaded.join(', '))
 `

@@ -4,7 +4,8 @@
 // (RFC 8305 §5): the next address starts while earlier attempts go on; the first that connects wins, the others are
 // destroyed, and if none does the error lists them all. Every step either leads to the next or ends the whole, once.
 //
-// The only file that knows which versions there are. It has no seat and no queue: who waits for it is the pool's affair.
+// The only file that knows which versions there are; HTTP/2 is lent to it, so that who never speaks it need not load it.
+// It has no seat and no queue: who waits for it is the pool's affair.
 import {
   ConnectError,
   ConnectTimeout,
@@ -27,7 +28,7 @@ import {
   type ResolvedLimits,
 } from '../http/index.ts'
 import { H11Connection } from '../h11/index.ts'
-import { H2Connection } from '../h2/index.ts'
+import type { H2Connection } from '../h2/index.ts'
 import type { ConnectTarget, LinkId, LinkInfo, LinkSide, PoolCommand, TlsTarget } from './commands.ts'
 import { Link, type PoolConnection, type Site } from './connection.ts'
 import { isHttpProxy, type HttpProxy, type PoolSettings, type ProxyTarget, type SocksProxy } from './settings.ts'
@@ -36,6 +37,8 @@ import { Socks5Handshake } from './socks5.ts'
 import { Deadline, type Timers } from './timers.ts'
 
 export type Version = 'h1' | 'h2'
+/** The machine of HTTP/2, asked for when a connection turns out to speak it. */
+export type Http2 = () => typeof H2Connection
 /** What the pool lends to it. */
 export interface Surroundings {
   readonly settings: PoolSettings
@@ -588,15 +591,19 @@ export function mayShare(settings: PoolSettings, site: Site): boolean {
 }
 
 /** What makes a connection's machine. Limits are the same for all: they are resolved once. */
-export function machines({ limits, http2Options }: PoolSettings): (version: Version, now: Millis) => Connection {
+export function machines(
+  { limits, http2Options }: PoolSettings,
+  http2: Http2,
+): (version: Version, now: Millis) => Connection {
   const windows: Limits = {
     ...(http2Options?.streamWindow === undefined ? undefined : { streamWindow: http2Options.streamWindow }),
     ...(http2Options?.connectionWindow === undefined ? undefined : { connectionWindow: http2Options.connectionWindow }),
   }
   const h1 = resolveLimits({ streamWindow: H11_WINDOW, ...limits }, 'client')
   const h2 = resolveLimits({ ...limits, ...windows }, 'client')
-  return (version, now) =>
-    version === 'h1'
-      ? new H11Connection('client', { now, limits: h1 })
-      : new H2Connection('client', { now, limits: h2 })
+  return (version, now) => {
+    if (version === 'h1') return new H11Connection('client', { now, limits: h1 })
+    const Machine = http2()
+    return new Machine('client', { now, limits: h2 })
+  }
 }

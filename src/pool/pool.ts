@@ -44,6 +44,7 @@ import {
   rawPairs,
   type Established,
   type EstablishTimer,
+  type Http2,
   type Surroundings,
 } from './establish.ts'
 import { Exchange, NEVER, type ExchangeTimer, type RequestInput, type TraceStep } from './exchange.ts'
@@ -126,11 +127,11 @@ export class PoolMachine {
    * @param settings checked for what excludes each other; limits against their bounds
    * @param start the seed is for jitter
    */
-  constructor(settings: PoolSettings, start: { readonly now: Millis; readonly seed: number }) {
+  constructor(settings: PoolSettings, start: { readonly now: Millis; readonly seed: number; readonly http2: Http2 }) {
     checkSettings(settings)
     this.#settings = settings
     this.#limits = resolveLimits(settings.limits, 'client')
-    this.#makeMachine = machines(settings)
+    this.#makeMachine = machines(settings, start.http2)
     this.#now = start.now
     this.#random = start.seed >>> 0
     this.#scheduler = new Scheduler(settings, (origin, need) => this.#makeConnection(origin as Site, need))

@@ -11,6 +11,8 @@ export const ARROWS: readonly (readonly [from: RegExp, to: RegExp])[] = [
   [/^src\/h2\//, /^src\/(http|h2\/hpack)\/index\.ts$/],
   [/^src\/pool\/establish\.ts$/, /^src\/(http|h11|h2)\/index\.ts$/],
   [/^src\/pool\//, /^src\/http\/index\.ts$/],
+  [/^src\/drivers\/async\/http2\.ts$/, /^src\/h2\/connection\.ts$/],
+  [/^src\/drivers\/blocking\/pool\.ts$/, /^src\/(http|h2|pool)\/index\.ts$/],
   [/^src\/drivers\//, /^src\/(http|pool)\/index\.ts$/],
   [/^src\/[a-z]+\.ts$/, /^src\//],
 ]
@@ -26,22 +28,31 @@ export function judge(path: string, text: string): string[] {
     wrong.push(`${path}:${line + 1} ${what}`)
   }
   const visit = (node: ts.Node): void => {
-    if ((ts.isImportDeclaration(node) || ts.isExportDeclaration(node)) && node.moduleSpecifier !== undefined) {
-      const specifier = (node.moduleSpecifier as ts.StringLiteral).text
-      if (!mayImport(path, specifier)) report(node, `imports ${specifier}`)
-    }
+    const specifier = specifierOf(node)
+    if (specifier !== undefined && !mayImport(path, specifier)) report(node, `imports ${specifier}`)
     if (CORE.test(path)) {
       if (node.kind === ts.SyntaxKind.AsyncKeyword) report(node, 'async')
       if (ts.isAwaitExpression(node) || (ts.isForOfStatement(node) && node.awaitModifier !== undefined)) {
         report(node, 'await')
       }
       if (ts.isTypeReferenceNode(node) && /^Promise(Like)?$/.test(node.typeName.getText())) report(node, 'Promise')
-      if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) report(node, 'import()')
+      if (isImportCall(node)) report(node, 'import()')
     }
     ts.forEachChild(node, visit)
   }
   visit(source)
   return wrong
+}
+
+function isImportCall(node: ts.Node): node is ts.CallExpression {
+  return ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword
+}
+
+/** What a node imports, be it at once or later. */
+function specifierOf(node: ts.Node): string | undefined {
+  const named = ts.isImportDeclaration(node) || ts.isExportDeclaration(node) ? node.moduleSpecifier : undefined
+  const specifier = isImportCall(node) ? node.arguments[0] : named
+  return specifier !== undefined && ts.isStringLiteral(specifier) ? specifier.text : undefined
 }
 
 function mayImport(path: string, specifier: string): boolean {

@@ -12,6 +12,7 @@ import { preparePool, type CommonPoolOptions, type PreparedPool } from '../share
 import { soon } from '../shared/soon.ts'
 import { isTraced } from '../shared/trace.ts'
 import { AsyncExchange } from './exchange.ts'
+import { http2, loadHttp2 } from './http2.ts'
 import type { Response } from './response.ts'
 
 /** Content, whole or to be pulled; strings are sent as UTF-8. */
@@ -42,7 +43,7 @@ export class ConnectionPool implements AsyncDisposable {
     const prepared = preparePool(common)
     this.#prepared = prepared
     const network = networkBackend ?? nodeNetwork()
-    this.#driver = new Driver(makeMachine(prepared.settings, network.now()), network, {
+    this.#driver = new Driver(makeMachine(prepared.settings, network.now(), http2), network, {
       defer: soon,
       resolve: resolve === undefined ? (host, done) => network.resolve(host, done) : resolveWith(resolve),
       trace: (event, exchange) => report(event, exchange, prepared.trace),
@@ -79,6 +80,8 @@ export class ConnectionPool implements AsyncDisposable {
     }
   }
   #begin(request: PreparedRequest, mode: 'collect' | 'queue', options: RequestOptions | undefined): Promise<Response> {
+    const loading = this.#prepared.settings.http2 ? loadHttp2() : undefined
+    if (loading !== undefined) return loading.then(() => this.#begin(request, mode, options))
     const hooks = hooksOf(options)
     return new AsyncExchange(this.#driver, request, mode, hooks).begin(
       request,

@@ -2,6 +2,7 @@
 //
 // Everything that is decided is decided in the machine. Here a call becomes an input, and then waits in the thread's loop
 // until the machine's commands have made true what it waits for.
+import { H2Connection } from '../../h2/index.ts'
 import type { Millis, Origin, RequestHead } from '../../http/index.ts'
 import { checkAddresses, checkResolve, closing, hooksOf, makeMachine, report } from '../shared/client.ts'
 import { NO_WAITING } from '../shared/content.ts'
@@ -60,17 +61,21 @@ export class ConnectionPool implements Disposable {
     const { network } = loop
     this.#prepared = prepared
     this.#loop = loop
-    this.#driver = new Driver(makeMachine(prepared.settings, network.now()), network, {
-      defer: (flush) => flush(),
-      resolve: (host, done) => {
-        if (resolve === undefined) network.resolve(host, done)
-        else loop.later(() => answer(resolve, host, done))
+    this.#driver = new Driver(
+      makeMachine(prepared.settings, network.now(), () => H2Connection),
+      network,
+      {
+        defer: (flush) => flush(),
+        resolve: (host, done) => {
+          if (resolve === undefined) network.resolve(host, done)
+          else loop.later(() => answer(resolve, host, done))
+        },
+        trace: (event, exchange) => loop.later(() => loop.trace(() => report(event, exchange, prepared.trace))),
+        closed: () => {
+          this.#closed = true
+        },
       },
-      trace: (event, exchange) => loop.later(() => loop.trace(() => report(event, exchange, prepared.trace))),
-      closed: () => {
-        this.#closed = true
-      },
-    })
+    )
   }
 
   /**

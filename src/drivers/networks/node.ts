@@ -26,9 +26,6 @@ const MAX_DELAY = 2 ** 31 - 1
 /** How often a write that does not get through is looked at. */
 const PROGRESS_INTERVAL = 500
 
-/** The global of that name is a getter, looked up at each use. */
-const { performance } = globalThis
-
 let network: Network | undefined
 
 /** The network of this thread; always the same one. */
@@ -46,20 +43,22 @@ class NodeNetwork implements Network {
     closeNotify: false,
   }
   readonly #tls = new TlsClient()
+  /** The global of that name is a getter: it is looked up at each use, and loads ten modules at the first, in 0.8 ms. */
+  readonly #clock = globalThis.performance
 
   now(): Millis {
-    return performance.now()
+    return this.#clock.now()
   }
 
   timer(at: Millis, fire: () => void, keepAlive: boolean): () => void {
     let handle: NodeJS.Timeout
     const arm = (): void => {
-      const delay = Math.ceil(at - performance.now())
+      const delay = Math.ceil(at - this.now())
       handle = setTimeout(due, Math.min(Math.max(delay, 0), MAX_DELAY))
       if (!keepAlive) handle.unref()
     }
     // Node counts from the beginning of the turn: after a long one the timer is early.
-    const due = (): void => (at - performance.now() >= 1 ? arm() : fire())
+    const due = (): void => (at - this.now() >= 1 ? arm() : fire())
     arm()
     return () => clearTimeout(handle)
   }

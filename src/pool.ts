@@ -1,0 +1,16 @@
+// httpcore/pool: the machine that schedules connections, with both versions of HTTP at hand.
+import { H2Connection } from './h2/index.ts'
+import type { Millis } from './http/index.ts'
+import { PoolMachine as Machine, type PoolSettings } from './pool/index.ts'
+
+export * from './pool/index.ts'
+
+export class PoolMachine extends Machine {
+  /**
+   * @param settings checked for what excludes each other; limits against their bounds
+   * @param start the seed is for jitter
+   */
+  constructor(settings: PoolSettings, start: { readonly now: Millis; readonly seed: number }) {
+    super(settings, { ...start, http2: () => H2Connection })
+  }
+}
