@@ -1,6 +1,6 @@
 // Any order of anything that an interface or a network may tell a pool, any bytes among it. Each pair of octets is one
 // input: what, and to whom; the bytes a link receives are the input's own. The first octet chooses the settings.
-import { PoolMachine, type PoolCommand, type PoolInput, type PoolSettings, type Timeouts } from '../src/pool.ts'
+import { PoolMachine, type PoolCommand, type PoolInput, type PoolSettings, type Timeouts } from '../src/pool/index.ts'
 import { Fields } from '../src/http/index.ts'
 import { latin1 } from './lib/machine.ts'
 

@@ -8,7 +8,7 @@ export const ENTRIES = [
   { subpath: './h11', source: 'src/h11/index.ts', name: 'h11' },
   { subpath: './h2', source: 'src/h2/index.ts', name: 'h2' },
   { subpath: './hpack', source: 'src/h2/hpack/index.ts', name: 'hpack' },
-  { subpath: './pool', source: 'src/pool.ts', name: 'pool' },
+  { subpath: './pool', source: 'src/pool/index.ts', name: 'pool' },
   { subpath: './sim', source: 'src/sim.ts', name: 'sim' },
   { subpath: './conformance', source: 'src/conformance.ts', name: 'conformance' },
 ]
@@ -25,7 +25,6 @@ export const CANDIDATES = [
   'src/index.ts',
   'src/sync.ts',
   'src/web.ts',
-  'src/pool.ts',
   'src/sim.ts',
   'src/conformance.ts',
   'src/h11/index.ts',

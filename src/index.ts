@@ -18,5 +18,5 @@ export type { CommonPoolOptions, ProxyOptions } from './drivers/shared/pool-opti
 export { pump, type Pump } from './drivers/shared/pump.ts'
 export { nodeNetwork } from './drivers/networks/node.ts'
 export type { Link, Network, NetworkCapabilities, Sink } from './drivers/network.ts'
-export type { ConnectTarget, LinkInfo, LinkSide, Timeouts, TlsTarget, TraceEvent } from './pool/index.ts'
+export type { ConnectTarget, LinkInfo, LinkSide, Timeouts, TlsTarget, TraceEvent } from './pool/lean.ts'
 export * from './http/index.ts'

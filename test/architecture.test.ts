@@ -1,7 +1,7 @@
 // The GET that ARCHITECTURE.md tells, played line by line.
 import { readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
-import { PoolMachine, type PoolCommand, type PoolInput } from '../src/pool.ts'
+import { PoolMachine, type PoolCommand, type PoolInput } from '../src/pool/index.ts'
 import { splitUrl } from '../src/index.ts'
 import { SETTINGS } from './pool/world.ts'
 

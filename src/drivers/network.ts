@@ -1,7 +1,7 @@
 // A network has sockets and the clock: link commands go in, one call per fact comes out. It knows no HTTP and makes no
 // promise. Anything that carries bytes both ways can be one; `httpcore/conformance` says what it must hold to.
 import type { Bytes, Millis } from '../http/index.ts'
-import type { ConnectTarget, LinkInfo, LinkSide, TlsTarget } from '../pool/index.ts'
+import type { ConnectTarget, LinkInfo, LinkSide, TlsTarget } from '../pool/lean.ts'
 
 /** What a network is able to do. What is missing is an explicit error, never a silent downgrade. */
 export interface NetworkCapabilities {

@@ -1,9 +1,16 @@
-// The pool: connections scheduled by a pure state machine. Reading order:
-export * from './commands.ts' // what goes in and out: the whole outer contract
-export type { PoolSettings, ProxyTarget } from './settings.ts' // what it is made with
-export type { Http2 } from './establish.ts'
-export { PoolMachine } from './pool.ts' // inputs to facts, decisions to commands; the laws
-export { BySlot, Slots } from './slots.ts' // numbers for requests and links
-// scheduler.ts: facts in, decisions out · establish.ts: from a name to a machine · socks5.ts: RFC 1928
-// exchange.ts, connection.ts: one request, one connection · retry.ts: what may be sent again
-// timers.ts, list.ts: deadlines and queues · failures.ts: errors from facts
+// httpcore/pool: the machine that schedules connections, with both versions of HTTP at hand.
+import { H2Connection } from '../h2/index.ts'
+import type { Millis } from '../http/index.ts'
+import { PoolMachine as Lean, type PoolSettings } from './lean.ts'
+
+export * from './lean.ts'
+
+export class PoolMachine extends Lean {
+  /**
+   * @param settings checked for what excludes each other; limits against their bounds
+   * @param start the seed is for jitter
+   */
+  constructor(settings: PoolSettings, start: { readonly now: Millis; readonly seed: number }) {
+    super(settings, { ...start, http2: () => H2Connection })
+  }
+}

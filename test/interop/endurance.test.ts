@@ -66,7 +66,9 @@ describe.each([
     await run(total - 10_000)
     const late = heapUsed()
     const heap = `heap ${megabytes(early)} after 10,000, ${megabytes(late)} at the end`
-    console.log(`${version}: ${total} requests at ${concurrency} in ${since(start)}, no error, at most ${most} connections, ${heap}`)
+    console.log(
+      `${version}: ${total} requests at ${concurrency} in ${since(start)}, no error, at most ${most} connections, ${heap}`,
+    )
     expect(pool.stats).toMatchObject({ requests: 0, active: 0, queued: 0 })
     expect(most).toBeLessThanOrEqual(100)
     expect(late).toBeLessThan(early * 1.05)

@@ -22,7 +22,7 @@ import {
   type PoolSettings,
   type Timeouts,
   type TlsTarget,
-} from '../../src/pool.ts'
+} from '../../src/pool/index.ts'
 import { SETTINGS } from './world.ts'
 
 export type Command<T extends PoolCommand['type']> = Extract<PoolCommand, { type: T }>

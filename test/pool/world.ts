@@ -12,7 +12,7 @@ import {
   type PoolInput,
   type PoolSettings,
   type Timeouts,
-} from '../../src/pool.ts'
+} from '../../src/pool/index.ts'
 
 export const SETTINGS: PoolSettings = {
   maxConnections: 2,

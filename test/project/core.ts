@@ -9,11 +9,12 @@ export const ARROWS: readonly (readonly [from: RegExp, to: RegExp])[] = [
   [/^src\/h11\//, /^src\/http\/index\.ts$/],
   [/^src\/h2\/hpack\//, /^src\/http\/index\.ts$/],
   [/^src\/h2\//, /^src\/(http|h2\/hpack)\/index\.ts$/],
+  [/^src\/pool\/index\.ts$/, /^src\/(http|h2)\/index\.ts$/],
   [/^src\/pool\/establish\.ts$/, /^src\/(http|h11|h2)\/index\.ts$/],
   [/^src\/pool\//, /^src\/http\/index\.ts$/],
   [/^src\/drivers\/async\/http2\.ts$/, /^src\/h2\/connection\.ts$/],
-  [/^src\/drivers\/blocking\/pool\.ts$/, /^src\/(http|h2|pool)\/index\.ts$/],
-  [/^src\/drivers\//, /^src\/(http|pool)\/index\.ts$/],
+  [/^src\/drivers\/blocking\/pool\.ts$/, /^src\/((http|h2)\/index|pool\/lean)\.ts$/],
+  [/^src\/drivers\//, /^src\/(http\/index|pool\/lean)\.ts$/],
   [/^src\/[a-z]+\.ts$/, /^src\//],
 ]
 const CORE = /^src\/(http|h11|h2|pool)\//

@@ -3,7 +3,7 @@
 //
 // It knows no protocol: what the bytes travel over is the option `link`, or the network's own dial.
 import { ConnectionNotAvailable } from '../../http/index.ts'
-import type { ConnectTarget, LinkInfo, LinkSide } from '../../pool/index.ts'
+import type { ConnectTarget, LinkInfo, LinkSide } from '../../pool/lean.ts'
 import { nodeNetwork } from '../networks/node.ts'
 import type { Link, Network, Sink } from '../network.ts'
 import { ConnectionPool, type PoolOptions, type RequestOptions } from './pool.ts'

@@ -1,7 +1,7 @@
 // The bytes of a connection that is no longer HTTP: after 101 (Switching Protocols), or a tunnel after CONNECT.
 // RFC 9110 §7.8, §9.3.6; over HTTP/2 one stream, RFC 8441 §5.
 import { misuse, type Bytes, type OwnedBytes } from '../../http/index.ts'
-import type { LinkInfo } from '../../pool/index.ts'
+import type { LinkInfo } from '../../pool/lean.ts'
 import { checkData, type Data } from './data.ts'
 import type { BlockingExchange } from './exchange.ts'
 

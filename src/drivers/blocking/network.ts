@@ -6,7 +6,7 @@
 //
 // When the worker is lost, its links fail and close, and the next connect or look-up starts another.
 import type { Bytes, Millis } from '../../http/index.ts'
-import type { ConnectTarget, LinkInfo, LinkSide, TlsTarget } from '../../pool/index.ts'
+import type { ConnectTarget, LinkInfo, LinkSide, TlsTarget } from '../../pool/lean.ts'
 import type { Link, Network, NetworkCapabilities, Sink } from '../network.ts'
 import { CLEAN, COMMAND, FACT, receivedError, RING_BYTES, type SentTls, type ToCaller } from './protocol.ts'
 import { MAX_RECORD_BYTES } from './ring.ts'

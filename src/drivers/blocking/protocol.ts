@@ -7,7 +7,7 @@
 // Atomics.waitAsync cost the same (5.7 and 5.3 µs there and back), and every runtime has the former.
 //
 // Each end imports this file; it runs nothing by itself.
-import type { ConnectTarget, LinkInfo, LinkSide, TlsTarget } from '../../pool/index.ts'
+import type { ConnectTarget, LinkInfo, LinkSide, TlsTarget } from '../../pool/lean.ts'
 
 /** A record's `what`, caller to worker. */
 export const COMMAND = {

@@ -6,7 +6,7 @@
 // wait for room without any danger of a deadlock.
 import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads'
 import type { Bytes } from '../../http/index.ts'
-import type { LinkInfo, LinkSide, TlsTarget } from '../../pool/index.ts'
+import type { LinkInfo, LinkSide, TlsTarget } from '../../pool/lean.ts'
 import type { Link, Sink } from '../network.ts'
 import { nodeNetwork } from '../networks/node.ts'
 import {

@@ -4,7 +4,7 @@
 // A check plays one link or a few, and looks at the facts. What no network may ever do (speak from inside a call or after
 // closed, drain nothing) is looked for in all of them.
 import type { Bytes } from '../../http/index.ts'
-import type { ConnectTarget, LinkInfo, TlsTarget } from '../../pool/index.ts'
+import type { ConnectTarget, LinkInfo, TlsTarget } from '../../pool/lean.ts'
 import type { Link, Network, NetworkCapabilities, Sink } from '../network.ts'
 
 /** The far end of a connection, as a check plays it. */

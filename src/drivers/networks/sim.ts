@@ -11,7 +11,7 @@
 // bytes stay as they are, what counts is who was asked for, what was offered and how the check came out. A lent buffer
 // is overwritten as soon as it was not kept. It knows no HTTP.
 import type { Bytes, Millis } from '../../http/index.ts'
-import type { ConnectTarget, LinkInfo, LinkSide, TlsTarget } from '../../pool/index.ts'
+import type { ConnectTarget, LinkInfo, LinkSide, TlsTarget } from '../../pool/lean.ts'
 import type { Link, Network, NetworkCapabilities, Sink } from '../network.ts'
 
 /** How bytes travel; what a listener says of its connections goes before what the network says of all. */

@@ -9,7 +9,7 @@
 import type { Socket, SocketConnectOpts } from 'node:net'
 import type { ConnectionOptions, SecureContext, TLSSocket } from 'node:tls'
 import type { OwnedBytes } from '../../http/index.ts'
-import type { LinkInfo, TlsTarget } from '../../pool/index.ts'
+import type { LinkInfo, TlsTarget } from '../../pool/lean.ts'
 import { needed } from '../shared/builtin.ts'
 
 /** Sessions and contexts that are kept; the one used longest ago goes first. */

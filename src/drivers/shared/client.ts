@@ -1,6 +1,6 @@
 // What the pools of both interfaces do alike: making the machine, taking a request's options apart, telling a trace.
 import { misuse, type Millis } from '../../http/index.ts'
-import { PoolMachine, type Http2, type PoolSettings, type TraceEvent } from '../../pool/index.ts'
+import { PoolMachine, type Http2, type PoolSettings, type TraceEvent } from '../../pool/lean.ts'
 import type { Exchange, ExchangeHooks } from './exchange.ts'
 import { checkInteger, checkMillis, type CommonRequestOptions } from './options.ts'
 import { tell, type TraceCallback } from './trace.ts'

@@ -18,7 +18,7 @@ import {
   type PoolMachine,
   type RequestId,
   type TraceEvent,
-} from '../../pool/index.ts'
+} from '../../pool/lean.ts'
 import type { Link, Network, Sink } from '../network.ts'
 import type { ConnectionInfo, Exchange } from './exchange.ts'
 

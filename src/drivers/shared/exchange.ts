@@ -16,7 +16,7 @@ import {
   type OwnedBytes,
   type RequestHead,
 } from '../../http/index.ts'
-import type { DeliveredEvent, LinkInfo, PoolCommand, PoolInput, RequestId } from '../../pool/index.ts'
+import type { DeliveredEvent, LinkInfo, PoolCommand, PoolInput, RequestId } from '../../pool/lean.ts'
 import { ContentPump } from './content.ts'
 import { unwatchOwner, watchOwner } from './dropped.ts'
 import type { Driver } from './driver.ts'

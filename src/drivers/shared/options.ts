@@ -20,7 +20,7 @@ import {
   type Priority,
   type RequestHead,
 } from '../../http/index.ts'
-import type { Timeouts, TraceEvent } from '../../pool/index.ts'
+import type { Timeouts, TraceEvent } from '../../pool/lean.ts'
 
 /** Milliseconds; null or Infinity: off. */
 export interface TimeoutOptions {

@@ -13,7 +13,7 @@ import {
   type Limits,
   type Millis,
 } from '../../http/index.ts'
-import type { PoolSettings, ProxyTarget, Timeouts } from '../../pool/index.ts'
+import type { PoolSettings, ProxyTarget, Timeouts } from '../../pool/lean.ts'
 import { checkInteger, checkMillis, prepareTimeouts, type TimeoutInit } from './options.ts'
 import type { TraceCallback } from './trace.ts'
 

@@ -2,7 +2,7 @@
 // 'httpcore:trace'. With nobody listening a request costs one look at each. Where there are no diagnostics channels there
 // are two to look at.
 import type { Channel } from 'node:diagnostics_channel'
-import type { TraceEvent } from '../../pool/index.ts'
+import type { TraceEvent } from '../../pool/lean.ts'
 import { builtin } from './builtin.ts'
 
 export type TraceCallback = (event: TraceEvent) => void
