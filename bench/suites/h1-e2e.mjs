@@ -7,6 +7,7 @@ export default {
   unit: 'request',
   baseline: 'undici dispatch',
   server: startServer,
+  connects: true,
   cases: [
     { name: '1 KiB, concurrency 1', path: '/1k', width: 1, everybody: true, quick: true },
     { name: '1 KiB, concurrency 50', path: '/1k', width: 50, everybody: true, quick: true },

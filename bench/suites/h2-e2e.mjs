@@ -8,6 +8,7 @@ export default {
   unit: 'request',
   baseline: 'node:http2',
   server: startServer,
+  connects: true,
   cases: [
     { name: 'TLS, 1 KiB, concurrency 1', base: 'h2', path: '/1k', width: 1, quick: true },
     { name: 'TLS, 1 KiB, concurrency 50', base: 'h2', path: '/1k', width: 50, quick: true },
