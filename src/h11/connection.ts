@@ -79,13 +79,37 @@ type Phase =
 // What the latest head said; the machines take turns, none keeps it.
 const notes = new Notes()
 
-export class H11Connection implements Connection<H11Event> {
+/** What was asked of a connection: one object for all that were made alike, one after the other. */
+interface Rules {
   readonly role: Role
-  readonly #limits: ResolvedLimits
-  readonly #lenient: Lenient
-  readonly #headRules: SectionRules
-  readonly #validate: boolean
-  readonly #chunkDetails: boolean
+  readonly limits: ResolvedLimits
+  readonly lenient: Lenient
+  readonly validate: boolean
+  readonly chunkDetails: boolean
+  readonly heads: SectionRules
+  trailers: SectionRules | undefined
+}
+let latest: Rules | undefined
+
+function rulesOf(role: Role, options: H11Options): Rules {
+  const limits = resolveLimits(options.limits, role)
+  const lenient = resolveLenient(options.lenient)
+  const { validateOutbound: validate = true, chunkDetails = false } = options
+  if (
+    latest?.role !== role ||
+    latest.limits !== limits ||
+    latest.lenient !== lenient ||
+    latest.validate !== validate ||
+    latest.chunkDetails !== chunkDetails
+  ) {
+    const heads = headRules(role, lenient, limits)
+    latest = { role, limits, lenient, validate, chunkDetails, heads, trailers: undefined }
+  }
+  return latest
+}
+
+export class H11Connection implements Connection<H11Event> {
+  readonly #rules: Rules
 
   // Where it stands between two exchanges.
   #desk: Desk = RESTING
@@ -94,8 +118,6 @@ export class H11Connection implements Connection<H11Event> {
   #phase: Phase = 'head'
   #eof = false
   #clean = true
-  #emptyBytes = 0
-  #halfEmptyLine = false
   #unread = 0
   #pending: H11Event[] | undefined
   #exchange: ExchangeId = 0
@@ -105,17 +127,15 @@ export class H11Connection implements Connection<H11Event> {
   #life: Life = 'open'
   #closeReason: string | undefined
   #minor = 1
-  #trailerRules: SectionRules | undefined
 
   /** TypeError, RangeError: an option is not what it should be. */
   constructor(role: Role, options: H11Options) {
     if (role !== 'client' && role !== 'server') throw new TypeError("the role is 'client' or 'server'")
-    this.role = role
-    this.#limits = resolveLimits(options.limits, role)
-    this.#lenient = resolveLenient(options.lenient)
-    this.#headRules = headRules(role, this.#lenient, this.#limits)
-    this.#validate = options.validateOutbound ?? true
-    this.#chunkDetails = options.chunkDetails ?? false
+    this.#rules = rulesOf(role, options)
+  }
+
+  get role(): Role {
+    return this.#rules.role
   }
 
   // ── what the peer did ──
@@ -141,9 +161,9 @@ export class H11Connection implements Connection<H11Event> {
       return event
     }
     const desk = this.#desk
-    if (desk.blocked && desk.output.bytes < this.#limits.maxBufferedOut) {
+    if (desk.blocked && desk.output.bytes < this.#rules.limits.maxBufferedOut) {
       desk.blocked = false
-      return { type: 'writable', exchange: this.#exchange, room: this.#limits.maxBufferedOut - desk.output.bytes }
+      return { type: 'writable', exchange: this.#exchange, room: this.#rules.limits.maxBufferedOut - desk.output.bytes }
     }
     const event = this.#read()
     if (event === undefined) this.#desk.input.keep()
@@ -157,7 +177,7 @@ export class H11Connection implements Connection<H11Event> {
       return this.#desk.input.empty ? 'need-data' : 'paused'
     }
     // What was delivered of a message that is over holds up no other.
-    return this.#phase !== 'head' && this.#unread >= this.#limits.streamWindow ? 'paused' : 'need-data'
+    return this.#phase !== 'head' && this.#unread >= this.#rules.limits.streamWindow ? 'paused' : 'need-data'
   }
 
   /** No byte will be looked at any more. */
@@ -242,9 +262,9 @@ export class H11Connection implements Connection<H11Event> {
   #readRequest(): H11Event | undefined {
     if (!this.#desk.reader.partial) {
       if (!this.#skipEmptyLines()) return this.#fail('limit-empty-lines')
-      if (!this.#desk.input.empty && this.#halfEmptyLine) return this.#fail('bare-cr', this.#desk.input.offset - 1)
+      if (!this.#desk.input.empty && this.#desk.halfEmptyLine) return this.#fail('bare-cr', this.#desk.input.offset - 1)
     }
-    const outcome = this.#readSection(this.#limits.maxHeadBytes, this.#headRules)
+    const outcome = this.#readSection(this.#rules.limits.maxHeadBytes, this.#rules.heads)
     if (outcome !== COMPLETE) return outcome === FAULTY ? this.#failSection() : this.#dry()
     const { method, target, minor } = this.#desk.reader
     notes.reset()
@@ -258,12 +278,12 @@ export class H11Connection implements Connection<H11Event> {
     this.#request = REQUEST.idle.head
     this.#awaitResponse(method)
     this.#minor = minor
-    this.#emptyBytes = 0
+    this.#desk.emptyBytes = 0
     const { connection } = notes
     const upgrade =
       minor === 1 && connection !== undefined && hasOption(connection, 'upgrade') ? notes.upgrade : undefined
     this.#desk.upgrade = upgrade !== undefined
-    const closes = closeReasonOf(connection, minor, this.#lenient)
+    const closes = closeReasonOf(connection, minor, this.#rules.lenient)
     this.#desk.keepAlive = minor === 0 && closes === undefined
     this.#beginContent(decision)
     if (closes !== undefined) this.#announce(closes)
@@ -290,11 +310,11 @@ export class H11Connection implements Connection<H11Event> {
     const { host, expect } = notes
     if (notes.hosts > 1) return 'repeated-host'
     if (host === undefined) {
-      if (minor === 1 && !this.#lenient.missingHost) return 'missing-host'
+      if (minor === 1 && !this.#rules.lenient.missingHost) return 'missing-host'
     } else if (!isHost(host)) return 'invalid-host'
-    const decision = requestFraming(notes, minor, this.#lenient)
+    const decision = requestFraming(notes, minor, this.#rules.lenient)
     if (typeof decision === 'string') return decision
-    if (decision.length > this.#limits.maxContentLength) return 'limit-content'
+    if (decision.length > this.#rules.limits.maxContentLength) return 'limit-content'
     // HTTP/1.0 knows no expectations. RFC 9110 §10.1.1.
     if (minor === 1 && expect !== undefined) {
       const members = listMembers(expect)
@@ -309,10 +329,10 @@ export class H11Connection implements Connection<H11Event> {
     const input = this.#desk.input
     while (!input.empty) {
       const c = input.data[input.pos]
-      if (c === CR && !this.#halfEmptyLine) this.#halfEmptyLine = true
-      else if (c === LF && (this.#halfEmptyLine || this.#lenient.bareLf)) this.#halfEmptyLine = false
+      if (c === CR && !this.#desk.halfEmptyLine) this.#desk.halfEmptyLine = true
+      else if (c === LF && (this.#desk.halfEmptyLine || this.#rules.lenient.bareLf)) this.#desk.halfEmptyLine = false
       else return true
-      if (++this.#emptyBytes > this.#limits.maxLeadingEmptyBytes) return false
+      if (++this.#desk.emptyBytes > this.#rules.limits.maxLeadingEmptyBytes) return false
       input.pos++
     }
     return true
@@ -323,7 +343,7 @@ export class H11Connection implements Connection<H11Event> {
       // Nobody asked for these bytes. RFC 9112 §9.2.
       return this.#desk.input.empty ? this.#dry() : this.#fail('surplus-bytes')
     }
-    const outcome = this.#readSection(this.#limits.maxHeadBytes - this.#desk.headBytes, this.#headRules)
+    const outcome = this.#readSection(this.#rules.limits.maxHeadBytes - this.#desk.headBytes, this.#rules.heads)
     if (outcome !== COMPLETE) return outcome === FAULTY ? this.#failSection() : this.#dry()
     const { status, minor, reasonPhrase } = this.#desk.reader
     notes.reset()
@@ -331,17 +351,17 @@ export class H11Connection implements Connection<H11Event> {
     const exchange = this.#exchange
     if (status < 200 && status !== 101) {
       this.#desk.headBytes += this.#desk.input.offset - this.#desk.sectionAt
-      if (++this.#desk.informational > this.#limits.maxInformational)
+      if (++this.#desk.informational > this.#rules.limits.maxInformational)
         return this.#fail('limit-informational', this.#desk.sectionAt)
       this.#response = RESPONSE.awaited.informational
       return { type: 'informational', exchange, status, headers }
     }
     const switches = status === 101 || (this.#desk.method === 'CONNECT' && status < 300)
     if (status === 101 && !this.#desk.upgrade) return this.#fail('unexpected-upgrade', this.#desk.sectionAt)
-    const decision = responseFraming(notes, this.#desk.method, status, minor, this.#lenient)
+    const decision = responseFraming(notes, this.#desk.method, status, minor, this.#rules.lenient)
     if (typeof decision === 'string') return this.#fail(decision, this.#desk.sectionAt)
     if (notes.folded) return this.#fail('obs-fold', this.#desk.sectionAt)
-    if (decision.length > this.#limits.maxContentLength) return this.#fail('limit-content', this.#desk.sectionAt)
+    if (decision.length > this.#rules.limits.maxContentLength) return this.#fail('limit-content', this.#desk.sectionAt)
     this.#minor = minor
     this.#desk.responseHeaders = rewritten(headers, decision)
     if (switches) {
@@ -350,7 +370,7 @@ export class H11Connection implements Connection<H11Event> {
     } else {
       this.#response = RESPONSE.awaited.head
       this.#beginContent(decision)
-      const closes = decision.closes ?? closeReasonOf(notes.connection, minor, this.#lenient)
+      const closes = decision.closes ?? closeReasonOf(notes.connection, minor, this.#rules.lenient)
       if (closes !== undefined) this.#announce(closes)
     }
     return {
@@ -387,13 +407,12 @@ export class H11Connection implements Connection<H11Event> {
         this.#phase = 'end'
         break
       case 'chunked':
-        this.#trailerRules ??= trailerRules(this.#lenient, this.#limits)
         this.#desk.chunks.begin()
         this.#phase = 'chunk-line'
         break
       case 'close-delimited':
         this.#phase = 'close-delimited'
-        this.#desk.left = this.#limits.maxContentLength
+        this.#desk.left = this.#rules.limits.maxContentLength
         break
       default:
         this.#phase = 'length'
@@ -412,21 +431,23 @@ export class H11Connection implements Connection<H11Event> {
   #readChunkLine(): H11Event | undefined {
     const desk = this.#desk
     const { chunks, input } = desk
-    const outcome = chunks.readLine(input.data, input.pos, input.end, this.#limits, this.#chunkDetails)
+    const outcome = chunks.readLine(input.data, input.pos, input.end, this.#rules.limits, this.#rules.chunkDetails)
     input.pos = chunks.next
     if (outcome === INCOMPLETE) return undefined
     if (outcome === FAULTY) return this.#fail(chunks.fault)
     const { size } = chunks
     desk.contentBytes += size
-    if (desk.contentBytes > this.#limits.maxContentLength) return this.#fail('limit-content')
+    if (desk.contentBytes > this.#rules.limits.maxContentLength) return this.#fail('limit-content')
     desk.left = size
     this.#phase = size === 0 ? 'trailers' : 'chunk-data'
-    if (!this.#chunkDetails) return undefined
+    if (!this.#rules.chunkDetails) return undefined
     return { type: 'chunk', exchange: this.#exchange, size, extensions: chunks.extensions }
   }
 
   #readTrailers(): H11Event | undefined {
-    const outcome = this.#readSection(this.#limits.maxTrailerBytes, this.#trailerRules as SectionRules)
+    const rules = this.#rules
+    rules.trailers ??= trailerRules(rules.lenient, rules.limits)
+    const outcome = this.#readSection(rules.limits.maxTrailerBytes, rules.trailers)
     if (outcome !== COMPLETE) return outcome === FAULTY ? this.#failSection() : this.#dry()
     notes.reset()
     const trailers = this.#desk.reader.fields(notes)
@@ -575,14 +596,14 @@ export class H11Connection implements Connection<H11Event> {
     const end = options?.end === true
     const plan = this.#plan(fields, head.content) ?? 'none'
     if (end) refuseUnsent(plan)
-    if (plan === 'unknown' && this.#minor === 0 && this.#validate) {
+    if (plan === 'unknown' && this.#minor === 0 && this.#rules.validate) {
       throw misuse('transfer-encoding', 'RFC 9112 §6.1', 'the server speaks HTTP/1.0, which has no chunked')
     }
     const desk = this.#seated
     const { output } = desk
     output.seal()
     const before = output.bytes
-    const sent = writeRequestHead(output, method, target, authority, fields, plan, this.#validate)
+    const sent = writeRequestHead(output, method, target, authority, fields, plan, this.#rules.validate)
     this.#exchange++
     this.#running = true
     desk.ledger = options?.ledger
@@ -606,13 +627,13 @@ export class H11Connection implements Connection<H11Event> {
     if (!Number.isInteger(status) || status < 100 || status > 199 || status === 101) {
       throw misuse('status', 'RFC 9110 §15.2', `${status} is not the status of an informational response`)
     }
-    if (this.#minor === 0 && this.#validate) {
+    if (this.#minor === 0 && this.#rules.validate) {
       throw misuse('informational', 'RFC 9110 §15.2', 'an HTTP/1.0 client does not know informational responses')
     }
     const desk = this.#desk
     const before = desk.output.bytes
     desk.output.seal()
-    writeInformationalHead(desk.output, status, fields, this.#validate)
+    writeInformationalHead(desk.output, status, fields, this.#rules.validate)
     desk.exchangeBytes += desk.output.bytes - before
     this.#response = RESPONSE.awaited.informational
   }
@@ -639,7 +660,7 @@ export class H11Connection implements Connection<H11Event> {
     output.seal()
     const before = output.bytes
     const closing = this.#life !== 'open'
-    const sent = writeResponseHead(output, status, reasonPhrase, fields, plan, asked, closing, this.#validate)
+    const sent = writeResponseHead(output, status, reasonPhrase, fields, plan, asked, closing, this.#rules.validate)
     if (this.#response === 'idle') {
       this.#exchange = exchange
       this.#awaitResponse(asked.method)
@@ -662,7 +683,7 @@ export class H11Connection implements Connection<H11Event> {
     const desk = this.#desk
     const { output } = desk
     const { length } = bytes
-    const limit = this.#limits.maxBufferedOut
+    const limit = this.#rules.limits.maxBufferedOut
     if (length > 0 && output.bytes >= limit) {
       throw misuse(
         'backpressure',
@@ -670,7 +691,7 @@ export class H11Connection implements Connection<H11Event> {
         `${limit} bytes wait to be taken: the next chunk has to wait for 'writable'`,
       )
     }
-    if (this.#validate) this.#checkLength(length, end)
+    if (this.#rules.validate) this.#checkLength(length, end)
     const before = output.bytes
     if (length > 0) {
       if (desk.sending === 'chunked') writeChunk(output, bytes)
@@ -692,7 +713,7 @@ export class H11Connection implements Connection<H11Event> {
     if (fields.length > 0 && this.#desk.sending !== 'chunked') {
       throw misuse('trailers', 'RFC 9110 §6.5.1', 'only chunked content can be followed by trailers')
     }
-    if (this.#validate) this.#checkLength(0, true)
+    if (this.#rules.validate) this.#checkLength(0, true)
     this.#finishSending(fields)
   }
 
@@ -758,7 +779,7 @@ export class H11Connection implements Connection<H11Event> {
   }
 
   #plan(fields: Fields, content: ContentPlan | undefined): ContentPlan | undefined {
-    return this.#validate ? planOf(fields, content) : (content ?? givenPlan(fields))
+    return this.#rules.validate ? planOf(fields, content) : (content ?? givenPlan(fields))
   }
 
   #beginSending(sent: SentHead): void {
@@ -780,7 +801,7 @@ export class H11Connection implements Connection<H11Event> {
     const desk = this.#desk
     if (desk.sending === 'chunked') {
       const before = desk.output.bytes
-      writeTrailers(desk.output, trailers, this.#validate)
+      writeTrailers(desk.output, trailers, this.#rules.validate)
       desk.exchangeBytes += desk.output.bytes - before
     }
     desk.blocked = false

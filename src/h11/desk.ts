@@ -13,7 +13,7 @@ import { SectionReader } from './reader.ts'
 import { Output } from './writer.ts'
 
 /** Desks that nobody sits at; a burst of more connections leaves the rest to the collector. */
-const MAX_FREE = 64
+const MAX_FREE = 32
 const NONE: readonly ExchangeId[] = []
 
 export class Desk {
@@ -28,6 +28,9 @@ export class Desk {
   headBytes = 0
   informational = 0
   receivedAny = false
+  /** Of empty lines before a request. */
+  emptyBytes = 0
+  halfEmptyLine = false
 
   // The exchange.
   method = ''
@@ -51,8 +54,8 @@ export class Desk {
   }
   /** As it was, but for what waits to be read or to leave. */
   clear(): void {
-    this.left = this.contentBytes = this.sectionAt = this.headBytes = this.informational = 0
-    this.receivedAny = this.upgrade = this.keepAlive = this.blocked = false
+    this.left = this.contentBytes = this.sectionAt = this.headBytes = this.informational = this.emptyBytes = 0
+    this.receivedAny = this.halfEmptyLine = this.upgrade = this.keepAlive = this.blocked = false
     this.method = ''
     this.requestHeaders = this.responseHeaders = this.ledger = undefined
     this.sending = 'none'

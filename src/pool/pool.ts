@@ -139,6 +139,7 @@ export class PoolMachine {
       limits: this.#limits,
       links: this.#links,
       timers: this.#timers,
+      last: undefined,
       emit: (command) => this.#commands.push(command),
       resolve: (host, asker) => this.#resolve(host, asker),
       unresolve: (host, asker) => this.#resolving.get(host)?.delete(asker),
@@ -350,7 +351,7 @@ export class PoolMachine {
   }
 
   #makeConnection(site: Site, need: Need): PoolConnection {
-    const connection = new PoolConnection(site, groupOf(need))
+    const connection = new PoolConnection(site, need)
     this.#connections.add(connection)
     return connection
   }
@@ -411,7 +412,6 @@ export class PoolMachine {
     link.owner = connection
     connection.machine = machine
     connection.info = info
-    connection.httpVersion = multiplexed ? 'HTTP/2' : 'HTTP/1.1'
     // A dial for HTTP/1.1 alone does not tell what else the origin speaks.
     const asked = connection.group !== groupOf('h1')
     if (asked) this.#remember(site, version)
@@ -466,7 +466,7 @@ export class PoolMachine {
   #gone(connection: PoolConnection): void {
     this.#connections.delete(connection)
     if (connection.traced && connection.machine !== undefined) this.#traceClosed(connection)
-    for (const deadline of Object.values(connection.deadlines)) this.#timers.clear(deadline)
+    connection.clearDeadlines(this.#timers)
     this.#scheduler.gone(connection)
     this.#forgetSite(connection.site)
   }
@@ -537,7 +537,7 @@ export class PoolMachine {
     }
     if (exchange.traced) this.#traceStep(exchange, 'send_request_body')
     connection.requests++
-    connection.exchanges.set(exchange)
+    connection.carry(exchange)
     this.#commands.push({
       type: 'assigned',
       id: exchange.id,
@@ -644,7 +644,7 @@ export class PoolMachine {
     exchange.leaving = false
     exchange.sentMark = connection.written
     if (connection.accepted >= exchange.sentMark) this.#requestSent(exchange, connection)
-    else connection.sent.push(exchange)
+    else connection.exchanges.left(exchange)
   }
 
   #flush(connection: PoolConnection): void {
@@ -690,7 +690,8 @@ export class PoolMachine {
     const connection = link.owner
     connection.accepted += bytes
     connection.lastDrained = this.#now
-    const { sent, tunnel } = connection
+    const { tunnel } = connection
+    const { sent } = connection.exchanges
     while (sent.length > 0 && (sent[0] as Exchange).sentMark <= connection.accepted) {
       this.#requestSent(sent.shift() as Exchange, connection)
     }
@@ -717,7 +718,7 @@ export class PoolMachine {
   #feed(connection: PoolConnection, data: Bytes): void {
     const { machine, tunnel } = connection
     if (machine === undefined || connection.closing) return
-    connection.lastReceived = this.#now
+    if (connection.multiplexed) connection.lastReceived = this.#now
     if (tunnel !== undefined) {
       tunnel.bytesReceived += data.byteLength
       return this.#deliverContent(tunnel, { type: 'data', exchange: tunnel.onConnection, data })
@@ -973,7 +974,7 @@ export class PoolMachine {
     const { connection } = exchange
     if (connection === undefined) return
     exchange.connection = undefined
-    connection.exchanges.delete(exchange)
+    connection.drop(exchange)
     if (connection.tunnel === exchange) {
       if (!exchange.ended || exchange.content !== 'ended') return this.#destroy(connection)
       // Both sides have ended it: what was written still leaves.
@@ -1013,7 +1014,8 @@ export class PoolMachine {
     connection.idleSince = this.#now
     if (expiry <= 0) return this.#retire(connection, 'idle-expired')
     this.#hold(connection, false)
-    const deadline = connection.deadline('idle')
+    if (expiry === Infinity) return
+    const deadline = connection.idleDeadline
     // Often idle for moments only: where the deadline is set already it is looked at when it fires.
     if (deadline.at > this.#now + expiry) this.#timers.after(deadline, expiry, this.#now)
   }
@@ -1283,7 +1285,7 @@ export class PoolMachine {
       case 'idle': {
         const due = connection.idleSince + this.#expiry(connection)
         if (!connection.idle) return
-        if (due > this.#now) return this.#timers.at(connection.deadline('idle'), due)
+        if (due > this.#now) return this.#timers.at(connection.idleDeadline, due)
         return this.#retire(connection, 'idle-expired')
       }
       case 'age':
@@ -1302,8 +1304,9 @@ export class PoolMachine {
   #armMachine(connection: PoolConnection): void {
     const at = connection.machine?.nextTimeout()
     if (at === undefined) {
-      if (connection.deadlines.machine !== undefined) this.#timers.clear(connection.deadlines.machine)
-    } else if (connection.deadlines.machine?.at !== at) this.#timers.at(connection.deadline('machine'), at)
+      const known = connection.knownDeadline('machine')
+      if (known !== undefined) this.#timers.clear(known)
+    } else if (connection.knownDeadline('machine')?.at !== at) this.#timers.at(connection.deadline('machine'), at)
   }
 
   /** The option `keepAlivePing`: a connection on which nothing comes is asked whether it lives. */
