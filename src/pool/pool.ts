@@ -60,6 +60,7 @@ import {
   unsupported,
   writeTimeout,
 } from './failures.ts'
+import { Passing } from './passing.ts'
 import { retryOf } from './retry.ts'
 import { Scheduler, SERVES, groupOf, type Need } from './scheduler.ts'
 import { checkSettings, type PoolSettings } from './settings.ts'
@@ -103,13 +104,13 @@ export class PoolMachine {
   readonly #timers = new Timers<Deadline<unknown, unknown>>()
   readonly #exchanges = new BySlot<Exchange>()
   readonly #links = new Slots<Link>()
-  readonly #connections = new Set<PoolConnection>()
-  readonly #sites = new Map<string, Site>()
+  readonly #connections = new Passing<PoolConnection, true>()
+  readonly #sites = new Passing<string, Site>()
   /** The caller's own objects: most requests come with one that was seen before. */
   readonly #byOrigin = new WeakMap<Origin, Site>()
   /** What an origin was found to speak. */
   readonly #remembered = new Map<string, 'h1' | 'h2'>()
-  readonly #resolving = new Map<string, Set<Establishing>>()
+  readonly #resolving = new Passing<string, Set<Establishing>>()
   readonly #dirty: PoolConnection[] = []
   readonly #graceDeadline: Deadline<PoolMachine, PoolTimer> = new Deadline<PoolMachine, PoolTimer>(this, 'grace')
   readonly #surroundings: Surroundings
@@ -188,7 +189,8 @@ export class PoolMachine {
         this.#onStartTls(input.id, input.tls)
         break
       case 'closeIdle':
-        for (const connection of this.#connections) if (connection.idle) this.#retire(connection, 'close-idle')
+        for (const connection of [...this.#connections.keys()])
+          if (connection.idle) this.#retire(connection, 'close-idle')
         break
       case 'close':
         this.#onClose(input.grace)
@@ -252,7 +254,7 @@ export class PoolMachine {
   }
   /** All there are, connecting and draining ones included. */
   connections(): readonly { info(): string; snapshot(): unknown }[] {
-    return Array.from(this.#connections, (connection) => ({
+    return Array.from(this.#connections.keys(), (connection) => ({
       info: () => connection.describe(),
       snapshot: () => connection.machine?.snapshot(),
     }))
@@ -352,7 +354,7 @@ export class PoolMachine {
 
   #makeConnection(site: Site, need: Need): PoolConnection {
     const connection = new PoolConnection(site, need)
-    this.#connections.add(connection)
+    this.#connections.set(connection, true)
     return connection
   }
   #open(connection: PoolConnection, opener: Exchange): void {
@@ -1343,7 +1345,7 @@ export class PoolMachine {
     this.#life = 'closing'
     this.#timers.after(this.#graceDeadline, grace, this.#now)
     this.#dismiss(undefined)
-    for (const connection of [...this.#connections]) {
+    for (const connection of [...this.#connections.keys()]) {
       if (connection.phase === 'connecting') this.#destroy(connection)
       else this.#retire(connection, 'pool-closing')
     }
@@ -1363,7 +1365,7 @@ export class PoolMachine {
     this.#dismiss(reason)
     for (const exchange of this.#exchanges)
       this.#settle(exchange, { ok: false, error: poolClosed(factsOf(exchange), reason) })
-    for (const connection of [...this.#connections]) {
+    for (const connection of [...this.#connections.keys()]) {
       connection.machine?.abort()
       this.#destroy(connection)
     }

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { ExchangeTable } from '../../src/pool/connection.ts'
 import type { Exchange } from '../../src/pool/exchange.ts'
 import { List, remove, Ticket, type Node } from '../../src/pool/list.ts'
+import { Passing } from '../../src/pool/passing.ts'
 import { retryOf, type Failure } from '../../src/pool/retry.ts'
 import { BySlot, Slots, slotOf } from '../../src/pool/slots.ts'
 import { Socks5Handshake } from '../../src/pool/socks5.ts'
@@ -133,6 +134,32 @@ describe('numbers', () => {
     held.delete(b)
     held.delete(b)
     expect(held.size).toBe(0)
+  })
+})
+
+describe('what comes and goes', () => {
+  test.prop([fc.array(fc.tuple(fc.boolean(), fc.nat(30)), { maxLength: 300 })])('is held as by a Map', (steps) => {
+    const [passing, map] = [new Passing<number, string>(), new Map<number, string>()]
+    for (const [i, [comes, key]] of steps.entries()) {
+      if (comes) {
+        passing.set(key, `${i}`)
+        map.set(key, `${i}`)
+      } else {
+        passing.delete(key)
+        map.delete(key)
+      }
+      expect([passing.size, passing.get(key)]).toEqual([map.size, map.get(key)])
+      expect([[...passing.keys()], [...passing.values()]]).toEqual([[...map.keys()], [...map.values()]])
+    }
+  })
+
+  it('keeps its order when many have gone', () => {
+    const passing = new Passing<number, true>()
+    for (let i = 0; i < 1000; i++) {
+      passing.set(i, true)
+      if (i >= 3) passing.delete(i - 3)
+    }
+    expect([...passing.keys()]).toEqual([997, 998, 999])
   })
 })
 
