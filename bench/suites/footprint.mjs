@@ -2,6 +2,7 @@
 //
 // Every figure comes from a process of its own that is measured once: `node` with a script, and what it prints. `floor`
 // imports a file with nothing in it: what the first import of any file costs, since Node's own modules need no loader.
+// Where connections are kept it is a socket of node:net each, and no client.
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { createRequire } from 'node:module'
@@ -31,7 +32,10 @@ const SOURCES = {
     get: `(url, agent) => new Promise((resolve, reject) => http.get(url, { agent }, (response) => response.resume().on('end', () => resolve(response.statusCode))).on('error', reject))`,
     keep: `(n) => { const agent = new http.Agent({ keepAlive: true, maxSockets: n, maxFreeSockets: n }); return (url) => get(url, agent) }`,
   },
-  floor: { client: `import nothing from '${new URL('../lib/nothing.mjs', import.meta.url)}'` },
+  floor: {
+    client: `import nothing from '${new URL('../lib/nothing.mjs', import.meta.url)}'`,
+    keep: `(await import('${new URL('../lib/bare-sockets.mjs', import.meta.url)}')).keep`,
+  },
   got: { client: `import got from 'got'`, get: `async (url) => (await got(url)).statusCode` },
   axios: { client: `import axios from 'axios'`, get: `async (url) => (await axios.get(url)).status` },
 }
@@ -50,6 +54,7 @@ const CASES = {
   'idle connection, KB of memory': (peer, url) => peer.keep && idle(peer, url, 'process.memoryUsage.rss()'),
   'idle connection, KB of heap': (peer, url) => peer.keep && idle(peer, url, 'process.memoryUsage().heapUsed'),
   [`${QUEUED.toLocaleString('en')} queued, MB of memory`]: (peer, url) =>
+    peer.get &&
     peer.keep &&
     `${peer.client}; const get = ${peer.get}; const send = (${peer.keep})(10); await send('${url}/1k'); gc()
     const before = process.memoryUsage.rss()

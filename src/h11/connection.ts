@@ -13,7 +13,6 @@ import type {
   Disposition,
   ExchangeId,
   FieldsInit,
-  Framing,
   H11Event,
   Ledger,
   Limits,
@@ -34,7 +33,8 @@ import {
   resolveLimits,
   SECRET_FIELDS,
 } from '../http/index.ts'
-import { ChunkReader } from './chunks.ts'
+import type { Desk } from './desk.ts'
+import { leaveDesk, RESTING, takeDesk } from './desk.ts'
 import type { FaultCode } from './faults.ts'
 import { peerFault } from './faults.ts'
 import type { Decision } from './framing.ts'
@@ -42,15 +42,14 @@ import { closeReasonOf, hasContent, hasOption, Notes, requestFraming, responseFr
 import { CR, isHost, LF, targetForm } from './grammar.ts'
 import type { Asked, SentHead } from './heads.ts'
 import { writeInformationalHead, writeRequestHead, writeResponseHead, writeTrailers } from './heads.ts'
-import { checked, Input, plain } from './input.ts'
+import { checked, plain } from './input.ts'
 import type { Leniency, Lenient } from './lenient.ts'
 import { resolveLenient } from './lenient.ts'
-import { SectionReader } from './reader.ts'
 import type { Outcome, SectionRules } from './section.ts'
 import { COMPLETE, FAULTY, headRules, INCOMPLETE, trailerRules } from './section.ts'
 import type { Life, LifeInput, RequestState, ResponseState } from './state.ts'
 import { live, REQUEST, RESPONSE } from './state.ts'
-import { Output, writeChunk } from './writer.ts'
+import { writeChunk } from './writer.ts'
 
 export interface H11Options {
   readonly now: Millis
@@ -77,71 +76,66 @@ type Phase =
   /** The message is over, and what follows is not looked at before the exchange has turned. */
   | 'wait'
 
-const NONE: readonly ExchangeId[] = []
 // What the latest head said; the machines take turns, none keeps it.
 const notes = new Notes()
 
-export class H11Connection implements Connection<H11Event> {
+/** What was asked of a connection: one object for all that were made alike, one after the other. */
+interface Rules {
   readonly role: Role
-  readonly #limits: ResolvedLimits
-  readonly #lenient: Lenient
-  readonly #headRules: SectionRules
-  readonly #validate: boolean
-  readonly #chunkDetails: boolean
+  readonly limits: ResolvedLimits
+  readonly lenient: Lenient
+  readonly validate: boolean
+  readonly chunkDetails: boolean
+  readonly heads: SectionRules
+  trailers: SectionRules | undefined
+}
+let latest: Rules | undefined
 
-  // Reading.
-  readonly #input = new Input()
+function rulesOf(role: Role, options: H11Options): Rules {
+  const limits = resolveLimits(options.limits, role)
+  const lenient = resolveLenient(options.lenient)
+  const { validateOutbound: validate = true, chunkDetails = false } = options
+  if (
+    latest?.role !== role ||
+    latest.limits !== limits ||
+    latest.lenient !== lenient ||
+    latest.validate !== validate ||
+    latest.chunkDetails !== chunkDetails
+  ) {
+    const heads = headRules(role, lenient, limits)
+    latest = { role, limits, lenient, validate, chunkDetails, heads, trailers: undefined }
+  }
+  return latest
+}
+
+export class H11Connection implements Connection<H11Event> {
+  readonly #rules: Rules
+
+  // Where it stands between two exchanges.
+  #desk: Desk = RESTING
+  /** How many bytes were read when it came to rest. */
+  #offset = 0
+  #phase: Phase = 'head'
   #eof = false
   #clean = true
-  readonly #reader = new SectionReader()
-  #chunks: ChunkReader | undefined
-  #trailerRules: SectionRules | undefined
-  #phase: Phase = 'head'
-  /** Of the content, or of the chunk. */
-  #left = 0
-  #contentBytes = 0
-  #sectionAt = 0
-  #headBytes = 0
-  #informational = 0
-  #emptyBytes = 0
-  #halfEmptyLine = false
   #unread = 0
-  #receivedAny = false
   #pending: H11Event[] | undefined
-
-  // The exchange.
   #exchange: ExchangeId = 0
   #running = false
   #request: RequestState = 'idle'
   #response: ResponseState = 'idle'
   #life: Life = 'open'
   #closeReason: string | undefined
-  #method = ''
   #minor = 1
-  #upgrade = false
-  #keepAlive = false
-  #requestHeaders: Fields | undefined
-  #responseHeaders: Fields | undefined
-  #ledger: Ledger | undefined
-
-  // Sending.
-  readonly #output = new Output()
-  #sending: Framing = 'none'
-  #sendLeft = 0
-  /** Bytes written of the current exchange: while as many wait, none has been taken. */
-  #exchangeBytes = 0
-  #taken: readonly ExchangeId[] = NONE
-  #blocked = false
 
   /** TypeError, RangeError: an option is not what it should be. */
   constructor(role: Role, options: H11Options) {
     if (role !== 'client' && role !== 'server') throw new TypeError("the role is 'client' or 'server'")
-    this.role = role
-    this.#limits = resolveLimits(options.limits, role)
-    this.#lenient = resolveLenient(options.lenient)
-    this.#headRules = headRules(role, this.#lenient, this.#limits)
-    this.#validate = options.validateOutbound ?? true
-    this.#chunkDetails = options.chunkDetails ?? false
+    this.#rules = rulesOf(role, options)
+  }
+
+  get role(): Role {
+    return this.#rules.role
   }
 
   // ── what the peer did ──
@@ -149,8 +143,9 @@ export class H11Connection implements Connection<H11Event> {
   receiveData(data: Bytes, _now: Millis): void {
     const chunk = checked(data)
     if (this.#deaf || this.#eof || chunk.length === 0) return
-    if (this.#ledger !== undefined) this.#ledger.bytesReceived += chunk.length
-    this.#input.lend(chunk)
+    const { ledger, input } = this.#seated
+    if (ledger !== undefined) ledger.bytesReceived += chunk.length
+    input.lend(chunk)
   }
 
   receiveEof(_now: Millis, clean = true): void {
@@ -165,23 +160,24 @@ export class H11Connection implements Connection<H11Event> {
       if (this.#pending.length === 0) this.#pending = undefined
       return event
     }
-    if (this.#blocked && this.#output.bytes < this.#limits.maxBufferedOut) {
-      this.#blocked = false
-      return { type: 'writable', exchange: this.#exchange, room: this.#limits.maxBufferedOut - this.#output.bytes }
+    const desk = this.#desk
+    if (desk.blocked && desk.output.bytes < this.#rules.limits.maxBufferedOut) {
+      desk.blocked = false
+      return { type: 'writable', exchange: this.#exchange, room: this.#rules.limits.maxBufferedOut - desk.output.bytes }
     }
     const event = this.#read()
-    if (event === undefined) this.#input.keep()
+    if (event === undefined) this.#desk.input.keep()
     return event
   }
 
   get readState(): 'need-data' | 'paused' | 'done' {
-    if (this.#deaf || this.#eof) return this.#eof && !this.#input.empty && !this.#deaf ? 'paused' : 'done'
+    if (this.#deaf || this.#eof) return this.#eof && !this.#desk.input.empty && !this.#deaf ? 'paused' : 'done'
     if (this.#phase === 'wait') {
       if (this.#life === 'draining' && this.#response !== 'switching' && !this.#maySwitch) return 'done'
-      return this.#input.empty ? 'need-data' : 'paused'
+      return this.#desk.input.empty ? 'need-data' : 'paused'
     }
     // What was delivered of a message that is over holds up no other.
-    return this.#phase !== 'head' && this.#unread >= this.#limits.streamWindow ? 'paused' : 'need-data'
+    return this.#phase !== 'head' && this.#unread >= this.#rules.limits.streamWindow ? 'paused' : 'need-data'
   }
 
   /** No byte will be looked at any more. */
@@ -190,24 +186,25 @@ export class H11Connection implements Connection<H11Event> {
   }
   /** The response may still turn the connection into something else. */
   get #maySwitch(): boolean {
-    return this.#response === 'awaited' && (this.#upgrade || this.#method === 'CONNECT')
+    return this.#response === 'awaited' && (this.#desk.upgrade || this.#desk.method === 'CONNECT')
   }
 
   #read(): H11Event | undefined {
     if (this.#deaf) return undefined
-    const input = this.#input
+    const desk = this.#desk
+    const { input } = desk
     for (;;) {
       switch (this.#phase) {
         case 'head':
           return this.role === 'client' ? this.#readResponse() : this.#readRequest()
         case 'length':
-          if (this.#left === 0) return this.#endReceived(undefined)
+          if (desk.left === 0) return this.#endReceived(undefined)
           if (input.empty) return this.#dry()
-          return this.#content(this.#left)
+          return this.#content(desk.left)
         case 'close-delimited':
           if (input.empty) return this.#dry()
-          if (this.#left === 0) return this.#fail('limit-content')
-          return this.#content(this.#left)
+          if (desk.left === 0) return this.#fail('limit-content')
+          return this.#content(desk.left)
         case 'chunk-line': {
           if (input.empty) return this.#dry()
           const event = this.#readChunkLine()
@@ -215,17 +212,17 @@ export class H11Connection implements Connection<H11Event> {
           break
         }
         case 'chunk-data':
-          if (this.#left === 0) {
+          if (desk.left === 0) {
             this.#phase = 'chunk-end'
-            this.#left = 2
+            desk.left = 2
             break
           }
           if (input.empty) return this.#dry()
-          return this.#content(this.#left)
+          return this.#content(desk.left)
         case 'chunk-end':
-          for (; this.#left > 0; this.#left--) {
+          for (; desk.left > 0; desk.left--) {
             if (input.empty) return this.#dry()
-            if (input.data[input.pos] !== (this.#left === 2 ? CR : LF)) return this.#fail('chunk-terminator')
+            if (input.data[input.pos] !== (desk.left === 2 ? CR : LF)) return this.#fail('chunk-terminator')
             input.pos++
           }
           this.#phase = 'chunk-line'
@@ -244,9 +241,9 @@ export class H11Connection implements Connection<H11Event> {
   #dry(): H11Event | undefined {
     if (!this.#eof) return undefined
     if (this.#phase === 'close-delimited' && this.#clean) return this.#endReceived(undefined)
-    if (this.#phase === 'head' && !this.#reader.partial) {
+    if (this.#phase === 'head' && !this.#desk.reader.partial) {
       if (this.role === 'server' || !this.#awaitsResponse) return this.#close('eof')
-      if (!this.#receivedAny) return this.#fail('server-disconnected')
+      if (!this.#desk.receivedAny) return this.#fail('server-disconnected')
     }
     return this.#fail('incomplete-message')
   }
@@ -257,40 +254,40 @@ export class H11Connection implements Connection<H11Event> {
   /** The peer's message is over: what follows waits for ours. */
   #waiting(): H11Event | undefined {
     if (this.#response === 'switching') return this.#request === 'done' ? this.#switch() : undefined
-    if (!this.#input.empty || !this.#eof) return undefined
+    if (!this.#desk.input.empty || !this.#eof) return undefined
     if (!this.#running) return this.#close('eof')
     return this.#life === 'open' ? this.#drain('eof') : undefined
   }
 
   #readRequest(): H11Event | undefined {
-    if (!this.#reader.partial) {
+    if (!this.#desk.reader.partial) {
       if (!this.#skipEmptyLines()) return this.#fail('limit-empty-lines')
-      if (!this.#input.empty && this.#halfEmptyLine) return this.#fail('bare-cr', this.#input.offset - 1)
+      if (!this.#desk.input.empty && this.#desk.halfEmptyLine) return this.#fail('bare-cr', this.#desk.input.offset - 1)
     }
-    const outcome = this.#readSection(this.#limits.maxHeadBytes, this.#headRules)
+    const outcome = this.#readSection(this.#rules.limits.maxHeadBytes, this.#rules.heads)
     if (outcome !== COMPLETE) return outcome === FAULTY ? this.#failSection() : this.#dry()
-    const { method, target, minor } = this.#reader
+    const { method, target, minor } = this.#desk.reader
     notes.reset()
-    const headers = this.#reader.fields(notes)
+    const headers = this.#desk.reader.fields(notes)
     const form = targetForm(method, target)
-    if (form === undefined) return this.#fail('target', this.#sectionAt, `: ${excerpt(target)}`)
+    if (form === undefined) return this.#fail('target', this.#desk.sectionAt, `: ${excerpt(target)}`)
     const decision = this.#judgeRequest(minor)
-    if (typeof decision === 'string') return this.#fail(decision, this.#sectionAt)
+    if (typeof decision === 'string') return this.#fail(decision, this.#desk.sectionAt)
     this.#exchange++
     this.#running = true
     this.#request = REQUEST.idle.head
     this.#awaitResponse(method)
     this.#minor = minor
-    this.#emptyBytes = 0
+    this.#desk.emptyBytes = 0
     const { connection } = notes
     const upgrade =
       minor === 1 && connection !== undefined && hasOption(connection, 'upgrade') ? notes.upgrade : undefined
-    this.#upgrade = upgrade !== undefined
-    const closes = closeReasonOf(connection, minor, this.#lenient)
-    this.#keepAlive = minor === 0 && closes === undefined
+    this.#desk.upgrade = upgrade !== undefined
+    const closes = closeReasonOf(connection, minor, this.#rules.lenient)
+    this.#desk.keepAlive = minor === 0 && closes === undefined
     this.#beginContent(decision)
     if (closes !== undefined) this.#announce(closes)
-    this.#requestHeaders = rewritten(headers, decision)
+    this.#desk.requestHeaders = rewritten(headers, decision)
     return {
       type: 'request',
       exchange: this.#exchange,
@@ -300,7 +297,7 @@ export class H11Connection implements Connection<H11Event> {
       target,
       protocol: undefined,
       httpVersion: minor === 1 ? 'HTTP/1.1' : 'HTTP/1.0',
-      headers: this.#requestHeaders,
+      headers: this.#desk.requestHeaders,
       framing: decision.framing,
       expectContinue: minor === 1 && notes.expect !== undefined && hasSome(decision),
       upgrade,
@@ -313,11 +310,11 @@ export class H11Connection implements Connection<H11Event> {
     const { host, expect } = notes
     if (notes.hosts > 1) return 'repeated-host'
     if (host === undefined) {
-      if (minor === 1 && !this.#lenient.missingHost) return 'missing-host'
+      if (minor === 1 && !this.#rules.lenient.missingHost) return 'missing-host'
     } else if (!isHost(host)) return 'invalid-host'
-    const decision = requestFraming(notes, minor, this.#lenient)
+    const decision = requestFraming(notes, minor, this.#rules.lenient)
     if (typeof decision === 'string') return decision
-    if (decision.length > this.#limits.maxContentLength) return 'limit-content'
+    if (decision.length > this.#rules.limits.maxContentLength) return 'limit-content'
     // HTTP/1.0 knows no expectations. RFC 9110 §10.1.1.
     if (minor === 1 && expect !== undefined) {
       const members = listMembers(expect)
@@ -329,13 +326,13 @@ export class H11Connection implements Connection<H11Event> {
 
   /** Empty lines before a request-line, up to the limit. RFC 9112 §2.2. */
   #skipEmptyLines(): boolean {
-    const input = this.#input
+    const input = this.#desk.input
     while (!input.empty) {
       const c = input.data[input.pos]
-      if (c === CR && !this.#halfEmptyLine) this.#halfEmptyLine = true
-      else if (c === LF && (this.#halfEmptyLine || this.#lenient.bareLf)) this.#halfEmptyLine = false
+      if (c === CR && !this.#desk.halfEmptyLine) this.#desk.halfEmptyLine = true
+      else if (c === LF && (this.#desk.halfEmptyLine || this.#rules.lenient.bareLf)) this.#desk.halfEmptyLine = false
       else return true
-      if (++this.#emptyBytes > this.#limits.maxLeadingEmptyBytes) return false
+      if (++this.#desk.emptyBytes > this.#rules.limits.maxLeadingEmptyBytes) return false
       input.pos++
     }
     return true
@@ -344,36 +341,36 @@ export class H11Connection implements Connection<H11Event> {
   #readResponse(): H11Event | undefined {
     if (this.#response !== 'awaited') {
       // Nobody asked for these bytes. RFC 9112 §9.2.
-      return this.#input.empty ? this.#dry() : this.#fail('surplus-bytes')
+      return this.#desk.input.empty ? this.#dry() : this.#fail('surplus-bytes')
     }
-    const outcome = this.#readSection(this.#limits.maxHeadBytes - this.#headBytes, this.#headRules)
+    const outcome = this.#readSection(this.#rules.limits.maxHeadBytes - this.#desk.headBytes, this.#rules.heads)
     if (outcome !== COMPLETE) return outcome === FAULTY ? this.#failSection() : this.#dry()
-    const { status, minor, reasonPhrase } = this.#reader
+    const { status, minor, reasonPhrase } = this.#desk.reader
     notes.reset()
-    const headers = this.#reader.fields(notes)
+    const headers = this.#desk.reader.fields(notes)
     const exchange = this.#exchange
     if (status < 200 && status !== 101) {
-      this.#headBytes += this.#input.offset - this.#sectionAt
-      if (++this.#informational > this.#limits.maxInformational)
-        return this.#fail('limit-informational', this.#sectionAt)
+      this.#desk.headBytes += this.#desk.input.offset - this.#desk.sectionAt
+      if (++this.#desk.informational > this.#rules.limits.maxInformational)
+        return this.#fail('limit-informational', this.#desk.sectionAt)
       this.#response = RESPONSE.awaited.informational
       return { type: 'informational', exchange, status, headers }
     }
-    const switches = status === 101 || (this.#method === 'CONNECT' && status < 300)
-    if (status === 101 && !this.#upgrade) return this.#fail('unexpected-upgrade', this.#sectionAt)
-    const decision = responseFraming(notes, this.#method, status, minor, this.#lenient)
-    if (typeof decision === 'string') return this.#fail(decision, this.#sectionAt)
-    if (notes.folded) return this.#fail('obs-fold', this.#sectionAt)
-    if (decision.length > this.#limits.maxContentLength) return this.#fail('limit-content', this.#sectionAt)
+    const switches = status === 101 || (this.#desk.method === 'CONNECT' && status < 300)
+    if (status === 101 && !this.#desk.upgrade) return this.#fail('unexpected-upgrade', this.#desk.sectionAt)
+    const decision = responseFraming(notes, this.#desk.method, status, minor, this.#rules.lenient)
+    if (typeof decision === 'string') return this.#fail(decision, this.#desk.sectionAt)
+    if (notes.folded) return this.#fail('obs-fold', this.#desk.sectionAt)
+    if (decision.length > this.#rules.limits.maxContentLength) return this.#fail('limit-content', this.#desk.sectionAt)
     this.#minor = minor
-    this.#responseHeaders = rewritten(headers, decision)
+    this.#desk.responseHeaders = rewritten(headers, decision)
     if (switches) {
       this.#response = RESPONSE.awaited.switch
       this.#phase = 'wait'
     } else {
       this.#response = RESPONSE.awaited.head
       this.#beginContent(decision)
-      const closes = decision.closes ?? closeReasonOf(notes.connection, minor, this.#lenient)
+      const closes = decision.closes ?? closeReasonOf(notes.connection, minor, this.#rules.lenient)
       if (closes !== undefined) this.#announce(closes)
     }
     return {
@@ -382,40 +379,40 @@ export class H11Connection implements Connection<H11Event> {
       status,
       reasonPhrase,
       httpVersion: minor === 1 ? 'HTTP/1.1' : 'HTTP/1.0',
-      headers: this.#responseHeaders,
+      headers: this.#desk.responseHeaders,
       framing: decision.framing,
     }
   }
 
   #readSection(maxBytes: number, rules: SectionRules): Outcome {
-    const input = this.#input
-    if (!this.#reader.partial) this.#sectionAt = input.offset
+    const desk = this.#desk
+    const { input, reader } = desk
+    if (!reader.partial) desk.sectionAt = input.offset
     if (input.empty) return INCOMPLETE
-    this.#receivedAny = true
-    const outcome = this.#reader.read(input.data, input.pos, input.end, maxBytes, rules)
-    input.pos = this.#reader.next
+    desk.receivedAny = true
+    const outcome = reader.read(input.data, input.pos, input.end, maxBytes, rules)
+    input.pos = reader.next
     return outcome
   }
   #failSection(): H11Event {
-    return this.#fail(this.#reader.fault, this.#sectionAt + this.#reader.faultAt, this.#reader.detail)
+    const { reader, sectionAt } = this.#desk
+    return this.#fail(reader.fault, sectionAt + reader.faultAt, reader.detail)
   }
 
   #beginContent(decision: Decision): void {
-    this.#contentBytes = this.#unread = 0
-    this.#left = decision.length
+    this.#desk.contentBytes = this.#unread = 0
+    this.#desk.left = decision.length
     switch (decision.framing) {
       case 'none':
         this.#phase = 'end'
         break
       case 'chunked':
-        this.#chunks ??= new ChunkReader()
-        this.#trailerRules ??= trailerRules(this.#lenient, this.#limits)
-        this.#chunks.begin()
+        this.#desk.chunks.begin()
         this.#phase = 'chunk-line'
         break
       case 'close-delimited':
         this.#phase = 'close-delimited'
-        this.#left = this.#limits.maxContentLength
+        this.#desk.left = this.#rules.limits.maxContentLength
         break
       default:
         this.#phase = 'length'
@@ -424,33 +421,36 @@ export class H11Connection implements Connection<H11Event> {
 
   /** At most `most` bytes of content, as a view. */
   #content(most: number): H11Event {
-    const data = this.#input.take(most)
-    this.#left -= data.length
+    const desk = this.#desk
+    const data = desk.input.take(most)
+    desk.left -= data.length
     this.#unread += data.length
     return { type: 'data', exchange: this.#exchange, data }
   }
 
   #readChunkLine(): H11Event | undefined {
-    const chunks = this.#chunks as ChunkReader
-    const input = this.#input
-    const outcome = chunks.readLine(input.data, input.pos, input.end, this.#limits, this.#chunkDetails)
+    const desk = this.#desk
+    const { chunks, input } = desk
+    const outcome = chunks.readLine(input.data, input.pos, input.end, this.#rules.limits, this.#rules.chunkDetails)
     input.pos = chunks.next
     if (outcome === INCOMPLETE) return undefined
     if (outcome === FAULTY) return this.#fail(chunks.fault)
     const { size } = chunks
-    this.#contentBytes += size
-    if (this.#contentBytes > this.#limits.maxContentLength) return this.#fail('limit-content')
-    this.#left = size
+    desk.contentBytes += size
+    if (desk.contentBytes > this.#rules.limits.maxContentLength) return this.#fail('limit-content')
+    desk.left = size
     this.#phase = size === 0 ? 'trailers' : 'chunk-data'
-    if (!this.#chunkDetails) return undefined
+    if (!this.#rules.chunkDetails) return undefined
     return { type: 'chunk', exchange: this.#exchange, size, extensions: chunks.extensions }
   }
 
   #readTrailers(): H11Event | undefined {
-    const outcome = this.#readSection(this.#limits.maxTrailerBytes, this.#trailerRules as SectionRules)
+    const rules = this.#rules
+    rules.trailers ??= trailerRules(rules.lenient, rules.limits)
+    const outcome = this.#readSection(rules.limits.maxTrailerBytes, rules.trailers)
     if (outcome !== COMPLETE) return outcome === FAULTY ? this.#failSection() : this.#dry()
     notes.reset()
-    const trailers = this.#reader.fields(notes)
+    const trailers = this.#desk.reader.fields(notes)
     return this.#endReceived(trailers.length === 0 ? undefined : trailers)
   }
 
@@ -478,19 +478,24 @@ export class H11Connection implements Connection<H11Event> {
 
   #awaitResponse(method: string): void {
     this.#response = RESPONSE.idle.request
-    this.#method = method
-    this.#headBytes = this.#informational = this.#exchangeBytes = 0
-    this.#receivedAny = false
-    this.#responseHeaders = undefined
+    const desk = this.#desk
+    desk.method = method
+    desk.headBytes = desk.informational = desk.exchangeBytes = 0
+    desk.receivedAny = false
+    desk.responseHeaders = undefined
   }
 
   /** Whether the exchange is over, and what comes after it. A response that ends a draining connection ends it all. */
   #settle(): void {
     if (this.#response !== 'done' || (this.#request !== 'done' && this.#life === 'open')) return
     this.#running = false
-    this.#requestHeaders = this.#responseHeaders = this.#ledger = undefined
-    if (this.#life === 'draining') this.#push(this.#close(this.#closeReason as string))
-    else if (this.#life === 'failed') this.#live('close', this.#closeReason as string)
+    const desk = this.#desk
+    desk.requestHeaders = desk.responseHeaders = desk.ledger = undefined
+    if (this.#life === 'draining') {
+      this.#push(this.#close(this.#closeReason as string))
+      this.#desk.reader.rest()
+      this.#leave()
+    } else if (this.#life === 'failed') this.#live('close', this.#closeReason as string)
     else if (this.role === 'client') this.#turn()
   }
   /** To the next exchange. */
@@ -498,8 +503,22 @@ export class H11Connection implements Connection<H11Event> {
     this.#request = REQUEST.done.next
     this.#response = RESPONSE.done.next
     this.#phase = 'head'
-    this.#reader.rest()
-    this.#input.rest()
+    this.#desk.reader.rest()
+    this.#leave()
+  }
+  /** Nothing runs: the desk is free, unless something lies on it. */
+  #leave(): void {
+    const desk = this.#desk
+    desk.input.rest()
+    if (!desk.input.empty || desk.output.bytes > 0) return
+    this.#offset = desk.input.offset
+    this.#desk = RESTING
+    leaveDesk(desk)
+  }
+  /** Its own desk. */
+  get #seated(): Desk {
+    if (this.#desk === RESTING) this.#desk = takeDesk(this.#offset)
+    return this.#desk
   }
 
   #push(event: H11Event): void {
@@ -521,7 +540,7 @@ export class H11Connection implements Connection<H11Event> {
     return { type: 'closed', reason }
   }
   #switch(): H11Event {
-    const leading = this.#input.take(Infinity)
+    const leading = this.#desk.input.take(Infinity)
     const exchange = this.#exchange
     this.#live('switch', 'switched')
     this.#running = false
@@ -529,7 +548,7 @@ export class H11Connection implements Connection<H11Event> {
     return { type: 'switched', exchange, leading }
   }
   /** The peer broke the connection: the exchange fails where it runs, then the connection. */
-  #fail(code: FaultCode, offset = this.#input.offset, detail = ''): H11Event {
+  #fail(code: FaultCode, offset = this.#desk.input.offset, detail = ''): H11Event {
     const fault = peerFault(code, offset, detail)
     // Of an exchange whose message has ended nothing more is said.
     const told = this.role === 'client' ? this.#response !== 'done' && this.#response !== 'idle' : this.#running
@@ -537,7 +556,7 @@ export class H11Connection implements Connection<H11Event> {
     this.#live('fail', code)
     this.#running = false
     this.#forget()
-    if (this.role === 'client') this.#output.clear()
+    if (this.role === 'client') this.#desk.output.clear()
     // A server that has begun no response may still give one.
     if (this.role === 'client' || (this.#response !== 'idle' && this.#response !== 'awaited')) this.#live('close', code)
     if (!told) return { type: 'error', fault }
@@ -550,13 +569,14 @@ export class H11Connection implements Connection<H11Event> {
   }
   /** Whether nothing of what was written for the exchange has been taken. */
   get #untouched(): boolean {
-    return this.#output.bytes >= this.#exchangeBytes
+    return this.#desk.output.bytes >= this.#desk.exchangeBytes
   }
   #forget(): void {
-    this.#input.clear()
-    this.#reader.drop()
-    this.#blocked = false
-    this.#ledger = undefined
+    const desk = this.#desk
+    desk.input.clear()
+    desk.reader.drop()
+    desk.blocked = false
+    desk.ledger = undefined
   }
 
   // ── what we do ──
@@ -576,20 +596,22 @@ export class H11Connection implements Connection<H11Event> {
     const end = options?.end === true
     const plan = this.#plan(fields, head.content) ?? 'none'
     if (end) refuseUnsent(plan)
-    if (plan === 'unknown' && this.#minor === 0 && this.#validate) {
+    if (plan === 'unknown' && this.#minor === 0 && this.#rules.validate) {
       throw misuse('transfer-encoding', 'RFC 9112 §6.1', 'the server speaks HTTP/1.0, which has no chunked')
     }
-    this.#output.seal()
-    const before = this.#output.bytes
-    const sent = writeRequestHead(this.#output, method, target, authority, fields, plan, this.#validate)
+    const desk = this.#seated
+    const { output } = desk
+    output.seal()
+    const before = output.bytes
+    const sent = writeRequestHead(output, method, target, authority, fields, plan, this.#rules.validate)
     this.#exchange++
     this.#running = true
-    this.#ledger = options?.ledger
+    desk.ledger = options?.ledger
     this.#request = REQUEST.idle.head
     this.#awaitResponse(method)
-    this.#upgrade = sent.upgrade
-    this.#requestHeaders = fields
-    this.#exchangeBytes = this.#output.bytes - before
+    desk.upgrade = sent.upgrade
+    desk.requestHeaders = fields
+    desk.exchangeBytes = output.bytes - before
     if (sent.closes) this.#live('drain', 'local-close')
     this.#beginSending(sent)
     if (end) this.#finishSending()
@@ -605,13 +627,14 @@ export class H11Connection implements Connection<H11Event> {
     if (!Number.isInteger(status) || status < 100 || status > 199 || status === 101) {
       throw misuse('status', 'RFC 9110 §15.2', `${status} is not the status of an informational response`)
     }
-    if (this.#minor === 0 && this.#validate) {
+    if (this.#minor === 0 && this.#rules.validate) {
       throw misuse('informational', 'RFC 9110 §15.2', 'an HTTP/1.0 client does not know informational responses')
     }
-    const before = this.#output.bytes
-    this.#output.seal()
-    writeInformationalHead(this.#output, status, fields, this.#validate)
-    this.#exchangeBytes += this.#output.bytes - before
+    const desk = this.#desk
+    const before = desk.output.bytes
+    desk.output.seal()
+    writeInformationalHead(desk.output, status, fields, this.#rules.validate)
+    desk.exchangeBytes += desk.output.bytes - before
     this.#response = RESPONSE.awaited.informational
   }
 
@@ -632,16 +655,18 @@ export class H11Connection implements Connection<H11Event> {
     const bare = !hasContent(asked.method, status)
     const plan = this.#plan(fields, head.content) ?? (end || bare ? 'none' : 'unknown')
     if (end && !bare) refuseUnsent(plan)
-    this.#output.seal()
-    const before = this.#output.bytes
+    const desk = this.#desk
+    const { output } = desk
+    output.seal()
+    const before = output.bytes
     const closing = this.#life !== 'open'
-    const sent = writeResponseHead(this.#output, status, reasonPhrase, fields, plan, asked, closing, this.#validate)
+    const sent = writeResponseHead(output, status, reasonPhrase, fields, plan, asked, closing, this.#rules.validate)
     if (this.#response === 'idle') {
       this.#exchange = exchange
       this.#awaitResponse(asked.method)
     }
-    this.#exchangeBytes += this.#output.bytes - before
-    this.#responseHeaders = fields
+    desk.exchangeBytes += output.bytes - before
+    desk.responseHeaders = fields
     if (sent.upgrade) {
       this.#response = RESPONSE.awaited.switch
       return
@@ -655,38 +680,40 @@ export class H11Connection implements Connection<H11Event> {
   sendData(exchange: ExchangeId, data: Bytes, end = false): boolean {
     this.#maySend(exchange)
     const bytes = plain(data)
+    const desk = this.#desk
+    const { output } = desk
     const { length } = bytes
-    const limit = this.#limits.maxBufferedOut
-    if (length > 0 && this.#output.bytes >= limit) {
+    const limit = this.#rules.limits.maxBufferedOut
+    if (length > 0 && output.bytes >= limit) {
       throw misuse(
         'backpressure',
         'DESIGN §4',
         `${limit} bytes wait to be taken: the next chunk has to wait for 'writable'`,
       )
     }
-    if (this.#validate) this.#checkLength(length, end)
-    const before = this.#output.bytes
+    if (this.#rules.validate) this.#checkLength(length, end)
+    const before = output.bytes
     if (length > 0) {
-      if (this.#sending === 'chunked') writeChunk(this.#output, bytes)
-      else this.#output.append(bytes)
-      this.#sendLeft -= length
+      if (desk.sending === 'chunked') writeChunk(output, bytes)
+      else output.append(bytes)
+      desk.sendLeft -= length
     }
-    this.#exchangeBytes += this.#output.bytes - before
+    desk.exchangeBytes += output.bytes - before
     if (end) {
       this.#finishSending()
       return true
     }
-    this.#blocked = this.#output.bytes >= limit
-    return !this.#blocked
+    desk.blocked = output.bytes >= limit
+    return !desk.blocked
   }
 
   end(exchange: ExchangeId, trailers?: FieldsInit): void {
     this.#maySend(exchange)
     const fields = Fields.from(trailers)
-    if (fields.length > 0 && this.#sending !== 'chunked') {
+    if (fields.length > 0 && this.#desk.sending !== 'chunked') {
       throw misuse('trailers', 'RFC 9110 §6.5.1', 'only chunked content can be followed by trailers')
     }
-    if (this.#validate) this.#checkLength(0, true)
+    if (this.#rules.validate) this.#checkLength(0, true)
     this.#finishSending(fields)
   }
 
@@ -712,13 +739,15 @@ export class H11Connection implements Connection<H11Event> {
   cancel(exchange: ExchangeId): void {
     if (!this.#known(exchange)) throw unknown(exchange)
     if (exchange !== this.#exchange || !this.#running) return
-    const vanishes = this.role === 'client' && this.#untouched && !this.#receivedAny && this.#life === 'open'
-    this.#output.drop(Math.min(this.#exchangeBytes, this.#output.bytes))
-    this.#blocked = this.#running = false
-    this.#requestHeaders = this.#responseHeaders = this.#ledger = undefined
+    const desk = this.#desk
+    const vanishes = this.role === 'client' && this.#untouched && !desk.receivedAny && this.#life === 'open'
+    desk.output.drop(Math.min(desk.exchangeBytes, desk.output.bytes))
+    desk.blocked = this.#running = false
+    desk.requestHeaders = desk.responseHeaders = desk.ledger = undefined
     if (vanishes) {
       this.#request = REQUEST.done.vanish
       this.#response = RESPONSE.awaited.vanish
+      this.#leave()
     } else {
       this.#pending = undefined
       this.#live('close', 'cancelled')
@@ -737,42 +766,45 @@ export class H11Connection implements Connection<H11Event> {
     this.#live('close', 'aborted')
     this.#pending = undefined
     this.#running = false
-    this.#output.clear()
+    this.#desk.output.clear()
     this.#forget()
   }
 
   sendRaw(bytes: Bytes): void {
     if (this.#life === 'closed' || this.#life === 'switched') throw this.#refusal()
-    const before = this.#output.bytes
-    this.#output.append(plain(bytes))
-    if (this.#running) this.#exchangeBytes += this.#output.bytes - before
+    const desk = this.#seated
+    const before = desk.output.bytes
+    desk.output.append(plain(bytes))
+    if (this.#running) desk.exchangeBytes += desk.output.bytes - before
   }
 
   #plan(fields: Fields, content: ContentPlan | undefined): ContentPlan | undefined {
-    return this.#validate ? planOf(fields, content) : (content ?? givenPlan(fields))
+    return this.#rules.validate ? planOf(fields, content) : (content ?? givenPlan(fields))
   }
 
   #beginSending(sent: SentHead): void {
-    this.#sending = sent.framing
-    this.#sendLeft = sent.length
+    this.#desk.sending = sent.framing
+    this.#desk.sendLeft = sent.length
   }
   #checkLength(length: number, end: boolean): void {
-    if (this.#sending === 'none' && length > 0) {
+    const { sending, sendLeft } = this.#desk
+    if (sending === 'none' && length > 0) {
       throw misuse('content', 'RFC 9110 §6.4.1', 'this message has no content')
     }
-    if (this.#sending !== 'length') return
-    if (length > this.#sendLeft || (end && length < this.#sendLeft)) {
-      const much = length > this.#sendLeft ? 'more' : 'less'
+    if (sending !== 'length') return
+    if (length > sendLeft || (end && length < sendLeft)) {
+      const much = length > sendLeft ? 'more' : 'less'
       throw misuse('content-length', 'RFC 9110 §8.6', `the content is ${much} than its Content-Length says`)
     }
   }
   #finishSending(trailers = Fields.empty): void {
-    if (this.#sending === 'chunked') {
-      const before = this.#output.bytes
-      writeTrailers(this.#output, trailers, this.#validate)
-      this.#exchangeBytes += this.#output.bytes - before
+    const desk = this.#desk
+    if (desk.sending === 'chunked') {
+      const before = desk.output.bytes
+      writeTrailers(desk.output, trailers, this.#rules.validate)
+      desk.exchangeBytes += desk.output.bytes - before
     }
-    this.#blocked = false
+    desk.blocked = false
     if (this.role === 'client') this.#request = REQUEST.content.end
     else this.#response = RESPONSE.content.end
     this.#settle()
@@ -786,9 +818,9 @@ export class H11Connection implements Connection<H11Event> {
     if (this.#life === 'failed' && this.#response === 'idle' && exchange === this.#exchange + 1) return UNREAD
     if (exchange !== this.#exchange || exchange === 0) throw unknown(exchange)
     if (this.#response !== 'awaited') throw misuse('state', 'RFC 9112 §9.2', 'this exchange has its response')
-    const offers = this.#upgrade ? (this.#requestHeaders as Fields).getAll('upgrade') : []
+    const offers = this.#desk.upgrade ? (this.#desk.requestHeaders as Fields).getAll('upgrade') : []
     const offered = offers.flatMap(listMembers).map(asciiLower)
-    return { method: this.#method, minor: this.#minor, offered, keepAlive: this.#keepAlive }
+    return { method: this.#desk.method, minor: this.#minor, offered, keepAlive: this.#desk.keepAlive }
   }
   #maySend(exchange: ExchangeId): void {
     if (this.#life === 'closed' || this.#life === 'switched') throw this.#refusal()
@@ -808,22 +840,17 @@ export class H11Connection implements Connection<H11Event> {
   }
 
   takeOutput(maxBytes?: number): Bytes[] {
-    const before = this.#output.bytes
-    const chunks = this.#output.take(maxBytes)
-    const bytes = before - this.#output.bytes
-    if (this.#ledger !== undefined) this.#ledger.bytesSent += bytes
-    this.#taken = bytes === 0 ? NONE : [this.#exchange]
-    return chunks
+    return this.#desk.take(this.#exchange, maxBytes)
   }
   get taken(): readonly ExchangeId[] {
-    return this.#taken
+    return this.#desk.taken
   }
   get outputBytes(): number {
-    return this.#output.bytes
+    return this.#desk.output.bytes
   }
   get wantsClose(): 'no' | 'after-output' | 'now' {
     if (this.#life !== 'closed') return 'no'
-    return this.#output.bytes > 0 ? 'after-output' : 'now'
+    return this.#desk.output.bytes > 0 ? 'after-output' : 'now'
   }
   nextTimeout(): undefined {
     return undefined
@@ -833,7 +860,7 @@ export class H11Connection implements Connection<H11Event> {
   }
 
   get capacity(): number {
-    const free = this.#life === 'open' && this.#request === 'idle' && this.#input.empty && !this.#eof
+    const free = this.#life === 'open' && this.#request === 'idle' && this.#desk.input.empty && !this.#eof
     return free && this.role === 'client' ? 1 : 0
   }
   get active(): number {
@@ -850,13 +877,14 @@ export class H11Connection implements Connection<H11Event> {
     return this.#closeReason
   }
   unsent(exchange: ExchangeId): number {
-    return exchange === this.#exchange ? this.#output.bytes : 0
+    return exchange === this.#exchange ? this.#desk.output.bytes : 0
   }
   sendWindow(_exchange: ExchangeId): number {
     return Infinity
   }
 
   snapshot(): unknown {
+    const desk = this.#desk
     return {
       protocol: 'HTTP/1.1',
       role: this.role,
@@ -866,18 +894,18 @@ export class H11Connection implements Connection<H11Event> {
       running: this.#running,
       request: this.#request,
       response: this.#response,
-      method: this.#method,
-      requestHeaders: redacted(this.#requestHeaders),
-      responseHeaders: redacted(this.#responseHeaders),
+      method: desk.method,
+      requestHeaders: redacted(desk.requestHeaders),
+      responseHeaders: redacted(desk.responseHeaders),
       reading: {
         phase: this.#phase,
-        left: this.#left,
+        left: desk.left,
         unread: this.#unread,
-        offset: this.#input.offset,
+        offset: desk === RESTING ? this.#offset : desk.input.offset,
         eof: this.#eof,
       },
-      sending: { framing: this.#sending, left: this.#sendLeft, blocked: this.#blocked },
-      held: { input: this.#input.length, section: this.#reader.held, output: this.#output.bytes },
+      sending: { framing: desk.sending, left: desk.sendLeft, blocked: desk.blocked },
+      held: { input: desk.input.length, section: desk.reader.held, output: desk.output.bytes },
     }
   }
 }

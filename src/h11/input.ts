@@ -27,6 +27,10 @@ export class Input {
     return this.#base + this.pos
   }
 
+  /** Goes on where another left off; nothing waits. */
+  startAt(offset: number): void {
+    this.#base = offset
+  }
   lend(chunk: Bytes): void {
     if (!this.empty) {
       this.#append(chunk)

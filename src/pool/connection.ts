@@ -6,8 +6,8 @@ import { formatOrigin, type Origin } from '../http/index.ts'
 import type { LinkId, LinkInfo } from './commands.ts'
 import type { Establishing } from './establish.ts'
 import type { Exchange } from './exchange.ts'
-import { Carrier, OriginQueue, SERVES } from './scheduler.ts'
-import { Deadline } from './timers.ts'
+import { Carrier, groupOf, OriginQueue, SERVES, type Need } from './scheduler.ts'
+import { Deadline, type Timers } from './timers.ts'
 
 /** An origin with everything that has to be the same for two requests to share a connection. */
 export class Site extends OriginQueue {
@@ -48,22 +48,21 @@ export class Link {
   }
 }
 
+const NONE_SENT: Exchange[] = []
+
 export type ConnectionTimer = 'idle' | 'age' | 'closing' | 'machine' | 'grace' | 'ping'
 
 export class PoolConnection extends Carrier {
-  readonly site: Site
   establishing: Establishing | undefined
   /** Somebody listens to what becomes of it: the request that it was dialled for was traced. */
   traced = false
   link: Link | undefined
   machine: Connection | undefined
   info: LinkInfo = {}
-  httpVersion = ''
-  readonly exchanges = new ExchangeTable()
+  /** While nothing runs on it, one that all idle connections share. */
+  exchanges = NOTHING_RUNS
   /** After a switch: the exchange whose bytes these are. */
   tunnel: Exchange | undefined
-  /** Exchanges whose last byte has left the machine, in order, until the network has accepted it. */
-  readonly sent: Exchange[] = []
   /** How many requests it was given. */
   requests = 0
   idleSince: Millis = 0
@@ -81,6 +80,7 @@ export class PoolConnection extends Carrier {
   refusing = false
   /** The peer sends no more. */
   eof = false
+  /** Of a multiplexed one. */
   lastReceived: Millis = 0
   /** A PING of ours is not answered. */
   pinged = false
@@ -89,18 +89,49 @@ export class PoolConnection extends Carrier {
   writeFailure: { readonly error: unknown } | undefined
   /** A close was asked for: nothing more is written. */
   closing = false
-  readonly deadlines: { [timer in ConnectionTimer]?: Deadline<PoolConnection, ConnectionTimer> } = {}
+  #idle: Deadline<PoolConnection, ConnectionTimer> | undefined
+  /** All but that of idling: most connections have none of them. */
+  #deadlines: { [timer in ConnectionTimer]?: Deadline<PoolConnection, ConnectionTimer> } | undefined
 
-  constructor(site: Site, group: number) {
-    super(site, group)
-    this.site = site
+  constructor(site: Site, need: Need) {
+    super(site, groupOf(need))
   }
 
-  deadline(timer: ConnectionTimer): Deadline<PoolConnection, ConnectionTimer> {
-    return (this.deadlines[timer] ??= new Deadline<PoolConnection, ConnectionTimer>(this, timer))
+  get site(): Site {
+    return this.origin as Site
+  }
+  /** How long it may be idle. */
+  get idleDeadline(): Deadline<PoolConnection, ConnectionTimer> {
+    return (this.#idle ??= new Deadline<PoolConnection, ConnectionTimer>(this, 'idle'))
+  }
+  deadline(timer: Exclude<ConnectionTimer, 'idle'>): Deadline<PoolConnection, ConnectionTimer> {
+    const deadlines = (this.#deadlines ??= {})
+    return (deadlines[timer] ??= new Deadline<PoolConnection, ConnectionTimer>(this, timer))
+  }
+  /** The deadline if there ever was one. */
+  knownDeadline(timer: Exclude<ConnectionTimer, 'idle'>): Deadline<PoolConnection, ConnectionTimer> | undefined {
+    return this.#deadlines?.[timer]
+  }
+  clearDeadlines(timers: Timers<Deadline<unknown, unknown>>): void {
+    if (this.#idle !== undefined) timers.clear(this.#idle)
+    if (this.#deadlines !== undefined) for (const deadline of Object.values(this.#deadlines)) timers.clear(deadline)
+  }
+
+  /** It runs on this connection from here on. */
+  carry(exchange: Exchange): void {
+    if (this.exchanges === NOTHING_RUNS) this.exchanges = new ExchangeTable()
+    this.exchanges.set(exchange)
+  }
+  /** It no longer does. */
+  drop(exchange: Exchange): void {
+    this.exchanges.delete(exchange)
+    if (this.exchanges.rests) this.exchanges = NOTHING_RUNS
   }
   get multiplexed(): boolean {
     return (this.serves & SERVES.h1) === 0
+  }
+  get httpVersion(): string {
+    return this.multiplexed ? 'HTTP/2' : 'HTTP/1.1'
   }
   /** As httpcore prints it. */
   describe(): string {
@@ -113,54 +144,80 @@ export class PoolConnection extends Carrier {
 }
 
 /**
- * Running exchanges by id. Ids only grow, so a ring of slots serves them: two that meet in one slot are too far apart,
- * and the elder one, which has been running for long, moves aside. (A Map of all of them costs half again at
- * concurrency 500.)
+ * Running exchanges by id. One alone needs no table. Ids only grow, so a ring of slots serves several: two that meet in
+ * one slot are too far apart, and the elder one, which has been running for long, moves aside. (A Map of all of them
+ * costs half again at concurrency 500.)
  */
 export class ExchangeTable {
-  // Two are what HTTP/1.1 needs; an idle connection is not to weigh more for what HTTP/2 might do.
-  readonly #slots: (Exchange | undefined)[] = [undefined, undefined]
+  #only: Exchange | undefined
+  #slots: (Exchange | undefined)[] | undefined
   #elder: Map<ExchangeId, Exchange> | undefined
   size = 0
+  /** Exchanges whose last byte has left the machine, in order, until the network has accepted it. */
+  sent = NONE_SENT
 
+  /** Nothing runs, and there was never more than one: it has nothing that would be worth keeping. */
+  get rests(): boolean {
+    return this.size === 0 && this.#slots === undefined
+  }
   get(id: ExchangeId): Exchange | undefined {
-    const exchange = this.#slots[this.#slot(id)]
+    if (this.#slots === undefined) return this.#only?.attempt.onConnection === id ? this.#only : undefined
+    const exchange = this.#slots[slotIn(this.#slots, id)]
     if (exchange !== undefined && exchange.attempt.onConnection === id) return exchange
     return this.#elder?.get(id)
   }
   set(exchange: Exchange): void {
-    if (this.size > this.#slots.length / 2) this.#grow()
-    const slot = this.#slot(exchange.attempt.onConnection)
-    const there = this.#slots[slot]
+    if (this.#slots === undefined && this.size === 0) {
+      this.#only = exchange
+      this.size = 1
+      return
+    }
+    let slots = this.#slots
+    if (slots === undefined || this.size > slots.length / 2) slots = this.#grow()
+    const slot = slotIn(slots, exchange.attempt.onConnection)
+    const there = slots[slot]
     if (there !== undefined) {
       this.#elder ??= new Map()
       this.#elder.set(there.attempt.onConnection, there)
     }
-    this.#slots[slot] = exchange
+    slots[slot] = exchange
     this.size++
   }
   delete(exchange: Exchange): void {
-    const slot = this.#slot(exchange.attempt.onConnection)
-    if (this.#slots[slot] === exchange) this.#slots[slot] = undefined
-    else if (this.#elder?.delete(exchange.attempt.onConnection) !== true) return
+    if (this.#slots === undefined) {
+      if (this.#only !== exchange) return
+      this.#only = undefined
+    } else {
+      const slot = slotIn(this.#slots, exchange.attempt.onConnection)
+      if (this.#slots[slot] === exchange) this.#slots[slot] = undefined
+      else if (this.#elder?.delete(exchange.attempt.onConnection) !== true) return
+    }
     this.size--
   }
   all(): Exchange[] {
+    if (this.#slots === undefined) return this.#only === undefined ? [] : [this.#only]
     const all = [...(this.#elder?.values() ?? [])]
     for (const exchange of this.#slots) if (exchange !== undefined) all.push(exchange)
     return all.sort((a, b) => a.attempt.onConnection - b.attempt.onConnection)
   }
-  // HTTP/2's are odd: half of the slots would stay empty.
-  #slot(id: ExchangeId): number {
-    return (id >> 1) & (this.#slots.length - 1)
+  /** The last of its bytes has left the machine. */
+  left(exchange: Exchange): void {
+    if (this.sent.length === 0) this.sent = [exchange]
+    else this.sent.push(exchange)
   }
-  #grow(): void {
+  #grow(): (Exchange | undefined)[] {
     const all = this.all()
-    this.#elder = undefined
-    const length = 2 * this.#slots.length
-    this.#slots.length = 0
-    while (this.#slots.length < length) this.#slots.push(undefined)
+    const length = 2 * (this.#slots?.length ?? 1)
+    const slots = (this.#slots = new Array<Exchange | undefined>(length).fill(undefined))
+    this.#only = this.#elder = undefined
     this.size = 0
     for (const exchange of all) this.set(exchange)
+    return slots
   }
 }
+// HTTP/2's ids are odd: half of the slots would stay empty.
+function slotIn(slots: readonly unknown[], id: ExchangeId): number {
+  return (id >> 1) & (slots.length - 1)
+}
+/** Of every connection that carries nothing. */
+const NOTHING_RUNS = new ExchangeTable()

@@ -45,6 +45,8 @@ export interface Surroundings {
   readonly limits: ResolvedLimits
   readonly links: Slots<Link>
   readonly timers: Timers<Deadline<unknown, unknown>>
+  /** What was dialled last. */
+  last: ConnectTarget | undefined
   emit(command: PoolCommand): void
   /** Asks for addresses; `resolved` or `notResolved` follows. */
   resolve(host: string, asker: Establishing): void
@@ -202,10 +204,14 @@ export class Establishing {
     const place = unixSocket === undefined ? { address, port, localAddress } : { path: unixSocket }
     this.#pool.trace(this.#connection, `${this.#dialling}.started`, place, link.id)
     // Written out: an object that is spread into has a hidden class of its own each time, a quarter of a kilobyte.
-    const target: ConnectTarget =
+    let target: ConnectTarget =
       unixSocket === undefined
         ? { address, port, localAddress, socketOptions, tls }
         : { path: unixSocket, socketOptions, tls }
+    // A network may keep it for as long as the connection lives, and mostly the one before it led to the same place.
+    const { last } = this.#pool
+    if (last !== undefined && tls === undefined && last.tls === undefined && samePlace(last, target)) target = last
+    this.#pool.last = target
     this.#pool.emit({ type: 'connect', link: link.id, target })
     if (this.#next < this.#addresses.length) timers.after(this.#attemptDeadline, limits.attemptDelay, now)
   }
@@ -532,6 +538,10 @@ export class Establishing {
       ...this.#facts(phase),
     })
   }
+}
+
+function samePlace(a: ConnectTarget, b: ConnectTarget): boolean {
+  return a.address === b.address && a.port === b.port && a.path === b.path
 }
 
 /** The families in turn, the first one's first: a family that leads nowhere costs one delay. RFC 8305 §4. */

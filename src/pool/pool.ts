@@ -61,6 +61,7 @@ import {
   unsupported,
   writeTimeout,
 } from './failures.ts'
+import { Passing } from './passing.ts'
 import { retryOf } from './retry.ts'
 import { Scheduler, SERVES, groupOf, type Need } from './scheduler.ts'
 import { checkSettings, type PoolSettings } from './settings.ts'
@@ -104,13 +105,13 @@ export class PoolMachine {
   readonly #timers = new Timers<Deadline<unknown, unknown>>()
   readonly #exchanges = new BySlot<Exchange>()
   readonly #links = new Slots<Link>()
-  readonly #connections = new Set<PoolConnection>()
-  readonly #sites = new Map<string, Site>()
+  readonly #connections = new Passing<PoolConnection, true>()
+  readonly #sites = new Passing<string, Site>()
   /** The caller's own objects: most requests come with one that was seen before. */
   readonly #byOrigin = new WeakMap<Origin, Site>()
   /** What an origin was found to speak. */
   readonly #remembered = new Map<string, 'h1' | 'h2'>()
-  readonly #resolving = new Map<string, Set<Establishing>>()
+  readonly #resolving = new Passing<string, Set<Establishing>>()
   readonly #dirty: PoolConnection[] = []
   readonly #graceDeadline: Deadline<PoolMachine, PoolTimer> = new Deadline<PoolMachine, PoolTimer>(this, 'grace')
   readonly #surroundings: Surroundings
@@ -140,6 +141,7 @@ export class PoolMachine {
       limits: this.#limits,
       links: this.#links,
       timers: this.#timers,
+      last: undefined,
       emit: (command) => this.#commands.push(command),
       resolve: (host, asker) => this.#resolve(host, asker),
       unresolve: (host, asker) => this.#resolving.get(host)?.delete(asker),
@@ -188,7 +190,8 @@ export class PoolMachine {
         this.#onStartTls(input.id, input.tls)
         break
       case 'closeIdle':
-        for (const connection of this.#connections) if (connection.idle) this.#retire(connection, 'close-idle')
+        for (const connection of [...this.#connections.keys()])
+          if (connection.idle) this.#retire(connection, 'close-idle')
         break
       case 'close':
         this.#onClose(input.grace)
@@ -252,7 +255,7 @@ export class PoolMachine {
   }
   /** All there are, connecting and draining ones included. */
   connections(): readonly { info(): string; snapshot(): unknown }[] {
-    return Array.from(this.#connections, (connection) => ({
+    return Array.from(this.#connections.keys(), (connection) => ({
       info: () => connection.describe(),
       snapshot: () => connection.machine?.snapshot(),
     }))
@@ -352,8 +355,8 @@ export class PoolMachine {
   }
 
   #makeConnection(site: Site, need: Need): PoolConnection {
-    const connection = new PoolConnection(site, groupOf(need))
-    this.#connections.add(connection)
+    const connection = new PoolConnection(site, need)
+    this.#connections.set(connection, true)
     return connection
   }
   #open(connection: PoolConnection, opener: Exchange): void {
@@ -413,7 +416,6 @@ export class PoolMachine {
     link.owner = connection
     connection.machine = machine
     connection.info = info
-    connection.httpVersion = multiplexed ? 'HTTP/2' : 'HTTP/1.1'
     // A dial for HTTP/1.1 alone does not tell what else the origin speaks.
     const asked = connection.group !== groupOf('h1')
     if (asked) this.#remember(site, version)
@@ -473,7 +475,7 @@ export class PoolMachine {
   #gone(connection: PoolConnection): void {
     this.#connections.delete(connection)
     if (connection.traced && connection.machine !== undefined) this.#traceClosed(connection)
-    for (const deadline of Object.values(connection.deadlines)) this.#timers.clear(deadline)
+    connection.clearDeadlines(this.#timers)
     this.#scheduler.gone(connection)
     this.#forgetSite(connection.site)
   }
@@ -543,7 +545,7 @@ export class PoolMachine {
     }
     if (exchange.traced) this.#traceStep(exchange, 'send_request_body')
     connection.requests++
-    connection.exchanges.set(exchange)
+    connection.carry(exchange)
     this.#commands.push({
       type: 'assigned',
       id: exchange.id,
@@ -651,7 +653,7 @@ export class PoolMachine {
     exchange.attempt.leaving = false
     exchange.attempt.sentMark = connection.written
     if (connection.accepted >= exchange.attempt.sentMark) this.#requestSent(exchange, connection)
-    else connection.sent.push(exchange)
+    else connection.exchanges.left(exchange)
   }
 
   #flush(connection: PoolConnection): void {
@@ -697,7 +699,8 @@ export class PoolMachine {
     const connection = link.owner
     connection.accepted += bytes
     connection.lastDrained = this.#now
-    const { sent, tunnel } = connection
+    const { tunnel } = connection
+    const { sent } = connection.exchanges
     while (sent.length > 0 && (sent[0] as Exchange).attempt.sentMark <= connection.accepted) {
       this.#requestSent(sent.shift() as Exchange, connection)
     }
@@ -725,7 +728,7 @@ export class PoolMachine {
   #feed(connection: PoolConnection, data: Bytes): void {
     const { machine, tunnel } = connection
     if (machine === undefined || connection.closing) return
-    connection.lastReceived = this.#now
+    if (connection.multiplexed) connection.lastReceived = this.#now
     if (tunnel !== undefined) {
       tunnel.attempt.bytesReceived += data.byteLength
       return this.#deliverContent(tunnel, { type: 'data', exchange: tunnel.attempt.onConnection, data })
@@ -982,7 +985,7 @@ export class PoolMachine {
     const { connection } = exchange.attempt
     if (connection === undefined) return
     exchange.attempt.connection = undefined
-    connection.exchanges.delete(exchange)
+    connection.drop(exchange)
     if (connection.tunnel === exchange) {
       if (!exchange.attempt.ended || exchange.content !== 'ended') return this.#destroy(connection)
       // Both sides have ended it: what was written still leaves.
@@ -1027,7 +1030,8 @@ export class PoolMachine {
     connection.idleSince = this.#now
     if (expiry <= 0) return this.#retire(connection, 'idle-expired')
     this.#hold(connection, false)
-    const deadline = connection.deadline('idle')
+    if (expiry === Infinity) return
+    const deadline = connection.idleDeadline
     // Often idle for moments only: where the deadline is set already it is looked at when it fires.
     if (deadline.at > this.#now + expiry) this.#timers.after(deadline, expiry, this.#now)
   }
@@ -1300,7 +1304,7 @@ export class PoolMachine {
       case 'idle': {
         const due = connection.idleSince + this.#expiry(connection)
         if (!connection.idle) return
-        if (due > this.#now) return this.#timers.at(connection.deadline('idle'), due)
+        if (due > this.#now) return this.#timers.at(connection.idleDeadline, due)
         return this.#retire(connection, 'idle-expired')
       }
       case 'age':
@@ -1319,8 +1323,9 @@ export class PoolMachine {
   #armMachine(connection: PoolConnection): void {
     const at = connection.machine?.nextTimeout()
     if (at === undefined) {
-      if (connection.deadlines.machine !== undefined) this.#timers.clear(connection.deadlines.machine)
-    } else if (connection.deadlines.machine?.at !== at) this.#timers.at(connection.deadline('machine'), at)
+      const known = connection.knownDeadline('machine')
+      if (known !== undefined) this.#timers.clear(known)
+    } else if (connection.knownDeadline('machine')?.at !== at) this.#timers.at(connection.deadline('machine'), at)
   }
 
   /** The option `keepAlivePing`: a connection on which nothing comes is asked whether it lives. */
@@ -1357,7 +1362,7 @@ export class PoolMachine {
     this.#life = 'closing'
     this.#timers.after(this.#graceDeadline, grace, this.#now)
     this.#dismiss(undefined)
-    for (const connection of [...this.#connections]) {
+    for (const connection of [...this.#connections.keys()]) {
       if (connection.phase === 'connecting') this.#destroy(connection)
       else this.#retire(connection, 'pool-closing')
     }
@@ -1377,7 +1382,7 @@ export class PoolMachine {
     this.#dismiss(reason)
     for (const exchange of this.#exchanges)
       this.#settle(exchange, { ok: false, error: poolClosed(factsOf(exchange), reason) })
-    for (const connection of [...this.#connections]) {
+    for (const connection of [...this.#connections.keys()]) {
       connection.machine?.abort()
       this.#destroy(connection)
     }

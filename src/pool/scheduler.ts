@@ -61,8 +61,8 @@ export class Waiter extends Node {
   }
 }
 
-/** A connection, as far as the scheduler cares. */
-export class Carrier {
+/** A connection, as far as the scheduler cares. It is its own node in the list of those with a free seat. */
+export class Carrier extends Node {
   readonly origin: OriginQueue
   /** @internal */
   readonly group: Group
@@ -85,14 +85,13 @@ export class Carrier {
   suspended = false
   /** A counter, not a time. @internal */
   usedAt = 0
-  /** @internal */
-  readonly availableTicket: Ticket<Carrier> = new Ticket<Carrier>(this)
   /** In the idle list, or in that of connections that are only waiting to be gone. @internal */
   readonly idleTicket: Ticket<Carrier> = new Ticket<Carrier>(this)
   /** @internal */
   readonly originIdleTicket: Ticket<Carrier> = new Ticket<Carrier>(this)
 
   constructor(origin: OriginQueue, group: number) {
+    super()
     this.origin = origin
     this.group = group as Group
   }
@@ -110,7 +109,7 @@ export class OriginQueue {
   /** Waiting for a dial that is theirs alone. @internal */
   readonly fresh = new List<Waiter>()
   /** Connections with a free seat, by what they serve; the most recently used first. Most origins have one kind. @internal */
-  readonly available: (List<Ticket<Carrier>> | undefined)[] = []
+  readonly available: (List<Carrier> | undefined)[] = []
   /** @internal */
   readonly idle = new List<Ticket<Carrier>>()
   /** Those that carry nothing and are only waiting to be gone. @internal */
@@ -245,7 +244,7 @@ export class Scheduler {
     if (!carrier.undecided) return
     carrier.undecided = false
     carrier.origin.undecided--
-    remove(carrier.availableTicket)
+    remove(carrier)
     carrier.serves = serves
     this.#show(carrier)
     this.#serve(carrier.origin)
@@ -269,7 +268,7 @@ export class Scheduler {
   seats(carrier: Carrier, free: number): void {
     carrier.free = free - carrier.promised
     if (carrier.phase !== 'open') return
-    if (carrier.free <= 0) remove(carrier.availableTicket)
+    if (carrier.free <= 0) remove(carrier)
     else {
       if (carrier.active === 0 && this.#yieldToStarved(carrier)) return
       this.#show(carrier)
@@ -346,7 +345,7 @@ export class Scheduler {
     for (let serves = bit; serves < 8; serves++) {
       this.steps++
       if ((serves & bit) === 0) continue
-      const carrier = origin.available[serves]?.first?.owner
+      const carrier = origin.available[serves]?.first
       if (carrier !== undefined && (best === undefined || best.usedAt < carrier.usedAt)) best = carrier
     }
     return best
@@ -360,17 +359,17 @@ export class Scheduler {
     carrier.free--
     carrier.promised++
     carrier.usedAt = ++this.#uses
-    if (carrier.free <= 0) remove(carrier.availableTicket)
+    if (carrier.free <= 0) remove(carrier)
     this.#decisions.push({ type: 'assign', carrier, waiter })
   }
   #show(carrier: Carrier): void {
-    if (carrier.phase !== 'open' || carrier.free <= 0 || carrier.availableTicket.list !== undefined) return
+    if (carrier.phase !== 'open' || carrier.free <= 0 || carrier.list !== undefined) return
     carrier.usedAt = ++this.#uses
     const { available } = carrier.origin
-    ;(available[carrier.serves] ??= new List<Ticket<Carrier>>()).unshift(carrier.availableTicket)
+    ;(available[carrier.serves] ??= new List<Carrier>()).unshift(carrier)
   }
   #hide(carrier: Carrier): void {
-    remove(carrier.availableTicket)
+    remove(carrier)
     this.#wake(carrier)
     if (carrier.undecided) {
       carrier.undecided = false

@@ -41,6 +41,23 @@ it('an idle connection does not hold what was large', () => {
   expect(idle.every((machine) => machine.active === 0)).toBe(true)
 })
 
+it('an idle client costs half a kilobyte', () => {
+  const answer = new Uint8Array(Buffer.from('HTTP/1.1 204 No Content\r\nServer: a\r\n\r\n'))
+  const used = (): H11Connection => {
+    const machine = new H11Connection('client', { now: 0 })
+    machine.sendRequest({ method: 'GET', target: '/', authority: 'a', headers: [] }, { end: true })
+    machine.takeOutput()
+    machine.receiveData(answer, 0)
+    while (machine.nextEvent() !== undefined);
+    return machine
+  }
+  for (let i = 0; i < 100; i++) used()
+  const before = heapUsed()
+  const idle = Array.from({ length: 10 * CONNECTIONS }, used)
+  expect((heapUsed() - before) / idle.length).toBeLessThan(512)
+  expect(idle.every((machine) => machine.capacity === 1)).toBe(true)
+})
+
 it('fields that are kept cost a few times their bytes', () => {
   answered(0)
   const before = heapUsed()

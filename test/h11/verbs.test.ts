@@ -803,3 +803,81 @@ describe('a ledger', () => {
     expect(ledger).toEqual(before)
   })
 })
+
+// What reading and writing takes goes from a connection that rests to the next one that has something to do.
+describe('connections that take turns', () => {
+  const ANSWER = 'HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx'
+  const offset = (machine: H11Connection): unknown =>
+    (machine.snapshot() as { reading: { offset: number } }).reading.offset
+  const turn = (machine: H11Connection, head = GET): void => {
+    machine.sendRequest(head, { end: true })
+    machine.takeOutput()
+    hear(machine, ANSWER)
+  }
+
+  it('count their own bytes', () => {
+    const [one, other] = [make('client'), make('client')]
+    turn(one)
+    turn(other)
+    turn(one)
+    expect([offset(one), offset(other)]).toEqual([2 * ANSWER.length, ANSWER.length])
+    one.receiveData(bytes('surplus'), 0)
+    expect(events(one)).toMatchObject([{ type: 'error', fault: { code: 'surplus-bytes', offset: 2 * ANSWER.length } }])
+  })
+
+  it('leave nothing of an exchange to the next', () => {
+    const [one, fresh] = [make('client'), make('client')]
+    const untouched = JSON.stringify(fresh.snapshot())
+    const ledger = { bytesSent: 0, bytesReceived: 0 }
+    one.sendRequest(
+      {
+        ...GET,
+        headers: [
+          ['Upgrade', 'h2c'],
+          ['Connection', 'Upgrade'],
+        ],
+      },
+      { end: true, ledger },
+    )
+    one.takeOutput()
+    hear(one, ANSWER)
+    const counted = { ...ledger }
+    expect(JSON.stringify(fresh.snapshot())).toBe(untouched)
+    fresh.sendRequest(GET, { end: true })
+    expect(fresh.taken).toEqual([])
+    fresh.takeOutput()
+    expect(hear(fresh, 'HTTP/1.1 101 Switching Protocols\r\n\r\n')).toEqual(['failed', 'error'])
+    expect(ledger).toEqual(counted)
+  })
+
+  it('do not share while one has an exchange, or bytes that wait', () => {
+    const [one, other, third] = [make('client'), make('client'), make('client')]
+    one.sendRequest(GET, { end: true })
+    other.sendRequest({ ...GET, target: '/other' }, { end: true })
+    third.sendRaw(bytes('raw'))
+    expect([one, other, third].map(written)).toEqual([
+      'GET / HTTP/1.1\r\nHost: a\r\n\r\n',
+      'GET /other HTTP/1.1\r\nHost: a\r\n\r\n',
+      'raw',
+    ])
+    hear(one, ANSWER.slice(0, 20))
+    hear(other, ANSWER)
+    expect(hear(one, ANSWER.slice(20))).toEqual(['response', 'data', 'end'])
+  })
+
+  it('a response that is over before its request was taken leaves the request', () => {
+    const [one, other] = [make('client'), make('client')]
+    one.sendRequest(GET, { end: true })
+    hear(one, ANSWER)
+    turn(other)
+    expect(written(one)).toBe('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+  })
+
+  it('a request that vanishes leaves nothing', () => {
+    const machine = make('client')
+    const before = JSON.stringify(machine.snapshot())
+    machine.cancel(machine.sendRequest(GET, { end: true }))
+    expect(JSON.stringify({ ...(machine.snapshot() as object), exchange: 0 })).toBe(before)
+    expect([machine.capacity, machine.outputBytes]).toEqual([1, 0])
+  })
+})

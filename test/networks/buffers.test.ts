@@ -1,22 +1,30 @@
 // Reads of one turn meet in one buffer: each receiver gets its own bytes, in order, whoever keeps, throws or comes late.
 import { describe, expect, test } from 'vitest'
-import { ReadBuffer } from '../../src/drivers/networks/buffers.ts'
+import { deliver, flush, nextBuffer, release, type Receiver } from '../../src/drivers/networks/buffers.ts'
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
-/** As Node does: the bytes are in the buffer that was asked for, then their length is told. */
-function read(to: ReadBuffer, text: string): void {
-  Buffer.from(text).copy(to.next())
-  to.deliver(text.length)
+/** As Node does: the bytes are in the buffer that was asked for, then their length is told, then another is asked for. */
+class Socket {
+  buffer = nextBuffer()
+  read(to: Receiver, text: string): void {
+    Buffer.from(text).copy(this.buffer)
+    deliver(to, this.buffer, text.length)
+    this.buffer = nextBuffer()
+  }
 }
-function reader(told: string[], name: string, keep = false): { buffer: ReadBuffer; kept: Uint8Array[] } {
+const socket = new Socket()
+function read(to: Receiver, text: string): void {
+  socket.read(to, text)
+}
+function reader(told: string[], name: string, keep = false): { buffer: Receiver; kept: Uint8Array[] } {
   const kept: Uint8Array[] = []
-  const buffer = new ReadBuffer((data) => {
+  const receive = (data: Uint8Array): boolean => {
     told.push(`${name}:${Buffer.from(data).toString()}`)
     if (keep) kept.push(data)
     return keep
-  })
-  return { buffer, kept }
+  }
+  return { buffer: { receive, readsAlone: false }, kept }
 }
 
 describe('reads of one turn', () => {
@@ -32,7 +40,7 @@ describe('reads of one turn', () => {
   test('are told at its end, in their order', async () => {
     await crowd()
     const told: string[] = []
-    const [a, b, c] = ['a', 'b', 'c'].map((name) => reader(told, name).buffer) as [ReadBuffer, ReadBuffer, ReadBuffer]
+    const [a, b, c] = ['a', 'b', 'c'].map((name) => reader(told, name).buffer) as [Receiver, Receiver, Receiver]
     read(a, '1')
     read(b, '2')
     read(c, '3')
@@ -104,13 +112,16 @@ describe('reads of one turn', () => {
   test('what a receiver throws is thrown, and the others get theirs', async () => {
     await crowd()
     const told: string[] = []
-    const bad = new ReadBuffer(() => {
-      throw new Error('receiver')
-    })
+    const bad: Receiver = {
+      receive: () => {
+        throw new Error('receiver')
+      },
+      readsAlone: false,
+    }
     const { buffer } = reader(told, 'b')
     read(bad, '1')
     read(buffer, '2')
-    expect(() => bad.flush()).toThrow('receiver')
+    expect(() => flush()).toThrow('receiver')
     await turn()
     expect(told).toEqual(['b:2'])
   })
@@ -120,9 +131,52 @@ describe('reads of one turn', () => {
     const told: string[] = []
     const { buffer } = reader(told, 'a')
     read(buffer, 'x')
-    buffer.flush()
+    flush()
     expect(told).toEqual(['a:x'])
     await turn()
     expect(told).toEqual(['a:x'])
+  })
+})
+
+// Where each read of a socket goes is told when the read before it is over. On Windows no two sockets share a buffer.
+describe.skipIf(process.platform === 'win32')('a socket that reads much', () => {
+  const MUCH = 'x'.repeat(16 * 1024)
+
+  test('has a buffer of its own until its reads are small again, and every other has the shared one', () => {
+    const { buffer: much } = reader([], 'a')
+    const { buffer: little } = reader([], 'b')
+    const [large, small] = [new Socket(), new Socket()]
+    expect(large.buffer).toBe(small.buffer)
+    large.read(much, MUCH)
+    expect(large.buffer).not.toBe(small.buffer)
+    const own = large.buffer
+    small.read(little, 'x')
+    large.read(much, MUCH)
+    expect(large.buffer).toBe(own)
+    expect(new Socket().buffer).toBe(small.buffer)
+    large.read(much, 'x')
+    expect([large.buffer, much.readsAlone]).toEqual([small.buffer, false])
+  })
+
+  test('gets another when the receiver keeps it', () => {
+    const { buffer: much, kept } = reader([], 'a', true)
+    const large = new Socket()
+    large.read(much, MUCH)
+    const second = large.buffer
+    large.read(much, MUCH)
+    expect(kept.map((data) => data.buffer).includes(large.buffer.buffer)).toBe(false)
+    expect(kept[1]?.buffer).toBe(second.buffer)
+    release(much)
+  })
+
+  test('shares when sixteen others have one, and has its own when one of them is closed', () => {
+    const crowd = Array.from({ length: 17 }, () => ({ to: reader([], 'a').buffer, socket: new Socket() }))
+    for (const { to, socket } of crowd) socket.read(to, MUCH)
+    expect(crowd.map(({ to }) => to.readsAlone)).toEqual([...Array.from({ length: 16 }, () => true), false])
+    for (const { to } of crowd.slice(0, 2)) release(to)
+    const [last] = crowd.slice(-1)
+    last?.socket.read(last.to, MUCH)
+    expect(last?.to.readsAlone).toBe(true)
+    for (const { to } of crowd) release(to)
   })
 })

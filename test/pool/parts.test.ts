@@ -1,7 +1,10 @@
 // The small parts on their own: lists, deadlines, numbers, the retry rule as a table, the SOCKS5 handshake.
 import { fc, test } from '@fast-check/vitest'
 import { describe, expect, it } from 'vitest'
+import { ExchangeTable } from '../../src/pool/connection.ts'
+import type { Exchange } from '../../src/pool/exchange.ts'
 import { List, remove, Ticket, type Node } from '../../src/pool/list.ts'
+import { Passing } from '../../src/pool/passing.ts'
 import { retryOf, type Failure } from '../../src/pool/retry.ts'
 import { BySlot, Slots, slotOf } from '../../src/pool/slots.ts'
 import { Socks5Handshake } from '../../src/pool/socks5.ts'
@@ -132,6 +135,76 @@ describe('numbers', () => {
     held.delete(b)
     expect(held.size).toBe(0)
   })
+})
+
+describe('what comes and goes', () => {
+  test.prop([fc.array(fc.tuple(fc.boolean(), fc.nat(30)), { maxLength: 300 })])('is held as by a Map', (steps) => {
+    const [passing, map] = [new Passing<number, string>(), new Map<number, string>()]
+    for (const [i, [comes, key]] of steps.entries()) {
+      if (comes) {
+        passing.set(key, `${i}`)
+        map.set(key, `${i}`)
+      } else {
+        passing.delete(key)
+        map.delete(key)
+      }
+      expect([passing.size, passing.get(key)]).toEqual([map.size, map.get(key)])
+      expect([[...passing.keys()], [...passing.values()]]).toEqual([[...map.keys()], [...map.values()]])
+    }
+  })
+
+  it('keeps its order when many have gone', () => {
+    const passing = new Passing<number, true>()
+    for (let i = 0; i < 1000; i++) {
+      passing.set(i, true)
+      if (i >= 3) passing.delete(i - 3)
+    }
+    expect([...passing.keys()]).toEqual([997, 998, 999])
+  })
+})
+
+describe('running exchanges', () => {
+  const running = (onConnection: number): Exchange => ({ attempt: { onConnection } }) as Exchange
+
+  it('one alone leaves nothing behind; who had several keeps the room', () => {
+    const table = new ExchangeTable()
+    const [first, second] = [running(1), running(3)]
+    table.set(first)
+    expect([table.get(1), table.get(3), table.size, table.all()]).toEqual([first, undefined, 1, [first]])
+    table.delete(second)
+    expect([table.size, table.rests]).toEqual([1, false])
+    table.delete(first)
+    expect([table.get(1), table.rests]).toEqual([undefined, true])
+    table.set(first)
+    table.set(second)
+    table.delete(first)
+    table.delete(second)
+    expect([table.size, table.rests]).toEqual([0, false])
+  })
+
+  // HTTP/1.1 counts by one, HTTP/2 by two.
+  test.prop([fc.array(fc.tuple(fc.boolean(), fc.nat(20)), { maxLength: 80 }), fc.constantFrom(1, 2)])(
+    'are found by their ids, in the order of their ids',
+    (steps, apart) => {
+      const table = new ExchangeTable()
+      const map = new Map<number, Exchange>()
+      let last = 1
+      for (const [comes, which] of steps) {
+        const exchange = comes ? running((last += apart)) : [...map.values()][which]
+        if (exchange === undefined) continue
+        if (comes) {
+          table.set(exchange)
+          map.set(last, exchange)
+        } else {
+          table.delete(exchange)
+          map.delete(exchange.attempt.onConnection)
+        }
+        expect(table.size).toBe(map.size)
+        expect(table.all()).toEqual([...map.values()])
+        for (let id = 1; id <= last + 2; id++) expect(table.get(id)).toBe(map.get(id))
+      }
+    },
+  )
 })
 
 describe('law P8, as a table', () => {

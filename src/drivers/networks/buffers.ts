@@ -25,14 +25,21 @@ const ALONE = 32
 // On Windows a read that waits for data holds its buffer: it can be shared by no two sockets.
 const CAN_SHARE = (globalThis as { process?: NodeJS.Process }).process?.platform !== 'win32'
 
-/** Takes what is lent; true: it keeps the buffer, from when it has answered. */
-type Receive = (data: Uint8Array) => boolean
+/** The reading side of one socket: a socket and its link have nothing of their own for it but two fields. */
+export interface Receiver {
+  /** Takes what is lent; true: it keeps the buffer, from when it has answered. */
+  receive(data: Uint8Array): boolean
+  /** Its reads are large and go into a buffer of its own. Nobody else writes it. */
+  readsAlone: boolean
+}
 
 let shared: Uint8Array<ArrayBuffer> | undefined
 let owners = 0
+/** Where the socket that was just delivered for reads next, if that is not the shared buffer. */
+let following: Uint8Array<ArrayBuffer> | undefined
 
 interface Read {
-  readonly receive: Receive
+  readonly receiver: Receiver
   readonly start: number
   end: number
 }
@@ -49,19 +56,19 @@ class Turn {
   /** How many are still delivered at once. */
   #alone = 0
 
-  add(receive: Receive, data: Uint8Array): void {
+  add(receiver: Receiver, data: Uint8Array): void {
     if (this.#alone > 0 && this.#filled === 0) {
       this.#alone--
       this.#put(data)
-      return this.#give(receive, 0, data.length)
+      return this.#give(receiver, 0, data.length)
     }
     if (this.#filled + data.length > READ_BYTES) this.deliver()
     const start = this.#filled
     this.#filled = start + this.#put(data)
     this.#together++
     const last = this.#reads[this.#reads.length - 1]
-    if (last?.receive === receive) last.end = this.#filled
-    else this.#reads.push({ receive, start, end: this.#filled })
+    if (last?.receiver === receiver) last.end = this.#filled
+    else this.#reads.push({ receiver, start, end: this.#filled })
     this.#await()
   }
   #put(data: Uint8Array): number {
@@ -87,8 +94,8 @@ class Turn {
     const reads = this.#reads
     try {
       while (this.#next < reads.length) {
-        const { receive, start, end } = reads[this.#next++] as Read
-        this.#give(receive, start, end)
+        const { receiver, start, end } = reads[this.#next++] as Read
+        this.#give(receiver, start, end)
       }
     } finally {
       if (this.#next < reads.length) this.#await()
@@ -98,9 +105,9 @@ class Turn {
       }
     }
   }
-  #give(receive: Receive, start: number, end: number): void {
+  #give(receiver: Receiver, start: number, end: number): void {
     const buffer = this.#buffer as Uint8Array<ArrayBuffer>
-    if (!receive(buffer.subarray(start, end))) return
+    if (!receiver.receive(buffer.subarray(start, end))) return
     // It is the receiver's now: what comes after moves to another.
     this.#buffer = undefined
     if (end < this.#filled) (this.#buffer = fresh()).set(buffer.subarray(end, this.#filled), end)
@@ -108,43 +115,40 @@ class Turn {
 }
 const turn = new Turn()
 
-/** The reading side of one socket. */
-export class ReadBuffer {
-  readonly #receive: Receive
-  #own: Uint8Array<ArrayBuffer> | undefined = CAN_SHARE ? undefined : fresh()
+/** Where the next read goes: of a socket that connects, or of the one that was delivered for a moment ago. */
+export function nextBuffer(): Uint8Array<ArrayBuffer> {
+  const own = following
+  following = undefined
+  if (own !== undefined) return own
+  return CAN_SHARE ? (shared ??= fresh()) : fresh()
+}
 
-  constructor(receive: Receive) {
-    this.#receive = receive
+/** Gives the first `length` bytes of what was read into to the receiver, now or at the end of this turn. */
+export function deliver(receiver: Receiver, buffer: Uint8Array<ArrayBuffer>, length: number): void {
+  let own = buffer
+  if (buffer === shared) {
+    if (length < MUCH || owners >= MAX_OWN) return turn.add(receiver, buffer.subarray(0, length))
+    own = fresh()
+    own.set(buffer.subarray(0, length))
+    if (!receiver.readsAlone) owners++
+    receiver.readsAlone = true
   }
+  turn.deliver()
+  if (receiver.receive(own.subarray(0, length))) own = fresh()
+  if (length < LITTLE) release(receiver)
+  if (receiver.readsAlone || !CAN_SHARE) following = own
+}
 
-  /** Where the next read goes. */
-  readonly next = (): Uint8Array<ArrayBuffer> => this.#own ?? (shared ??= fresh())
+/** What was read is told before what came after it. */
+export function flush(): void {
+  turn.deliver()
+}
 
-  /** Gives the first `length` bytes of what `next` answered to the receiver, now or at the end of this turn. */
-  deliver(length: number): void {
-    if (this.#own === undefined && length >= MUCH && owners < MAX_OWN) this.#takeOwn(length)
-    if (this.#own === undefined) return turn.add(this.#receive, (shared ??= fresh()).subarray(0, length))
-    turn.deliver()
-    if (this.#receive(this.#own.subarray(0, length))) this.#own = fresh()
-    if (length < LITTLE) this.release()
-  }
-  /** What was read is told before what came after it. */
-  flush(): void {
-    turn.deliver()
-  }
-
-  /** Back to the shared buffer; also when the socket is closed. */
-  release(): void {
-    if (this.#own === undefined || !CAN_SHARE) return
-    this.#own = undefined
-    owners--
-  }
-
-  #takeOwn(length: number): void {
-    owners++
-    this.#own = fresh()
-    this.#own.set((shared ??= fresh()).subarray(0, length))
-  }
+/** Back to the shared buffer; also when the socket is closed. */
+export function release(receiver: Receiver): void {
+  if (!receiver.readsAlone) return
+  receiver.readsAlone = false
+  owners--
 }
 
 /** Not zeroed: only what was read of it is ever shown. */

@@ -12,12 +12,13 @@
 import type { LookupAddress } from 'node:dns'
 import type { Socket, SocketConnectOpts } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import type { Bytes, Millis } from '../../http/index.ts'
+import { isIPv4, type Bytes, type Millis } from '../../http/index.ts'
 import type { ConnectTarget, LinkInfo, LinkSide, TlsTarget } from '../../pool/lean.ts'
 import type { Link, Network, NetworkCapabilities, Sink } from '../network.ts'
 import { needed } from '../shared/builtin.ts'
 import { soon } from '../shared/soon.ts'
-import { ReadBuffer } from './buffers.ts'
+import { deliver, flush, nextBuffer, release } from './buffers.ts'
+import type { Receiver } from './buffers.ts'
 import { refusedAlpn, TlsClient, tlsInfo } from './tls.ts'
 import type { Carrier } from './tls.ts'
 
@@ -90,6 +91,10 @@ function interleave(addresses: readonly LookupAddress[]): string[] {
 const LINK = Symbol('link')
 type Carried = Socket & { [LINK]?: NodeLink }
 
+function onRead(this: Carried, length: number, buffer: Uint8Array): boolean {
+  this[LINK]?.read(length, buffer)
+  return true
+}
 function onConnect(this: Carried): void {
   this[LINK]?.connected(this)
 }
@@ -109,14 +114,19 @@ const guardedWritev: NonNullable<Socket['_writev']> = function (this: Carried, c
   ;(Object.getPrototypeOf(this) as Socket)._writev?.call(this, chunks, (this[LINK] as NodeLink).guard(done))
 }
 
+/** What every socket reads with. */
+const ONREAD = { buffer: nextBuffer, callback: onRead } as SocketConnectOpts['onread']
+
+/** How every socket is used. */
+const WAYS = { allowHalfOpen: true, autoSelectFamily: false }
+
 /** What waits to be done, in order: bytes to write, a handshake, half-close, close. */
 type Step = Bytes | { readonly tls: TlsTarget } | 'end' | 'close'
 
-class NodeLink implements Link {
+class NodeLink implements Link, Receiver {
   readonly #target: ConnectTarget
   readonly #sink: Sink
   readonly #client: TlsClient
-  readonly #buffer = new ReadBuffer((data) => !this.#over && this.#sink.received(data))
   #socket: Carried | undefined
   #phase: 'connecting' | 'securing' | 'open' | 'closed' = 'connecting'
   /** Destroyed by the owner, or failed: only closed() is left to say. */
@@ -126,15 +136,15 @@ class NodeLink implements Link {
   #paused = false
   /** The owner has said that it will write no more. */
   #ended = false
-  #steps: Step[] = []
+  #steps: Step[] | undefined
   /** TLS handshakes that came before this one. */
   #layers = 0
   /** Bytes of the batch that the system has not accepted as a whole, and how many of them it was reported to have. */
   #batch = 0
   #reported = 0
   #writing = false
-  /** What the stream waits for; it has one write under way at a time. */
-  #writeDone: ((error?: Error | null) => void) | undefined
+  /** @internal */
+  readsAlone = false
 
   constructor(target: ConnectTarget, sink: Sink, client: TlsClient) {
     this.#target = target
@@ -150,35 +160,35 @@ class NodeLink implements Link {
   write(chunks: readonly Bytes[]): void {
     if (this.#over || this.#ended || this.#writeFailed) return
     // Nothing waits: they leave as they are.
-    if (this.#phase === 'open' && this.#batch === 0 && this.#steps.length === 0) return this.#writeBatch(chunks)
-    for (const chunk of chunks) if (chunk.length > 0) this.#steps.push(chunk)
+    if (this.#phase === 'open' && this.#batch === 0 && this.#steps === undefined) return this.#writeBatch(chunks)
+    for (const chunk of chunks) if (chunk.length > 0) this.#later(chunk)
     this.#advance()
   }
 
   end(): void {
     if (this.#over || this.#ended) return
     this.#ended = true
-    this.#steps.push('end')
+    this.#later('end')
     this.#advance()
   }
 
   close(): void {
     if (this.#over) return
-    if (this.#writeFailed || (this.#phase !== 'open' && this.#steps.length === 0)) return this.destroy()
+    if (this.#writeFailed || (this.#phase !== 'open' && this.#steps === undefined)) return this.destroy()
     this.#ended = true
-    this.#steps.push('close')
+    this.#later('close')
     this.#advance()
   }
 
   destroy(): void {
     this.#over = true
-    this.#steps = []
+    this.#steps = undefined
     this.#socket?.destroy()
   }
 
   startTls(tls: TlsTarget): void {
     if (this.#over || this.#ended) return
-    this.#steps.push({ tls })
+    this.#later({ tls })
     this.#advance()
   }
 
@@ -202,19 +212,24 @@ class NodeLink implements Link {
 
   #dial(): void {
     const { address, port, path, localAddress, tls } = this.#target
-    const place = path === undefined ? { host: address, port, localAddress } : { path }
-    const carrier: Carrier = { ...place, onread: { buffer: this.#buffer.next, callback: this.#read } }
+    // Without a prototype: of what has one, node:net makes a copy with hidden classes of its own each time, 1.2 KB in the
+    // old generation for each connection.
+    const carrier = { __proto__: null, host: address, port, path, localAddress, onread: ONREAD, ...WAYS } as Carrier
     const socket =
       tls === undefined
-        ? needed('node:net').connect({ ...carrier, allowHalfOpen: true, autoSelectFamily: false } as SocketConnectOpts)
+        ? needed('node:net').connect(carrier as SocketConnectOpts)
         : this.#client.connect(tls, carrier, this.#peer())
     this.#watch(socket)
     socket.on('connect', onConnect)
     if (tls !== undefined) this.#whenSecured(socket as TLSSocket, tls)
   }
-  readonly #read = (length: number): boolean => {
-    if (!this.#over) this.#buffer.deliver(length)
-    return true
+  /** @internal */
+  read(length: number, buffer: Uint8Array): void {
+    if (!this.#over) deliver(this, buffer as Uint8Array<ArrayBuffer>, length)
+  }
+  /** @internal */
+  receive(data: Uint8Array): boolean {
+    return !this.#over && this.#sink.received(data)
   }
 
   /** Whose session a handshake resumes: one through a proxy is not one with the proxy, though both may have one name. */
@@ -239,8 +254,8 @@ class NodeLink implements Link {
     }
     if (this.#target.tls !== undefined) {
       this.#phase = 'securing'
-      this.#sink.connected(addresses(socket))
-    } else this.#opened(() => this.#sink.connected(addresses(socket)))
+      this.#sink.connected(addresses(socket, this.#target.address))
+    } else this.#opened(() => this.#sink.connected(addresses(socket, this.#target.address)))
   }
 
   // ── TLS ──
@@ -269,7 +284,7 @@ class NodeLink implements Link {
       if (this.#over) return
       const refused = refusedAlpn(socket, tls)
       if (refused === undefined) {
-        this.#opened(() => this.#sink.secured({ ...addresses(socket), ...tlsInfo(socket) }))
+        this.#opened(() => this.#sink.secured({ ...addresses(socket, this.#target.address), ...tlsInfo(socket) }))
       } else {
         this.#fail(refused, 'tls')
         socket.destroy()
@@ -313,7 +328,7 @@ class NodeLink implements Link {
   }
 
   #fail(error: unknown, side: LinkSide): void {
-    this.#buffer.flush()
+    flush()
     if (this.#over) return
     this.#over = true
     // After a failed write the end of reading is expected, however it comes.
@@ -321,7 +336,7 @@ class NodeLink implements Link {
   }
 
   #cannotWrite(error: Error): void {
-    this.#buffer.flush()
+    flush()
     if (this.#over || this.#writeFailed) return
     if (this.#phase !== 'open') {
       this.#fail(error, 'tls')
@@ -329,7 +344,7 @@ class NodeLink implements Link {
       return
     }
     this.#writeFailed = true
-    this.#steps = []
+    this.#steps = undefined
     slow.delete(this)
     this.#sink.failed(error, 'write')
     if (this.#eof) this.destroy()
@@ -338,7 +353,7 @@ class NodeLink implements Link {
   /** @internal */
   sawEnd(socket: Carried): void {
     if (socket !== this.#socket) return
-    this.#buffer.flush()
+    flush()
     if (this.#over || this.#phase !== 'open') return
     this.#eof = true
     this.#sink.eof()
@@ -351,12 +366,12 @@ class NodeLink implements Link {
   }
   #closed(): void {
     if (this.#phase === 'closed') return
-    this.#buffer.flush()
+    flush()
     this.#phase = 'closed'
     this.#over = true
-    this.#steps = []
+    this.#steps = undefined
     slow.delete(this)
-    this.#buffer.release()
+    release(this)
     this.#sink.closed()
   }
 
@@ -366,19 +381,25 @@ class NodeLink implements Link {
   #advance(): void {
     if (this.#phase !== 'open' || this.#batch > 0) return
     const steps = this.#steps
+    if (steps === undefined) return
     let count = 0
     while (count < steps.length && ArrayBuffer.isView(steps[count])) count++
-    if (count > 0) this.#writeBatch(steps.splice(0, count) as Bytes[])
-    else this.#perform(this.#steps.shift())
+    const first = steps.splice(0, Math.max(count, 1))
+    // Most links have nothing waiting, and an idle one has no list for it.
+    if (steps.length === 0) this.#steps = undefined
+    if (count > 0) this.#writeBatch(first as Bytes[])
+    else this.#perform(first[0] as Exclude<Step, Bytes>)
+  }
+  #later(step: Step): void {
+    ;(this.#steps ??= []).push(step)
   }
 
-  #perform(step: Step | undefined): void {
-    if (step === undefined) return
+  #perform(step: Exclude<Step, Bytes>): void {
     if (step === 'close') this.#socket?.destroySoon()
     else if (step === 'end') {
       this.#socket?.end()
       this.#advance()
-    } else if ('tls' in step) this.#secure(step.tls)
+    } else this.#secure(step.tls)
   }
 
   #writeBatch(chunks: readonly Bytes[]): void {
@@ -410,14 +431,13 @@ class NodeLink implements Link {
 
   /** What the platform is to call when a write is over, in place of what the stream gave. @internal */
   guard(done: (error?: Error | null) => void): (error?: Error | null) => void {
-    this.#writeDone = done
-    return this.#guarded
+    return (error) => this.#wrote(done, error)
   }
-  readonly #guarded = (error?: Error | null): void => {
+  #wrote(done: (error?: Error | null) => void, error: Error | null | undefined): void {
     if (error === undefined || error === null) {
-      this.#writeDone?.()
+      done()
       this.accepted()
-    } else if (this.#socket?.destroyed === true) this.#writeDone?.(error)
+    } else if (this.#socket?.destroyed === true) done(error)
     // Node tells it from inside write where the system refuses at once.
     else queueMicrotask(() => this.#cannotWrite(error))
   }
@@ -432,8 +452,17 @@ class NodeLink implements Link {
   }
 }
 
-function addresses(socket: Socket): LinkInfo {
-  return { localAddress: socket.localAddress, remoteAddress: socket.remoteAddress }
+let lastInfo: LinkInfo = {}
+/** Connections between the same two addresses, which mostly follow each other, have one object for both. */
+function addresses(socket: Socket, dialled: string | undefined): LinkInfo {
+  const { localAddress } = socket
+  // An IPv4 address has one form, and was reached if it was not the unspecified one: the system need not be asked.
+  const literal = dialled !== undefined && dialled !== '0.0.0.0' && isIPv4(dialled)
+  const remoteAddress = literal ? dialled : socket.remoteAddress
+  if (lastInfo.localAddress !== localAddress || lastInfo.remoteAddress !== remoteAddress) {
+    lastInfo = { localAddress, remoteAddress }
+  }
+  return lastInfo
 }
 
 interface Handle {

@@ -43,7 +43,7 @@ export class Driver {
   /** Sockets and look-ups that hold the process by themselves. */
   #holders = 0
   /** Links that need not: they are told when no request is left, since until then the process stays anyway. */
-  readonly #resting = new Set<LinkHandle>()
+  #resting: LinkHandle[] = []
   #running = false
   /** When the input came whose commands are being performed. */
   #now: Millis = 0
@@ -101,7 +101,7 @@ export class Driver {
       // A network that throws has a bug; it is told so by whoever called, and the other requests go on.
       this.#running = false
     }
-    if (this.#unsettled === 0 && this.#resting.size > 0) this.#letRest()
+    if (this.#unsettled === 0 && this.#resting.length > 0) this.#letRest()
     this.#arm()
   }
 
@@ -234,15 +234,20 @@ export class Driver {
     this.#holders += change
   }
   rests(link: LinkHandle): void {
-    this.#resting.add(link)
+    link.place = this.#resting.push(link) - 1
   }
   #letRest(): void {
-    for (const link of this.#resting) link.rest()
-    this.#resting.clear()
+    const resting = this.#resting
+    this.#resting = []
+    for (const link of resting) link.rest()
   }
   forget(link: LinkHandle): void {
     this.#links.delete(link)
-    this.#resting.delete(link)
+    if (link.place < 0) return
+    const last = this.#resting.pop() as LinkHandle
+    if (last === link) return
+    this.#resting[link.place] = last
+    last.place = link.place
   }
 
   /** One timer: armed again only when the earliest deadline gets earlier, or when the process has to stay for it. */
@@ -276,7 +281,8 @@ class LinkHandle implements Sink {
   /** Whether it carries something, and whether it holds the process: until it is told that it need not. */
   #wanted = true
   #holds = true
-  #resting = false
+  /** Where it stands among those that are to be told; −1: nowhere. */
+  place = -1
   #info: ConnectionInfo | undefined
 
   constructor(driver: Driver, id: number) {
@@ -292,10 +298,7 @@ class LinkHandle implements Sink {
 
   hold(ref: boolean): void {
     this.#wanted = ref
-    if (!ref && !this.#resting) {
-      this.#resting = true
-      this.#driver.rests(this)
-    }
+    if (!ref && this.place < 0) this.#driver.rests(this)
     if (!ref || this.#holds) return
     this.#holds = true
     this.#driver.holds(1)
@@ -303,7 +306,7 @@ class LinkHandle implements Sink {
   }
   /** Unless it was wanted again since. */
   rest(): void {
-    this.#resting = false
+    this.place = -1
     if (this.#wanted || !this.#holds) return
     this.#holds = false
     this.#driver.holds(-1)
