@@ -18,8 +18,8 @@ export function recordingNetwork(network, note) {
         return sink[fact](info, ...more)
       }
       const link = network.connect(target, {
-        received: (data) => (note(id, '<', data), sink.received(data)),
-        drained: (bytes) => sink.drained(bytes),
+        received: (data, turn) => (note(id, '<', data), sink.received(data, turn)),
+        drained: (bytes, atOnce) => sink.drained(bytes, atOnce),
         connected: (info) => told('connected', info),
         secured: (info) => told('secured', info),
         eof: (clean) => told('eof', clean),

@@ -50,10 +50,16 @@ export interface Link {
 export interface Sink {
   connected(info: LinkInfo): void
   secured(info: LinkInfo): void
-  /** Lent until it returns; true: the receiver keeps the buffer and the network takes a fresh one. */
-  received(data: Bytes): boolean
-  /** Bytes accepted since the last call; for a pending write at least once a second while there is progress. */
-  drained(bytes: number): void
+  /**
+   * Lent until it returns; true: the receiver keeps the buffer and the network takes a fresh one.
+   * @param turn the same number for what came together: one look at the clock is enough for it
+   */
+  received(data: Bytes, turn?: number): boolean
+  /**
+   * Bytes accepted since the last call; for a pending write at least once a second while there is progress.
+   * @param atOnce they were accepted as they were written, so that the clock need not be looked at again
+   */
+  drained(bytes: number, atOnce?: boolean): void
   eof(clean?: boolean): void
   /**
    * After side 'write', received and eof may follow until closed; after any other, only closed. The error's `code` is

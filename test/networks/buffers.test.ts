@@ -50,6 +50,25 @@ describe('reads of one turn', () => {
     expect(told).toEqual(['a:1', 'b:2', 'c:3', 'a:4'])
   })
 
+  test('have one number; those of another turn, alone or large, have another', async () => {
+    await crowd()
+    const turns: number[] = []
+    const to = (): Receiver => ({ receive: (_, number) => turns.push(number) < 0, readsAlone: false })
+    for (let i = 0; i < 3; i++) read(to(), 'x')
+    await turn()
+    read(to(), 'x')
+    await turn()
+    // From here on they are alone.
+    read(to(), 'x')
+    read(to(), 'x')
+    const large = to()
+    read(large, 'x'.repeat(20_000))
+    release(large)
+    expect(turns[1]).toBe(turns[0])
+    expect(turns[2]).toBe(turns[0])
+    expect(new Set(turns).size).toBe(5)
+  })
+
   test('of one socket, one after the other, are one piece', async () => {
     await crowd()
     const told: string[] = []

@@ -70,8 +70,8 @@ function once(network: Network, connect: Network['connect']): Network {
           sink.connected(info)
         },
         secured: (info: LinkInfo) => sink.secured(info),
-        received: (data) => sink.received(data),
-        drained: (bytes) => sink.drained(bytes),
+        received: (data, turn) => sink.received(data, turn),
+        drained: (bytes, atOnce) => sink.drained(bytes, atOnce),
         eof: (clean) => sink.eof(clean),
         failed: (error: unknown, side: LinkSide) => sink.failed(error, side),
         closed: () => sink.closed(),

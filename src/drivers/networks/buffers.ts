@@ -27,14 +27,16 @@ const CAN_SHARE = (globalThis as { process?: NodeJS.Process }).process?.platform
 
 /** The reading side of one socket: a socket and its link have nothing of their own for it but two fields. */
 export interface Receiver {
-  /** Takes what is lent; true: it keeps the buffer, from when it has answered. */
-  receive(data: Uint8Array): boolean
+  /** Takes what is lent; true: it keeps the buffer, from when it has answered. `turn` is of all that came together. */
+  receive(data: Uint8Array, turn: number): boolean
   /** Its reads are large and go into a buffer of its own. Nobody else writes it. */
   readsAlone: boolean
 }
 
 let shared: Uint8Array<ArrayBuffer> | undefined
 let owners = 0
+/** Counts what is delivered together. */
+let turns = 0
 /** Where the socket that was just delivered for reads next, if that is not the shared buffer. */
 let following: Uint8Array<ArrayBuffer> | undefined
 
@@ -59,6 +61,7 @@ class Turn {
   add(receiver: Receiver, data: Uint8Array): void {
     if (this.#alone > 0 && this.#filled === 0) {
       this.#alone--
+      turns++
       this.#put(data)
       return this.#give(receiver, 0, data.length)
     }
@@ -91,6 +94,7 @@ class Turn {
   /** All that came so far. What a receiver throws is thrown; the others get theirs in a moment. */
   deliver(): void {
     if (this.#filled === 0) return
+    turns++
     const reads = this.#reads
     try {
       while (this.#next < reads.length) {
@@ -107,7 +111,7 @@ class Turn {
   }
   #give(receiver: Receiver, start: number, end: number): void {
     const buffer = this.#buffer as Uint8Array<ArrayBuffer>
-    if (!receiver.receive(buffer.subarray(start, end))) return
+    if (!receiver.receive(buffer.subarray(start, end), turns)) return
     // It is the receiver's now: what comes after moves to another.
     this.#buffer = undefined
     if (end < this.#filled) (this.#buffer = fresh()).set(buffer.subarray(end, this.#filled), end)
@@ -134,7 +138,7 @@ export function deliver(receiver: Receiver, buffer: Uint8Array<ArrayBuffer>, len
     receiver.readsAlone = true
   }
   turn.deliver()
-  if (receiver.receive(own.subarray(0, length))) own = fresh()
+  if (receiver.receive(own.subarray(0, length), ++turns)) own = fresh()
   if (length < LITTLE) release(receiver)
   if (receiver.readsAlone || !CAN_SHARE) following = own
 }

@@ -228,8 +228,8 @@ class NodeLink implements Link, Receiver {
     if (!this.#over) deliver(this, buffer as Uint8Array<ArrayBuffer>, length)
   }
   /** @internal */
-  receive(data: Uint8Array): boolean {
-    return !this.#over && this.#sink.received(data)
+  receive(data: Uint8Array, turn: number): boolean {
+    return !this.#over && this.#sink.received(data, turn)
   }
 
   /** Whose session a handshake resumes: one through a proxy is not one with the proxy, though both may have one name. */
@@ -420,12 +420,12 @@ class NodeLink implements Link, Receiver {
   }
 
   /** The system has accepted the batch. @internal */
-  accepted(): void {
+  accepted(atOnce: boolean): void {
     if (this.#writing || this.#over || (this.#socket as Socket).writableLength > 0) return
     const rest = this.#batch - this.#reported
     this.#batch = 0
     slow.delete(this)
-    if (rest > 0) this.#sink.drained(rest)
+    if (rest > 0) this.#sink.drained(rest, atOnce)
     this.#advance()
   }
 
@@ -436,7 +436,7 @@ class NodeLink implements Link, Receiver {
   #wrote(done: (error?: Error | null) => void, error: Error | null | undefined): void {
     if (error === undefined || error === null) {
       done()
-      this.accepted()
+      this.accepted(false)
     } else if (this.#socket?.destroyed === true) done(error)
     // Node tells it from inside write where the system refuses at once.
     else queueMicrotask(() => this.#cannotWrite(error))
@@ -491,7 +491,7 @@ function reportLeft(): void {
   const links = left
   left = []
   try {
-    for (let link = links.pop(); link !== undefined; link = links.pop()) link.accepted()
+    for (let link = links.pop(); link !== undefined; link = links.pop()) link.accepted(true)
   } finally {
     // One owner's exception is not the others' business.
     for (const link of links) reportSoon(link)

@@ -1,0 +1,49 @@
+// When the clock is looked at: once for what the interface asks, once for what came together, and not again where no time
+// can have passed.
+import { expect, test } from 'vitest'
+import { ConnectionPool } from '../../src/index.ts'
+import type { Link, Network, Sink } from '../../src/drivers/network.ts'
+
+const idle = (): void => undefined
+const LINK: Link = {
+  write: idle,
+  end: idle,
+  pause: idle,
+  resume: idle,
+  startTls: idle,
+  ref: idle,
+  unref: idle,
+  close: idle,
+  destroy: idle,
+}
+const HEAD = new TextEncoder().encode('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n')
+
+test('is once for what came together', async () => {
+  let looks = 0
+  const sinks: Sink[] = []
+  const network: Network = {
+    can: { alpn: true, sni: true, startTls: true, halfClose: true, unix: true, closeNotify: false },
+    now: () => ++looks,
+    timer: () => idle,
+    resolve: idle,
+    connect: (_, sink) => (sinks.push(sink), LINK),
+  }
+  const looked = (act: () => void): number => {
+    const before = looks
+    act()
+    return looks - before
+  }
+  const pool = new ConnectionPool({ networkBackend: network })
+  const responses = ['http://10.0.0.1/', 'http://10.0.0.2/'].map((url) => pool.stream('GET', url))
+  await Promise.resolve()
+  const [one, two] = sinks as [Sink, Sink]
+  for (const sink of sinks) sink.connected({})
+  expect(looked(() => one.drained(10, true))).toBe(0)
+  expect(looked(() => one.drained(10))).toBe(1)
+  expect(looked(() => one.received(HEAD, 7))).toBe(1)
+  expect(looked(() => two.received(HEAD, 7))).toBe(0)
+  expect(looked(() => two.received(HEAD.subarray(0, 1), 8))).toBe(1)
+  expect(looked(() => two.received(HEAD.subarray(0, 1)))).toBe(1)
+  expect((await Promise.all(responses)).map(({ status }) => status)).toEqual([200, 200])
+  void pool.destroy()
+})
