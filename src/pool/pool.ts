@@ -903,6 +903,7 @@ export class PoolMachine {
     const exchange = this.#exchanges.get(id)
     if (exchange === undefined) return
     const used = Math.min(bytes, exchange.attempt.unconsumed)
+    if (used === 0) return
     exchange.attempt.unconsumed -= used
     if (exchange.attempt.unconsumed === 0) exchange.attempt.movedAt = this.#now
     this.#consume(exchange, used)
@@ -929,7 +930,8 @@ export class PoolMachine {
 
   #onDrain(id: RequestId, limit: number): void {
     const exchange = this.#exchanges.get(id)
-    if (exchange === undefined || exchange.attempt.draining !== undefined || exchange.stage === 'tunnel') return
+    if (exchange === undefined || exchange.stage === 'queued' || exchange.stage === 'tunnel') return
+    if (exchange.attempt.draining !== undefined) return
     exchange.attempt.draining = { left: limit }
     this.#timers.after(exchange.deadline('drain'), this.#limits.drainTimeout, this.#now)
     const { unconsumed } = exchange.attempt

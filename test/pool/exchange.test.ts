@@ -39,6 +39,20 @@ describe('a GET', () => {
   })
 })
 
+describe('a request that waits', () => {
+  it('has nothing to be consumed or drained', () => {
+    const play = new Play()
+    const id = play.request()
+    play.tell({ type: 'consumed', id, bytes: 10 })
+    play.tell({ type: 'drain', id, limit: 10 })
+    play.connectAll()
+    play.drained(1)
+    play.received(1, OK)
+    expect(play.delivered(id)).toEqual({ events: ['response', 'data', 'end'], content: 'ok' })
+    expect(play.outcome(id)).toBe('ok')
+  })
+})
+
 describe('what is told of an exchange when it is over', () => {
   const settled = (play: Play, id: number) => play.commands.find((one) => one.type === 'settle' && one.id === id)
   it('how long it was queued, sent, waited and took, in all', () => {
