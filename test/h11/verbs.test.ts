@@ -873,6 +873,15 @@ describe('connections that take turns', () => {
     expect(written(one)).toBe('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
   })
 
+  it('many at once come to rest, and all of them work again', () => {
+    const machines = Array.from({ length: 40 }, () => make('client'))
+    for (let round = 0; round < 2; round++) {
+      for (const machine of machines) machine.sendRequest(GET, { end: true })
+      expect(new Set(machines.map(written))).toEqual(new Set(['GET / HTTP/1.1\r\nHost: a\r\n\r\n']))
+      for (const machine of machines) expect(hear(machine, ANSWER)).toEqual(['response', 'data', 'end'])
+    }
+  })
+
   it('a request that vanishes leaves nothing', () => {
     const machine = make('client')
     const before = JSON.stringify(machine.snapshot())

@@ -47,7 +47,7 @@ export interface CommonPoolOptions {
   readonly maxRequestsPerConnection?: number | null | undefined
   /** [true] */
   readonly http1?: boolean | undefined
-  /** With `http1` ALPN decides; alone it is prior knowledge. [false] */
+  /** With `http1` ALPN decides; alone it is prior knowledge. Its code is loaded by the first request that may need it. [false] */
   readonly http2?: boolean | undefined
   /** Further attempts to connect, after 0, 0.5, 1, 2, 4 … s. [0] */
   readonly retries?: number | undefined
