@@ -58,7 +58,6 @@ export class Attempt implements Ledger {
   heard = false
   /** What was delivered and not consumed. */
   unconsumed = 0
-  draining: { left: number } | undefined
   /** Its last byte was handed over, and the machine has not let go of it. */
   leaving = false
   /** The network has to have accepted so much before the request counts as sent. */
@@ -97,6 +96,8 @@ export class Exchange extends Waiter {
   attempt = NOWHERE
   /** The source was asked for a chunk, in this attempt or an earlier one. */
   pulled = false
+  /** Its response is read and dropped, up to so much. */
+  draining: { left: number } | undefined
   replays = 0
   staleRetries = 0
   #deadlines: Partial<Record<ExchangeTimer, Deadline<Exchange, ExchangeTimer>>> | undefined
@@ -127,9 +128,14 @@ export class Exchange extends Waiter {
     this.attempt = new Attempt(connection, reused, now)
     this.stage = 'sending'
   }
-  /** It has none any more, as if it had never had one. */
-  sendBack(): void {
-    this.attempt = NOWHERE
+  /**
+   * It has none any more.
+   * @param unprocessed as if it had never had one; else what has left stays known until it is sent again
+   */
+  sendBack(unprocessed: boolean): void {
+    const { reused, bytesSent } = this.attempt
+    this.attempt = unprocessed ? NOWHERE : new Attempt(undefined, reused, NEVER)
+    if (!unprocessed) this.attempt.bytesSent = bytesSent
     this.stage = 'queued'
     this.content = 'none'
   }

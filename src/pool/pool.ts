@@ -539,7 +539,7 @@ export class PoolMachine {
         ledger: exchange.attempt,
       })
     } catch (error) {
-      exchange.sendBack()
+      exchange.attempt.connection = undefined
       this.#release(connection)
       return this.#fail(exchange, error)
     }
@@ -888,10 +888,10 @@ export class PoolMachine {
   #deliverContent(exchange: Exchange, event: Extract<DeliveredEvent, { type: 'data' }>): void {
     exchange.attempt.movedAt = this.#now
     const bytes = event.data.byteLength
-    if (exchange.attempt.draining !== undefined) {
-      exchange.attempt.draining.left -= bytes
+    if (exchange.draining !== undefined) {
+      exchange.draining.left -= bytes
       this.#consume(exchange, bytes)
-      if (exchange.attempt.draining.left < 0) this.#giveUp(exchange, undefined, true)
+      if (exchange.draining.left < 0) this.#giveUp(exchange, undefined, true)
       return
     }
     exchange.attempt.unconsumed += bytes
@@ -901,9 +901,8 @@ export class PoolMachine {
   }
   #onConsumed(id: RequestId, bytes: number): void {
     const exchange = this.#exchanges.get(id)
-    if (exchange === undefined) return
+    if (exchange === undefined || exchange.stage === 'queued') return
     const used = Math.min(bytes, exchange.attempt.unconsumed)
-    if (used === 0) return
     exchange.attempt.unconsumed -= used
     if (exchange.attempt.unconsumed === 0) exchange.attempt.movedAt = this.#now
     this.#consume(exchange, used)
@@ -930,11 +929,11 @@ export class PoolMachine {
 
   #onDrain(id: RequestId, limit: number): void {
     const exchange = this.#exchanges.get(id)
-    if (exchange === undefined || exchange.stage === 'queued' || exchange.stage === 'tunnel') return
-    if (exchange.attempt.draining !== undefined) return
-    exchange.attempt.draining = { left: limit }
+    if (exchange === undefined || exchange.draining !== undefined || exchange.stage === 'tunnel') return
+    exchange.draining = { left: limit }
     this.#timers.after(exchange.deadline('drain'), this.#limits.drainTimeout, this.#now)
     const { unconsumed } = exchange.attempt
+    if (unconsumed === 0) return
     exchange.attempt.unconsumed = 0
     this.#consume(exchange, unconsumed)
   }
@@ -1047,8 +1046,7 @@ export class PoolMachine {
   #settle(exchange: Exchange, result: Settlement): void {
     if (exchange.stage === 'over') return
     exchange.stage = 'over'
-    if (exchange.attempt.step !== undefined && !result.ok)
-      this.#traceStep(exchange, undefined, { exception: result.error }, 'failed')
+    if (!result.ok) this.#traceFailure(exchange, result.error)
     exchange.clearDeadlines(this.#timers)
     this.#exchanges.delete(exchange)
     exchange.site.requests--
@@ -1133,8 +1131,9 @@ export class PoolMachine {
       this.#settle(exchange, { ok: false, error })
       return this.#leave(exchange)
     }
+    this.#traceFailure(exchange, error)
     this.#trace(exchange, connection, 'pool.retry', { reason: retry, disposition, exception: error })
-    this.#sendBack(exchange)
+    this.#sendBack(exchange, retry === 'replay')
     if (retry === 'fresh') {
       exchange.staleRetries++
       // What else waits idle there is as old: it would be the next disappointment.
@@ -1165,12 +1164,12 @@ export class PoolMachine {
     if (before === 0) return 0
     return Math.min(replayBackoff * 2 ** Math.min(before - 1, 16), replayBackoffCap) * (1 - this.#chance() / 10)
   }
-  /** As if it had never been assigned. */
-  #sendBack(exchange: Exchange): void {
+  /** Back to those that wait. `unprocessed`: as if it had never been assigned. */
+  #sendBack(exchange: Exchange, unprocessed: boolean): void {
     this.#stopContent(exchange)
     this.#timers.clear(exchange.io)
     this.#leave(exchange)
-    exchange.sendBack()
+    exchange.sendBack(unprocessed)
   }
 
   /** The connection is no more: what ran on it was lost. */
@@ -1415,6 +1414,10 @@ export class PoolMachine {
   }
 
   /** The step that was begun is over, the next begins. */
+  /** The step that was begun ends here. */
+  #traceFailure(exchange: Exchange, error: unknown): void {
+    if (exchange.attempt.step !== undefined) this.#traceStep(exchange, undefined, { exception: error }, 'failed')
+  }
   #traceStep(
     exchange: Exchange,
     next: TraceStep | undefined,

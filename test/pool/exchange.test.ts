@@ -40,16 +40,45 @@ describe('a GET', () => {
 })
 
 describe('a request that waits', () => {
-  it('has nothing to be consumed or drained', () => {
+  it('has nothing to be consumed', () => {
     const play = new Play()
     const id = play.request()
     play.tell({ type: 'consumed', id, bytes: 10 })
-    play.tell({ type: 'drain', id, limit: 10 })
     play.connectAll()
     play.drained(1)
     play.received(1, OK)
     expect(play.delivered(id)).toEqual({ events: ['response', 'data', 'end'], content: 'ok' })
     expect(play.outcome(id)).toBe('ok')
+  })
+  it('and need not be read has its content dropped when it comes', () => {
+    const play = new Play()
+    const id = play.request()
+    play.tell({ type: 'drain', id, limit: 10 })
+    play.connectAll()
+    play.drained(1)
+    play.received(1, OK)
+    expect(play.delivered(id)).toEqual({ events: ['response', 'end'], content: '' })
+    expect(play.outcome(id)).toBe('ok')
+  })
+})
+
+describe('a request whose reused connection was lost', () => {
+  it('may have been processed, for as long as it waits to be sent again', () => {
+    const play = new Play()
+    play.request()
+    play.connectAll()
+    play.received(1, OK)
+    const id = play.request({ timeouts: { total: 1_000 } })
+    play.drained(1)
+    play.eof(1)
+    expect(play.targets()).toHaveLength(1)
+    play.pass(1_000)
+    expect(play.error(id)).toMatchObject({
+      code: 'total-timeout',
+      disposition: 'maybe-processed',
+      bytesSent: 'GET / HTTP/1.1\r\nHost: 10.0.0.1\r\n\r\n'.length,
+      blockedOn: { want: 'dial' },
+    })
   })
 })
 

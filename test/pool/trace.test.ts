@@ -52,6 +52,38 @@ describe('a trace', () => {
       'connection.connect_tcp.complete',
     ])
   })
+  it('of a request that is sent again: what was begun has failed, before it is begun again', () => {
+    const play = new Play()
+    const first = play.request()
+    play.connectAll()
+    play.received(1, OK)
+    expect(play.outcome(first)).toBe('ok')
+    play.request({ trace: true })
+    play.drained(1)
+    names(play)
+    play.eof(1)
+    play.connected(2)
+    expect(names(play).filter((name) => /^http11|^pool.(retry|assigned)/.test(name))).toEqual([
+      'http11.receive_response_headers.failed',
+      'pool.retry',
+      'pool.assigned',
+      'http11.send_request_headers.started',
+      'http11.send_request_headers.complete',
+      'http11.send_request_body.started',
+      'http11.send_request_body.complete',
+      'http11.receive_response_headers.started',
+    ])
+  })
+  it('of a request that a connection refuses to write', () => {
+    const play = new Play()
+    const id = play.request({ target: '/', headers: [['Bad Name', 'x']], trace: true })
+    play.connectAll()
+    expect(names(play).filter((name) => name.startsWith('http11'))).toEqual([
+      'http11.send_request_headers.started',
+      'http11.send_request_headers.failed',
+    ])
+    expect(play.error(id).disposition).toBe('not-sent')
+  })
   it('V-22: of a connection hears that it closes', () => {
     const play = new Play()
     play.request({ trace: true })

@@ -10,9 +10,16 @@ let loading: Promise<void> | undefined
 /** To be awaited before there is a connection; undefined: it is there. */
 export function loadHttp2(): Promise<void> | undefined {
   if (machine !== undefined) return undefined
-  return (loading ??= import('../../h2/connection.ts').then((module) => {
-    machine = module.H2Connection
-  }))
+  return (loading ??= import('../../h2/connection.ts').then(
+    (module) => {
+      machine = module.H2Connection
+    },
+    (error: unknown) => {
+      // Too many open files, say: the next request tries again.
+      loading = undefined
+      throw error
+    },
+  ))
 }
 
 export function http2(): typeof H2Connection {
