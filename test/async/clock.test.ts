@@ -2,20 +2,9 @@
 // can have passed.
 import { expect, test } from 'vitest'
 import { ConnectionPool } from '../../src/index.ts'
-import type { Link, Network, Sink } from '../../src/drivers/network.ts'
+import type { Network, Sink } from '../../src/drivers/network.ts'
+import { idleLink, ignore } from '../fixtures/link.ts'
 
-const idle = (): void => undefined
-const LINK: Link = {
-  write: idle,
-  end: idle,
-  pause: idle,
-  resume: idle,
-  startTls: idle,
-  ref: idle,
-  unref: idle,
-  close: idle,
-  destroy: idle,
-}
 const HEAD = new TextEncoder().encode('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n')
 
 test('is once for what came together', async () => {
@@ -24,9 +13,9 @@ test('is once for what came together', async () => {
   const network: Network = {
     can: { alpn: true, sni: true, startTls: true, halfClose: true, unix: true, closeNotify: false },
     now: () => ++looks,
-    timer: () => idle,
-    resolve: idle,
-    connect: (_, sink) => (sinks.push(sink), LINK),
+    timer: () => ignore,
+    resolve: ignore,
+    connect: (_, sink) => (sinks.push(sink), idleLink),
   }
   const looked = (act: () => void): number => {
     const before = looks

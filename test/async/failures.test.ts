@@ -18,20 +18,8 @@ import {
   type Sink,
 } from '../../src/index.ts'
 import { certificates } from '../fixtures/certificates.ts'
+import { idleLink } from '../fixtures/link.ts'
 import { answering, makePool, serveHttp, serveTcp } from './servers.ts'
-
-const ignore = (): void => undefined
-const nothing: Link = {
-  write: ignore,
-  end: ignore,
-  pause: ignore,
-  resume: ignore,
-  startTls: ignore,
-  ref: ignore,
-  unref: ignore,
-  close: ignore,
-  destroy: ignore,
-}
 
 /** After a failure the only seat must be free again, and nothing of the request left. */
 async function expectFree(pool: ConnectionPool): Promise<void> {
@@ -266,7 +254,7 @@ describe('a network that throws', () => {
     let sink: Sink | undefined
     let broken = true
     const link: Link = {
-      ...nothing,
+      ...idleLink,
       unref: () => {
         if (!broken) return
         broken = false

@@ -62,3 +62,16 @@ test('a signal that is aborted meanwhile is heard', async () => {
   await expect(response).rejects.toBe('enough')
   expect(sim.openLinks).toBe(0)
 })
+
+test('what could not be loaded is tried again', async () => {
+  vi.resetModules()
+  vi.doMock('../../src/h2/connection.ts', () => {
+    throw new Error('too many open files')
+  })
+  const { http2, loadHttp2 } = await import('../../src/drivers/async/http2.ts')
+  await expect(loadHttp2()).rejects.toThrow()
+  vi.doUnmock('../../src/h2/connection.ts')
+  await loadHttp2()
+  expect(http2().name).toBe('H2Connection')
+  expect(loadHttp2()).toBeUndefined()
+})

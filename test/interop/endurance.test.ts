@@ -39,41 +39,44 @@ describe.each([
   ['HTTP/1.1', false, (s: Nginx) => `http://localhost:${s.http}/small.txt`],
   ['HTTP/2', true, (s: Nginx) => `https://localhost:${s.https}/small.txt`],
 ] as const)('%s', (version, http2, urlOf) => {
-  it.each([
+  it.for([
     [100_000, 500],
     [30_000, 1],
-  ])('%i requests at concurrency %i: no error, limits kept, no growth', { timeout: 240_000 }, async (...given) => {
-    const [total, concurrency, context] = given as unknown as [number, number, TestContext]
-    const url = urlOf(running(context))
-    const pool = new ConnectionPool({ http2, maxConnections: 100, tls: { ca } })
-    let most = 0
-    const run = async (count: number): Promise<void> => {
-      let left = count
-      const worker = async (): Promise<void> => {
-        while (left-- > 0) {
-          const response = await pool.request('GET', url)
-          if (response.status !== 200 || response.httpVersion !== version || response.content.byteLength !== 1024) {
-            throw new Error(`${response.status} over ${response.httpVersion}, ${response.content.byteLength} bytes`)
+  ] as const)(
+    '%i requests at concurrency %i: no error, limits kept, no growth',
+    { timeout: 240_000 },
+    async ([total, concurrency], context) => {
+      const url = urlOf(running(context))
+      const pool = new ConnectionPool({ http2, maxConnections: 100, tls: { ca } })
+      let most = 0
+      const run = async (count: number): Promise<void> => {
+        let left = count
+        const worker = async (): Promise<void> => {
+          while (left-- > 0) {
+            const response = await pool.request('GET', url)
+            if (response.status !== 200 || response.httpVersion !== version || response.content.byteLength !== 1024) {
+              throw new Error(`${response.status} over ${response.httpVersion}, ${response.content.byteLength} bytes`)
+            }
+            most = Math.max(most, seen(pool).connections)
           }
-          most = Math.max(most, seen(pool).connections)
         }
+        await Promise.all(Array.from({ length: concurrency }, worker))
       }
-      await Promise.all(Array.from({ length: concurrency }, worker))
-    }
-    const start = performance.now()
-    await run(10_000)
-    const early = heapUsed()
-    await run(total - 10_000)
-    const late = heapUsed()
-    const heap = `heap ${megabytes(early)} after 10,000, ${megabytes(late)} at the end`
-    console.log(
-      `${version}: ${total} requests at ${concurrency} in ${since(start)}, no error, at most ${most} connections, ${heap}`,
-    )
-    expect(pool.stats).toMatchObject({ requests: 0, active: 0, queued: 0 })
-    expect(most).toBeLessThanOrEqual(100)
-    expect(late).toBeLessThan(early * 1.05)
-    await pool.close()
-  })
+      const start = performance.now()
+      await run(10_000)
+      const early = heapUsed()
+      await run(total - 10_000)
+      const late = heapUsed()
+      const heap = `heap ${megabytes(early)} after 10,000, ${megabytes(late)} at the end`
+      console.log(
+        `${version}: ${total} requests at ${concurrency} in ${since(start)}, no error, at most ${most} connections, ${heap}`,
+      )
+      expect(pool.stats).toMatchObject({ requests: 0, active: 0, queued: 0 })
+      expect(most).toBeLessThanOrEqual(100)
+      expect(late).toBeLessThan(early * 1.05)
+      await pool.close()
+    },
+  )
 })
 
 const payload = new Uint8Array(20_000)
