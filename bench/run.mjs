@@ -93,7 +93,7 @@ async function runSuite(name, suite) {
     }
     try {
       for (const theCase of chosenCases(suite)) {
-        const result = await runCase(suite, theCase, peers, process)
+        const result = await runCase(suite, theCase, peers, process, stopAll)
         results.push(result)
         print(result)
         // Nobody is measured in the remains of the case before: a heap that has grown, code that was made for another.
@@ -108,7 +108,26 @@ async function runSuite(name, suite) {
   save(name, suite, results)
 }
 
-async function runCase(suite, theCase, peers, process) {
+async function runCase(suite, theCase, peers, process, stopAll) {
+  const taking = await sitting(suite, theCase, peers, process)
+  // Started later is cheaper where much memory is sent: each place first, then last, evens that out.
+  if (theCase.bothOrders === true && !options.quick) {
+    stopAll()
+    const reversed = await sitting(suite, theCase, peers.toReversed(), process)
+    for (const { peer, runs } of taking) runs.push(...reversed.find((other) => other.peer === peer).runs)
+  }
+  const rows = taking.map(({ peer, units, runs }) => ({ peer, units, rounds: runs.length, ...summary(runs) }))
+  return {
+    name: theCase.name,
+    unit: theCase.unit ?? suite.unit,
+    baseline: theCase.baseline ?? suite.baseline,
+    rows,
+    absent: peers.filter((peer) => taking.every((t) => t.peer !== peer)),
+  }
+}
+
+/** Starts the peers in this order, warms them up and lets them run. */
+async function sitting(suite, theCase, peers, process) {
   const taking = []
   let agreed
   for (const peer of peers) {
@@ -135,15 +154,7 @@ async function runCase(suite, theCase, peers, process) {
       runs.push(await child.ask({ type: 'run', units }))
     }
   }
-  const rows = taking.map(({ peer, units, runs }) => ({ peer, units, ...summary(runs) }))
-  const baseline = theCase.baseline ?? suite.baseline
-  return {
-    name: theCase.name,
-    unit: theCase.unit ?? suite.unit,
-    baseline,
-    rows,
-    absent: peers.filter((peer) => taking.every((t) => t.peer !== peer)),
-  }
+  return taking
 }
 
 /** Warms up, and finds how many units last about one slice. */
@@ -188,12 +199,13 @@ function print({ name, unit, baseline, rows, absent }) {
   ])
   for (const peer of absent) lines.push([peer, '–', '', '', ''])
   const heads = rows[0]?.value === undefined ? ['CPU µs', 'min–max', 'wall µs'] : [unit, 'min–max', '']
-  console.log(`\n${name} (per ${unit}; ${rows[0]?.units ?? 0} units × ${rounds} rounds)`)
+  console.log(`\n${name} (per ${unit}; ${rows[0]?.units ?? 0} units × ${rows[0]?.rounds ?? 0} rounds)`)
   console.log(table(['peer', ...heads, `× ${baseline}`], lines))
 }
 
 function save(name, suite, cases) {
-  if (options.quick) return
+  // A part would stand on the page for the whole.
+  if (options.quick || options.case !== undefined || options.peer !== undefined) return
   mkdirSync(`${here}results`, { recursive: true })
   const machine = {
     node: process.version,

@@ -6,6 +6,8 @@ import { fileURLToPath } from 'node:url'
 const child = fileURLToPath(new URL('child.mjs', import.meta.url))
 const canPin = availableParallelism() > 1 && spawnSync('taskset', ['-c', '0', 'true']).status === 0
 const CORE = { peer: 0, server: 1 }
+/** Nothing that is measured takes half of it; who has not answered by then never will. */
+const MOST_SECONDS = 180
 
 /** @returns when it is ready. `info` is what a server said of itself. */
 export async function startProcess(role, suite, peer = '', start = {}) {
@@ -15,6 +17,7 @@ export async function startProcess(role, suite, peer = '', start = {}) {
   const ask = (question) =>
     new Promise((resolve, reject) => {
       const settle = (how) => (value) => {
+        clearTimeout(patience)
         running.off('message', onMessage).off('exit', onExit).off('error', onError)
         how(value)
       }
@@ -25,6 +28,11 @@ export async function startProcess(role, suite, peer = '', start = {}) {
       )
       const onExit = settle((code) => reject(new Error(`${peer || role} of ${suite} ended with ${code}`)))
       const onError = settle(reject)
+      const late = `${peer || role} of ${suite} has not answered '${question.type}' for ${MOST_SECONDS} s`
+      const patience = setTimeout(() => {
+        running.kill()
+        onError(new Error(late))
+      }, MOST_SECONDS * 1000)
       running.on('message', onMessage).on('exit', onExit).on('error', onError)
       running.send(question)
     })

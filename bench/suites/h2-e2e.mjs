@@ -16,7 +16,7 @@ export default {
     { name: 'TLS, 1 KiB, concurrency 1,000', base: 'h2', path: '/1k', width: 1000 },
     { name: 'TLS, 1 MiB', base: 'h2', path: '/1m', width: 1 },
     { name: 'TLS, 100 MiB', base: 'h2', path: '/100m', width: 1 },
-    { name: 'TLS, POST 1 MiB', base: 'h2', path: '/upload', width: 1, content: true },
+    { name: 'TLS, POST 1 MiB', base: 'h2', path: '/upload', width: 1, content: true, bothOrders: true },
     { name: 'cleartext, 1 KiB, concurrency 1', base: 'h2c', path: '/1k', width: 1, quick: true },
     { name: 'cleartext, 1 KiB, concurrency 50', base: 'h2c', path: '/1k', width: 50 },
   ],
