@@ -38,10 +38,20 @@ import { leaveDesk, RESTING, takeDesk } from './desk.ts'
 import type { FaultCode } from './faults.ts'
 import { peerFault } from './faults.ts'
 import type { Decision } from './framing.ts'
-import { closeReasonOf, hasContent, hasOption, Notes, requestFraming, responseFraming, rewritten } from './framing.ts'
+import {
+  closeReasonOf,
+  foldsHide,
+  hasContent,
+  hasOption,
+  isSwitch,
+  Notes,
+  requestFraming,
+  responseFraming,
+  rewritten,
+} from './framing.ts'
 import { CR, isHost, LF, targetForm } from './grammar.ts'
 import type { Asked, SentHead } from './heads.ts'
-import { writeInformationalHead, writeRequestHead, writeResponseHead, writeTrailers } from './heads.ts'
+import { isOffered, writeInformationalHead, writeRequestHead, writeResponseHead, writeTrailers } from './heads.ts'
 import { checked, plain } from './input.ts'
 import type { Leniency, Lenient } from './lenient.ts'
 import { resolveLenient } from './lenient.ts'
@@ -306,7 +316,7 @@ export class H11Connection implements Connection<H11Event> {
 
   /** What is wrong with a request whose grammar is right, or how it is framed. */
   #judgeRequest(minor: number): Decision | FaultCode {
-    if (notes.folded) return 'obs-fold'
+    if (foldsHide(notes, 'server')) return 'obs-fold'
     const { host, expect } = notes
     if (notes.hosts > 1) return 'repeated-host'
     if (host === undefined) {
@@ -356,15 +366,16 @@ export class H11Connection implements Connection<H11Event> {
       this.#response = RESPONSE.awaited.informational
       return { type: 'informational', exchange, status, headers }
     }
-    const switches = status === 101 || (this.#desk.method === 'CONNECT' && status < 300)
-    if (status === 101 && !this.#desk.upgrade) return this.#fail('unexpected-upgrade', this.#desk.sectionAt)
+    if (status === 101 && !isOffered(notes.upgrade, this.#offered)) {
+      return this.#fail('unexpected-upgrade', this.#desk.sectionAt, `: ${excerpt(notes.upgrade ?? '')}`)
+    }
     const decision = responseFraming(notes, this.#desk.method, status, minor, this.#rules.lenient)
     if (typeof decision === 'string') return this.#fail(decision, this.#desk.sectionAt)
-    if (notes.folded) return this.#fail('obs-fold', this.#desk.sectionAt)
+    if (foldsHide(notes, 'client')) return this.#fail('obs-fold', this.#desk.sectionAt)
     if (decision.length > this.#rules.limits.maxContentLength) return this.#fail('limit-content', this.#desk.sectionAt)
     this.#minor = minor
     this.#desk.responseHeaders = rewritten(headers, decision)
-    if (switches) {
+    if (isSwitch(this.#desk.method, status)) {
       this.#response = RESPONSE.awaited.switch
       this.#phase = 'wait'
     } else {
@@ -446,7 +457,7 @@ export class H11Connection implements Connection<H11Event> {
 
   #readTrailers(): H11Event | undefined {
     const rules = this.#rules
-    rules.trailers ??= trailerRules(rules.lenient, rules.limits)
+    rules.trailers ??= trailerRules(rules.role, rules.lenient, rules.limits)
     const outcome = this.#readSection(rules.limits.maxTrailerBytes, rules.trailers)
     if (outcome !== COMPLETE) return outcome === FAULTY ? this.#failSection() : this.#dry()
     notes.reset()
@@ -818,9 +829,14 @@ export class H11Connection implements Connection<H11Event> {
     if (this.#life === 'failed' && this.#response === 'idle' && exchange === this.#exchange + 1) return UNREAD
     if (exchange !== this.#exchange || exchange === 0) throw unknown(exchange)
     if (this.#response !== 'awaited') throw misuse('state', 'RFC 9112 §9.2', 'this exchange has its response')
-    const offers = this.#desk.upgrade ? (this.#desk.requestHeaders as Fields).getAll('upgrade') : []
-    const offered = offers.flatMap(listMembers).map(asciiLower)
-    return { method: this.#desk.method, minor: this.#minor, offered, keepAlive: this.#desk.keepAlive }
+    const { method, keepAlive } = this.#desk
+    return { method, minor: this.#minor, offered: this.#offered, keepAlive }
+  }
+  /** The protocols that the request offers, in lower case. */
+  get #offered(): string[] {
+    const desk = this.#desk
+    const offers = desk.upgrade ? (desk.requestHeaders as Fields).getAll('upgrade') : []
+    return offers.flatMap(listMembers).map(asciiLower)
   }
   #maySend(exchange: ExchangeId): void {
     if (this.#life === 'closed' || this.#life === 'switched') throw this.#refusal()

@@ -6,7 +6,7 @@
 // written as they are, and framing is added only where the caller gave none.
 import type { ContentPlan, Fields, Framing } from '../http/index.ts'
 import { asciiLower, excerpt, isFieldValue, isToken, listMembers, misuse } from '../http/index.ts'
-import { hasContent, hasOption } from './framing.ts'
+import { hasContent, hasOption, isSwitch } from './framing.ts'
 import { isHost, targetForm } from './grammar.ts'
 import type { Output } from './writer.ts'
 import { beginSection, Repeated, writeField, writeOwn, writeUnchecked, writeVisible } from './writer.ts'
@@ -178,7 +178,7 @@ export function writeResponseHead(
   const reason = reasonPhrase ?? REASONS[status] ?? ''
   beginSection(said.chars + reason.length + ADDED)
   const line = `HTTP/1.1 ${status} `
-  const switches = status === 101 || (asked.method === 'CONNECT' && status < 300)
+  const switches = isSwitch(asked.method, status)
   if (!validate) return { ...writeAsGiven(output, `${line}${reason}\r\n`, fields, said, plan), upgrade: switches }
   if (reason !== '' && !isFieldValue(reason)) {
     throw misuse('reason-phrase', 'RFC 9112 §4', 'the reason-phrase has a char that may not be sent')
@@ -213,7 +213,8 @@ export function writeResponseHead(
   return { ...sent(plan, framing, said, closes), upgrade: false }
 }
 
-function isOffered(upgrade: string | undefined, offered: readonly string[]): boolean {
+/** Whether the Upgrade of a 101 names protocols, and none but those that the request offers. RFC 9110 §7.8. */
+export function isOffered(upgrade: string | undefined, offered: readonly string[]): boolean {
   const protocols = listMembers(upgrade ?? '')
   return protocols.length > 0 && protocols.every((protocol) => offered.includes(asciiLower(protocol)))
 }
