@@ -38,10 +38,20 @@ import { leaveDesk, RESTING, takeDesk } from './desk.ts'
 import type { FaultCode } from './faults.ts'
 import { peerFault } from './faults.ts'
 import type { Decision } from './framing.ts'
-import { closeReasonOf, hasContent, hasOption, Notes, requestFraming, responseFraming, rewritten } from './framing.ts'
+import {
+  closeReasonOf,
+  foldsHide,
+  hasContent,
+  hasOption,
+  isSwitch,
+  Notes,
+  requestFraming,
+  responseFraming,
+  rewritten,
+} from './framing.ts'
 import { CR, isHost, LF, targetForm } from './grammar.ts'
 import type { Asked, SentHead } from './heads.ts'
-import { writeInformationalHead, writeRequestHead, writeResponseHead, writeTrailers } from './heads.ts'
+import { isOffered, writeInformationalHead, writeRequestHead, writeResponseHead, writeTrailers } from './heads.ts'
 import { checked, plain } from './input.ts'
 import type { Leniency, Lenient } from './lenient.ts'
 import { resolveLenient } from './lenient.ts'
@@ -260,6 +270,8 @@ export class H11Connection implements Connection<H11Event> {
   }
 
   #readRequest(): H11Event | undefined {
+    // Whoever has not said which version it speaks is answered as if it were the older one.
+    this.#minor = 0
     if (!this.#desk.reader.partial) {
       if (!this.#skipEmptyLines()) return this.#fail('limit-empty-lines')
       if (!this.#desk.input.empty && this.#desk.halfEmptyLine) return this.#fail('bare-cr', this.#desk.input.offset - 1)
@@ -267,6 +279,7 @@ export class H11Connection implements Connection<H11Event> {
     const outcome = this.#readSection(this.#rules.limits.maxHeadBytes, this.#rules.heads)
     if (outcome !== COMPLETE) return outcome === FAULTY ? this.#failSection() : this.#dry()
     const { method, target, minor } = this.#desk.reader
+    this.#minor = minor
     notes.reset()
     const headers = this.#desk.reader.fields(notes)
     const form = targetForm(method, target)
@@ -277,7 +290,6 @@ export class H11Connection implements Connection<H11Event> {
     this.#running = true
     this.#request = REQUEST.idle.head
     this.#awaitResponse(method)
-    this.#minor = minor
     this.#desk.emptyBytes = 0
     const { connection } = notes
     const upgrade =
@@ -288,6 +300,7 @@ export class H11Connection implements Connection<H11Event> {
     this.#beginContent(decision)
     if (closes !== undefined) this.#announce(closes)
     this.#desk.requestHeaders = rewritten(headers, decision)
+    this.#desk.expects = minor === 1 && notes.expect !== undefined && hasSome(decision)
     return {
       type: 'request',
       exchange: this.#exchange,
@@ -299,14 +312,14 @@ export class H11Connection implements Connection<H11Event> {
       httpVersion: minor === 1 ? 'HTTP/1.1' : 'HTTP/1.0',
       headers: this.#desk.requestHeaders,
       framing: decision.framing,
-      expectContinue: minor === 1 && notes.expect !== undefined && hasSome(decision),
+      expectContinue: this.#desk.expects,
       upgrade,
     }
   }
 
   /** What is wrong with a request whose grammar is right, or how it is framed. */
   #judgeRequest(minor: number): Decision | FaultCode {
-    if (notes.folded) return 'obs-fold'
+    if (foldsHide(notes, 'server')) return 'obs-fold'
     const { host, expect } = notes
     if (notes.hosts > 1) return 'repeated-host'
     if (host === undefined) {
@@ -356,15 +369,16 @@ export class H11Connection implements Connection<H11Event> {
       this.#response = RESPONSE.awaited.informational
       return { type: 'informational', exchange, status, headers }
     }
-    const switches = status === 101 || (this.#desk.method === 'CONNECT' && status < 300)
-    if (status === 101 && !this.#desk.upgrade) return this.#fail('unexpected-upgrade', this.#desk.sectionAt)
+    if (status === 101 && !isOffered(notes.upgrade, this.#offered)) {
+      return this.#fail('unexpected-upgrade', this.#desk.sectionAt, `: ${excerpt(notes.upgrade ?? '')}`)
+    }
     const decision = responseFraming(notes, this.#desk.method, status, minor, this.#rules.lenient)
     if (typeof decision === 'string') return this.#fail(decision, this.#desk.sectionAt)
-    if (notes.folded) return this.#fail('obs-fold', this.#desk.sectionAt)
+    if (foldsHide(notes, 'client')) return this.#fail('obs-fold', this.#desk.sectionAt)
     if (decision.length > this.#rules.limits.maxContentLength) return this.#fail('limit-content', this.#desk.sectionAt)
     this.#minor = minor
     this.#desk.responseHeaders = rewritten(headers, decision)
-    if (switches) {
+    if (isSwitch(this.#desk.method, status)) {
       this.#response = RESPONSE.awaited.switch
       this.#phase = 'wait'
     } else {
@@ -446,7 +460,7 @@ export class H11Connection implements Connection<H11Event> {
 
   #readTrailers(): H11Event | undefined {
     const rules = this.#rules
-    rules.trailers ??= trailerRules(rules.lenient, rules.limits)
+    rules.trailers ??= trailerRules(rules.role, rules.lenient, rules.limits)
     const outcome = this.#readSection(rules.limits.maxTrailerBytes, rules.trailers)
     if (outcome !== COMPLETE) return outcome === FAULTY ? this.#failSection() : this.#dry()
     notes.reset()
@@ -634,6 +648,7 @@ export class H11Connection implements Connection<H11Event> {
     const before = desk.output.bytes
     desk.output.seal()
     writeInformationalHead(desk.output, status, fields, this.#rules.validate)
+    if (status === 100) desk.expects = false
     desk.exchangeBytes += desk.output.bytes - before
     this.#response = RESPONSE.awaited.informational
   }
@@ -651,9 +666,10 @@ export class H11Connection implements Connection<H11Event> {
     if (!Number.isInteger(status) || (status < 200 && status !== 101) || status > 999) {
       throw misuse('status', 'RFC 9110 §15', `${status} is not the status of a final response`)
     }
+    if (isSwitch(asked.method, status)) this.#checkSwitch(status)
     const end = options?.end === true
     const bare = !hasContent(asked.method, status)
-    const plan = this.#plan(fields, head.content) ?? (end || bare ? 'none' : 'unknown')
+    const plan = this.#plan(fields, head.content) ?? (end || bare || status === 205 ? 'none' : 'unknown')
     if (end && !bare) refuseUnsent(plan)
     const desk = this.#desk
     const { output } = desk
@@ -815,12 +831,27 @@ export class H11Connection implements Connection<H11Event> {
     if (this.role !== 'server') throw misuse('role', 'RFC 9112 §2.1', 'a client does not send responses')
     if (this.#life === 'closed' || this.#life === 'switched') throw this.#refusal()
     // A request whose head could not be read is owed an answer too.
-    if (this.#life === 'failed' && this.#response === 'idle' && exchange === this.#exchange + 1) return UNREAD
+    if (this.#life === 'failed' && this.#response === 'idle' && exchange === this.#exchange + 1) {
+      return { method: 'GET', minor: this.#minor, offered: [], keepAlive: false }
+    }
     if (exchange !== this.#exchange || exchange === 0) throw unknown(exchange)
     if (this.#response !== 'awaited') throw misuse('state', 'RFC 9112 §9.2', 'this exchange has its response')
-    const offers = this.#desk.upgrade ? (this.#desk.requestHeaders as Fields).getAll('upgrade') : []
-    const offered = offers.flatMap(listMembers).map(asciiLower)
-    return { method: this.#desk.method, minor: this.#minor, offered, keepAlive: this.#desk.keepAlive }
+    const { method, keepAlive } = this.#desk
+    return { method, minor: this.#minor, offered: this.#offered, keepAlive }
+  }
+  /** The protocols that the request offers, in lower case. */
+  get #offered(): string[] {
+    const desk = this.#desk
+    const offers = desk.upgrade ? (desk.requestHeaders as Fields).getAll('upgrade') : []
+    return offers.flatMap(listMembers).map(asciiLower)
+  }
+  #checkSwitch(status: number): void {
+    if (this.#life === 'failed') {
+      throw misuse('state', 'DESIGN §4', 'after a fault the connection ends: it does not become another')
+    }
+    if (status === 101 && this.#desk.expects && this.#request !== 'done' && this.#rules.validate) {
+      throw misuse('expect', 'RFC 9110 §7.8', 'the request expects 100 (Continue) before 101')
+    }
   }
   #maySend(exchange: ExchangeId): void {
     if (this.#life === 'closed' || this.#life === 'switched') throw this.#refusal()
@@ -909,9 +940,6 @@ export class H11Connection implements Connection<H11Event> {
     }
   }
 }
-
-/** What is assumed of a request whose head could not be read. */
-const UNREAD: Asked = { method: 'GET', minor: 1, offered: [], keepAlive: false }
 
 function requireString(what: string, value: unknown): void {
   if (typeof value !== 'string') throw new TypeError(`the ${what} must be a string, not ${typeof value}`)

@@ -35,6 +35,8 @@ export class Desk {
   // The exchange.
   method = ''
   upgrade = false
+  /** The client waits for 100 (Continue). */
+  expects = false
   keepAlive = false
   requestHeaders: Fields | undefined
   responseHeaders: Fields | undefined
@@ -55,7 +57,7 @@ export class Desk {
   /** As it was, but for what waits to be read or to leave. */
   clear(): void {
     this.left = this.contentBytes = this.sectionAt = this.headBytes = this.informational = this.emptyBytes = 0
-    this.receivedAny = this.halfEmptyLine = this.upgrade = this.keepAlive = this.blocked = false
+    this.receivedAny = this.halfEmptyLine = this.upgrade = this.expects = this.keepAlive = this.blocked = false
     this.method = ''
     this.requestHeaders = this.responseHeaders = this.ledger = undefined
     this.sending = 'none'

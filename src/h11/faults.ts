@@ -35,7 +35,7 @@ const FAULTS = {
   'incomplete-message': ['RFC 9112 §8', 400, 'the connection ended in the middle of a message'],
   'server-disconnected': ['RFC 9112 §8', 400, 'the server closed the connection without sending a response'],
   'surplus-bytes': ['RFC 9112 §9.2', 400, 'bytes arrived that belong to no response'],
-  'unexpected-upgrade': ['RFC 9110 §7.8', 400, 'the server switched protocols without having been asked'],
+  'unexpected-upgrade': ['RFC 9110 §7.8', 400, 'the server switched to a protocol that the request did not offer'],
   // ── limits ──
   'limit-request-line': ['RFC 9112 §3', 414, 'the request-line is too long'],
   'limit-empty-lines': ['RFC 9112 §2.2', 400, 'too many empty lines precede the request-line'],

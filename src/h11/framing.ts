@@ -2,7 +2,7 @@
 // (§9.3). Made once, by exact grammar, from what the reader noted of the head.
 //
 // It does not touch bytes, and does not know what becomes of the connection: it says why it may not be used again.
-import type { Framing } from '../http/index.ts'
+import type { Framing, Role } from '../http/index.ts'
 import { asciiLower, Fields, listMembers, parseDecimal } from '../http/index.ts'
 import type { FaultCode } from './faults.ts'
 import { ROLE } from './grammar.ts'
@@ -11,7 +11,7 @@ import type { FieldNotes } from './reader.ts'
 
 /** What matters of a head, in one pass over its fields; repeated fields joined by a comma. */
 export class Notes implements FieldNotes {
-  folded = false
+  folded = 0
   contentLength: string | undefined
   transferEncoding: string | undefined
   connection: string | undefined
@@ -21,8 +21,7 @@ export class Notes implements FieldNotes {
   expect: string | undefined
 
   reset(): void {
-    this.folded = false
-    this.hosts = 0
+    this.folded = this.hosts = 0
     this.contentLength = this.transferEncoding = this.connection = this.host = this.upgrade = this.expect = undefined
   }
   add(role: number, value: string): void {
@@ -51,6 +50,17 @@ export class Notes implements FieldNotes {
 
 function joined(before: string | undefined, value: string): string {
   return before === undefined ? value : `${before}, ${value}`
+}
+
+const FRAMING_ROLES = (1 << ROLE.contentLength) | (1 << ROLE.transferEncoding) | (1 << ROLE.connection)
+const ANY_ROLE = ~(1 << ROLE.none)
+
+/**
+ * Whether a fold may hide something: of a response how it is framed and whether its connection ends, of a request
+ * anything that has a role. All other folds mean what a space does. RFC 9112 §5.2, §11.2.
+ */
+export function foldsHide(notes: Notes, receiver: Role): boolean {
+  return (notes.folded & (receiver === 'client' ? FRAMING_ROLES : ANY_ROLE)) !== 0
 }
 
 /** How a received message is framed. */
@@ -113,8 +123,12 @@ export function responseFraming(
 
 /** Whether a response to `method` can have content. RFC 9110 §6.4.1; a 2xx to CONNECT is followed by a tunnel. */
 export function hasContent(method: string, status: number): boolean {
-  if (method === 'HEAD' || status < 200 || status === 204 || status === 304) return false
-  return !(method === 'CONNECT' && status < 300)
+  return !(method === 'HEAD' || status < 200 || status === 204 || status === 304 || isSwitch(method, status))
+}
+
+/** Whether the connection is something else after a final response, or 101, to `method`. RFC 9110 §7.8, §9.3.6. */
+export function isSwitch(method: string, status: number): boolean {
+  return status === 101 || (method === 'CONNECT' && status < 300)
 }
 
 function byLength(value: string): Decision | FaultCode {

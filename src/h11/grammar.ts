@@ -143,7 +143,8 @@ export function targetForm(method: string, target: string): Target | undefined {
 function isAuthorityForm(target: string): boolean {
   const colon = target.lastIndexOf(':')
   const digits = target.slice(colon + 1)
-  if (colon < 1 || !/^[0-9]{1,5}$/.test(digits) || !isHost(target.slice(0, colon))) return false
+  // Read as a Host value, so that the host has no port of its own.
+  if (colon < 1 || !/^[0-9]{1,5}$/.test(digits) || !isHost(target)) return false
   // Five digits: text of equal length compares as its number does.
   const padded = digits.padStart(5, '0')
   return padded > '00000' && padded <= '65535'

@@ -6,7 +6,7 @@
 // written as they are, and framing is added only where the caller gave none.
 import type { ContentPlan, Fields, Framing } from '../http/index.ts'
 import { asciiLower, excerpt, isFieldValue, isToken, listMembers, misuse } from '../http/index.ts'
-import { hasContent, hasOption } from './framing.ts'
+import { hasContent, hasOption, isSwitch } from './framing.ts'
 import { isHost, targetForm } from './grammar.ts'
 import type { Output } from './writer.ts'
 import { beginSection, Repeated, writeField, writeOwn, writeUnchecked, writeVisible } from './writer.ts'
@@ -96,6 +96,10 @@ export function writeRequestHead(
   if (method === 'CONNECT' && plan !== 'none') {
     throw misuse('content', 'RFC 9110 §9.3.6', 'a CONNECT request has no content')
   }
+  if (method === 'TRACE' && hasSome(plan)) {
+    throw misuse('content', 'RFC 9110 §9.3.8', 'a TRACE request has no content')
+  }
+  if (said.te) checkTe(fields)
   if (said.expect && !hasSome(plan)) checkExpect(fields)
   const host = hostOf(fields, said, authority ?? form.authority)
   writeOwn(' HTTP/1.1\r\n')
@@ -125,6 +129,13 @@ function hasSome(plan: ContentPlan): boolean {
 function checkExpect(fields: Fields): void {
   if (fields.getAll('expect').some((value) => /100-continue/i.test(value))) {
     throw misuse('expect', 'RFC 9110 §10.1.1', 'a request without content must not expect 100-continue')
+  }
+}
+
+function checkTe(fields: Fields): void {
+  const codings = fields.getAll('te').flatMap(listMembers)
+  if (codings.some((coding) => /^chunked[ \t]*(?:;|$)/i.test(coding))) {
+    throw misuse('te', 'RFC 9112 §7.4', 'TE does not list chunked, which is always acceptable')
   }
 }
 
@@ -178,7 +189,7 @@ export function writeResponseHead(
   const reason = reasonPhrase ?? REASONS[status] ?? ''
   beginSection(said.chars + reason.length + ADDED)
   const line = `HTTP/1.1 ${status} `
-  const switches = status === 101 || (asked.method === 'CONNECT' && status < 300)
+  const switches = isSwitch(asked.method, status)
   if (!validate) return { ...writeAsGiven(output, `${line}${reason}\r\n`, fields, said, plan), upgrade: switches }
   if (reason !== '' && !isFieldValue(reason)) {
     throw misuse('reason-phrase', 'RFC 9112 §4', 'the reason-phrase has a char that may not be sent')
@@ -188,21 +199,21 @@ export function writeResponseHead(
   }
   const framing = plan === 'unknown' && asked.minor === 0 ? 'close-delimited' : 'chunked'
   if (said.framed && framing === 'close-delimited') {
-    throw misuse('transfer-encoding', 'RFC 9112 §6.1', 'HTTP/1.0 does not know Transfer-Encoding')
+    throw misuse('transfer-encoding', 'RFC 9112 §6.1', 'only who speaks HTTP/1.1 is sent Transfer-Encoding')
   }
   const closes = closing || said.option('close') || framing === 'close-delimited'
   writeOwn(line)
   writeOwn(reason)
   writeOwn('\r\n')
   writeFields(fields)
-  if (switches || status === 204) {
-    refuseFraming(said, status)
-    if (hasSome(plan)) throw misuse('content', 'RFC 9110 §6.4.1', `a ${status} response here has no content`)
-  } else if (hasContent(asked.method, status)) {
-    if (framing === 'chunked') writeFraming(said, plan === 'none' ? { length: 0 } : plan)
-  } else if (plan !== 'none') {
+  const unframed = switches || status === 204
+  if (unframed) refuseFraming(said, status)
+  if ((unframed || status === 205) && hasSome(plan)) {
+    throw misuse('content', 'RFC 9110 §6.4.1, §15.3.6', `a ${status} response here has no content`)
+  }
+  if (!unframed && framing === 'chunked') {
     // To HEAD and in 304 the framing fields say what a GET would have got. RFC 9110 §8.6.
-    writeFraming(said, plan)
+    writeFraming(said, plan === 'none' && hasContent(asked.method, status) ? { length: 0 } : plan)
   }
   if (!switches) writeOptions(said, closes && !said.option('close'), asked.keepAlive && !closes)
   else writeOptions(said, false)
@@ -213,7 +224,8 @@ export function writeResponseHead(
   return { ...sent(plan, framing, said, closes), upgrade: false }
 }
 
-function isOffered(upgrade: string | undefined, offered: readonly string[]): boolean {
+/** Whether the Upgrade of a 101 names protocols, and none but those that the request offers. RFC 9110 §7.8. */
+export function isOffered(upgrade: string | undefined, offered: readonly string[]): boolean {
   const protocols = listMembers(upgrade ?? '')
   return protocols.length > 0 && protocols.every((protocol) => offered.includes(asciiLower(protocol)))
 }

@@ -4,7 +4,7 @@
 export const LENIENCIES = [
   /** A bare LF ends a line of a head (RFC 9112 §2.2 allows it). Never within chunked framing, trailers included. */
   'bareLf',
-  /** obs-fold in requests and in trailers becomes one SP (RFC 9112 §5.2). Responses' headers need no flag. */
+  /** obs-fold in requests and their trailers becomes one SP (RFC 9112 §5.2). Responses need no flag. */
   'obsFold',
   /** A field line that breaks the grammar is left out. */
   'skipInvalidFields',

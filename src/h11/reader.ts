@@ -186,7 +186,7 @@ export class SectionReader {
       const name = names[i] as FieldName
       let value = text.slice(lines[2 * i] as number, lines[2 * i + 1] as number)
       if (folded && value.includes('\n')) {
-        if (name.role !== 0) note.folded = true
+        note.folded |= 1 << name.role
         value = unfold(value)
       }
       // Only a reader that skips what is invalid comes here with a DEL.
@@ -206,7 +206,8 @@ export class SectionReader {
 
 /** What a head's fields say to framing and persistence; repeated fields joined by a comma. */
 export interface FieldNotes {
-  folded: boolean
+  /** The roles of the fields that were folded, a bit for each. */
+  folded: number
   add(role: number, value: string): void
 }
 

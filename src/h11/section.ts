@@ -430,7 +430,7 @@ function makeHeadRules(role: Role, lenient: Lenient, limits: ResolvedLimits): Se
 }
 
 /** The rules of trailer sections: they belong to the framing of chunks, so a bare LF never ends a line. */
-export function trailerRules(lenient: Lenient, limits: ResolvedLimits): SectionRules {
+export function trailerRules(role: Role, lenient: Lenient, limits: ResolvedLimits): SectionRules {
   return {
     startLine: undefined,
     maxLine: 0,
@@ -438,7 +438,7 @@ export function trailerRules(lenient: Lenient, limits: ResolvedLimits): SectionR
     tooLarge: 'limit-trailer',
     tooMany: 'limit-trailer-count',
     bareLf: false,
-    fold: lenient.obsFold,
+    fold: role === 'client' || lenient.obsFold,
     skipInvalid: lenient.skipInvalidFields,
     spaceBeforeColon: lenient.spaceBeforeColon,
     statusLineWithoutSpace: false,

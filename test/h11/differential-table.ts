@@ -33,7 +33,7 @@ const ROWS: readonly Row[] = [
     peer: 'llhttp',
     mode: 'response',
     found: /^complete \/ refused HPE_INVALID_HEADER_TOKEN/,
-    wire: /\r\n /,
+    wire: /\r\n[ \t]/,
     why: 'it refuses folded fields in responses, which a user agent replaces by spaces (RFC 9112 §5.2)',
   },
   {
@@ -69,6 +69,20 @@ const ROWS: readonly Row[] = [
     why: 'it takes control characters in a reason-phrase (RFC 9112 §4)',
   },
   {
+    peer: 'llhttp',
+    mode: 'response',
+    found: /^complete \/ refused HPE_INVALID_CONTENT_LENGTH/,
+    wire: /^HTTP\/1\.1 (?:1|204|304)/,
+    why: 'it judges a Content-Length where there is no content (RFC 9112 §6.3)',
+  },
+  {
+    peer: 'llhttp',
+    mode: 'response',
+    found: /^refused unexpected-upgrade \/ complete/,
+    wire: /^HTTP\/1\.1 101 |\r\n\r\nHTTP\/1\.1 101 /,
+    why: 'it does not know what the request offered (RFC 9110 §7.8)',
+  },
+  {
     peer: 'http-parser-js',
     mode: 'request',
     found: /^complete \/ refused (?:error|HPE_INVALID_CONSTANT)/,
@@ -101,6 +115,13 @@ const ROWS: readonly Row[] = [
     found: /^(?:complete \/ refused (?:error|HPE_\w+)|differs: content)/,
     wire: /^HTTP\/1\.1 (?:1|204|304)/,
     why: 'it reads content where there is none (RFC 9110 §6.4.1)',
+  },
+  {
+    peer: 'http-parser-js',
+    mode: 'response',
+    found: /^refused unexpected-upgrade \/ complete/,
+    wire: /^HTTP\/1\.1 101 |\r\n\r\nHTTP\/1\.1 101 /,
+    why: 'it does not know what the request offered (RFC 9110 §7.8)',
   },
   {
     peer: 'http-parser-js',

@@ -56,7 +56,7 @@ function play({ mode, lenient, inputBase64, expected }: Fixture): { outcome: str
   let outcome: 'error' | 'upgrade' | undefined
   const ask = (): void => {
     if (machine.capacity === 0) return
-    const headers = [['Connection', 'upgrade'] as const, ['Upgrade', 'ws'] as const]
+    const headers = [['Connection', 'upgrade'] as const, ['Upgrade', 'ws, h2c'] as const]
     machine.sendRequest({ method: 'GET', authority: 'a', target: '/', headers }, { end: true })
   }
   const answer = (exchange: number, { method, headers }: Seen): void => {

@@ -53,7 +53,8 @@ it('an idle client costs half a kilobyte', () => {
   }
   for (let i = 0; i < 100; i++) used()
   const before = heapUsed()
-  const idle = Array.from({ length: 10 * CONNECTIONS }, used)
+  // So many that what the engine keeps for itself meanwhile, some 300 KB now and then, does not count.
+  const idle = Array.from({ length: 100 * CONNECTIONS }, used)
   expect((heapUsed() - before) / idle.length).toBeLessThan(512)
   expect(idle.every((machine) => machine.capacity === 1)).toBe(true)
 })

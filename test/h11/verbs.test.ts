@@ -63,6 +63,10 @@ describe('a request is refused', () => {
     ['whose method is no token', { method: 'GE T' }, 'method'],
     ['whose target has a space', { target: '/ HTTP/1.1\r\nX: y' }, 'target'],
     ['whose target has another form', { target: 'a/b' }, 'target'],
+    ['to CONNECT with two ports', { method: 'CONNECT', target: 'a:1:80' }, 'target'],
+    ['to TRACE with content', { method: 'TRACE', content: { length: 1 } }, 'content'],
+    ['to TRACE with content of unknown length', { method: 'TRACE', content: 'unknown' }, 'content'],
+    ['that lists chunked in TE', { headers: [['TE', 'trailers, Chunked;q=1']] }, 'te'],
     ['to CONNECT with content', { method: 'CONNECT', target: 'a:1', content: { length: 1 } }, 'content'],
     ['that expects 100 without content', { headers: [['Expect', '100-Continue']] }, 'expect'],
     [
@@ -150,6 +154,12 @@ describe('a request is written', () => {
       },
       'TE: x\r\nConnection: te\r\nUpgrade: y\r\nConnection: upgrade\r\n',
     ],
+    [
+      'with codings that are not chunked',
+      { headers: [['TE', 'xchunked, chunked-x']] },
+      'TE: xchunked, chunked-x\r\nConnection: TE\r\n',
+    ],
+    ['to TRACE, whatever it echoes', { headers: [['Max-Forwards', '0']] }, 'Max-Forwards: 0\r\n'],
     ['with an expectation of another kind', { headers: [['Expect', 'more']] }, 'Expect: more\r\n'],
     ['with an empty value', { headers: [['a', '']] }, 'a: \r\n'],
   ])('%s', (_, head, fields) => {
@@ -222,6 +232,13 @@ describe('a response is refused', () => {
       'transfer-encoding',
     ],
     ['204 with a length', 'GET / HTTP/1.1', { status: 204, headers: [['Content-Length', '1']] }, 'framing'],
+    ['205 with content', 'GET / HTTP/1.1', { status: 205, headers: [], content: { length: 1 } }, 'content'],
+    [
+      '205 with content of unknown length',
+      'GET / HTTP/1.1',
+      { status: 205, headers: [], content: 'unknown' },
+      'content',
+    ],
     ['204 with content', 'GET / HTTP/1.1', { status: 204, headers: [], content: { length: 1 } }, 'content'],
   ])('%s', (_, line, head, code) => {
     refuses(asked(`${line}\r\nHost: a\r\n\r\n`), (machine) => machine.sendResponse(1, head), code)
@@ -241,6 +258,31 @@ describe('a response is refused', () => {
       expect(written(machine)).toContain(named.map((name) => `Upgrade: ${name}\r\n`).join(''))
     })
   })
+  it('101 before the 100 that was asked for, while the content is not all there', () => {
+    const upgrade = 'POST / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\nExpect: 100-continue\r\n'
+    const head = { status: 101, headers: [['Upgrade', 'x']] } as const
+    const machine = asked(`${upgrade}Content-Length: 2\r\n\r\n`)
+    refuses(machine, (server) => server.sendResponse(1, head), 'expect')
+    machine.sendInformational(1, 103)
+    refuses(machine, (server) => server.sendResponse(1, head), 'expect')
+    machine.sendInformational(1, 100)
+    machine.sendResponse(1, head)
+    expect(hear(machine, 'ab')).toEqual(['data', 'end', 'switched'])
+    for (const early of ['Content-Length: 2\r\n\r\nab', 'Content-Length: 0\r\n\r\n']) {
+      const whole = asked(upgrade + early)
+      whole.sendResponse(1, head)
+      expect(hear(whole, '')).toEqual(['switched'])
+    }
+  })
+  test.each([
+    ['101', 'GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n', 101],
+    ['2xx to CONNECT', 'CONNECT a:1 HTTP/1.1\r\nHost: a\r\n', 200],
+  ])('%s after a fault in the request: the connection ends', (_, head, status) => {
+    const machine = asked(`${head}Transfer-Encoding: chunked\r\n\r\nx`)
+    refuses(machine, (server) => server.sendResponse(1, { status, headers: [['Upgrade', 'x']] }), 'state')
+    machine.sendResponse(1, { status: 400, headers: [] }, { end: true })
+    expect([written(machine), machine.wantsClose]).toEqual([expect.stringContaining('Connection: close\r\n'), 'now'])
+  })
   it('twice, to nobody, by a client, and after the end', () => {
     const machine = asked()
     refuses(machine, (server) => server.sendResponse(2, { status: 200, headers: [] }), 'exchange')
@@ -257,6 +299,47 @@ describe('a response is refused', () => {
     const machine = asked('HEAD / HTTP/1.1\r\nHost: a\r\n\r\n')
     machine.sendResponse(1, head, { end: true })
     expect(written(machine)).toBe('HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n')
+  })
+})
+
+it('205 has no content, and says so', () => {
+  const machine = asked()
+  machine.sendResponse(1, { status: 205, headers: [] })
+  machine.end(1)
+  expect(written(machine)).toBe('HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n')
+})
+describe('Transfer-Encoding is kept from HTTP/1.0', () => {
+  test.each([
+    ['HEAD', 200],
+    ['GET', 304],
+  ])('in a response to %s with %d, too', (method, status) => {
+    const machine = asked(`${method} / HTTP/1.0\r\n\r\n`)
+    machine.sendResponse(1, { status, reasonPhrase: 'x', headers: [], content: 'unknown' }, { end: true })
+    expect(written(machine)).toBe(`HTTP/1.1 ${status} x\r\nConnection: close\r\n\r\n`)
+  })
+  test.each([
+    ['whose head says so', 'POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n'],
+    ['whose head is not one', '\x16\x03\x01'],
+    ['whose head broke behind its first line', 'GET / HTTP/1.1\r\nno colon\r\n'],
+    ['who comes after another', 'GET / HTTP/1.1\r\nHost: a\r\n\r\n', ' / HTTP/1.0\r\n'],
+    ['whose empty lines are too many', 'GET / HTTP/1.1\r\nHost: a\r\n\r\n', '\r\n'.repeat(5)],
+  ])('in the answer to one %s', (_, ...requests) => {
+    const machine = make('server')
+    for (const [i, request] of requests.entries()) {
+      hear(machine, request)
+      const exchange = i + 1
+      const last = exchange === requests.length
+      machine.sendResponse(exchange, { status: last ? 400 : 204, headers: [] }, { end: !last })
+      if (last) machine.sendData(exchange, bytes('no'), true)
+      else machine.nextExchange()
+      if (!last) machine.takeOutput()
+    }
+    expect(written(machine)).toBe('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\nno')
+  })
+  it('but not from one whose head was read as HTTP/1.1', () => {
+    const machine = asked('GET / HTTP/1.1\r\n\r\n')
+    machine.sendResponse(1, { status: 400, headers: [] })
+    expect(written(machine)).toBe('HTTP/1.1 400 Bad Request\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n')
   })
 })
 

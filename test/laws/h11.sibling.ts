@@ -60,7 +60,7 @@ const informational = fc.constantFrom('', '', 'HTTP/1.1 103 Early Hints\r\nLink:
 const responseText = fc
   .tuple(
     informational,
-    fc.constantFrom('200 OK', '204 ', '304 x', '404 No', '101 Go', '999 '),
+    fc.constantFrom('200 OK', '204 ', '304 x', '404 No', '101 Go', '101 Go\r\nUpgrade: x', '999 '),
     fields,
     connection,
     content,
