@@ -26,6 +26,7 @@ import {
   asciiLower,
   excerpt,
   Fields,
+  isHost,
   listMembers,
   misuse,
   parseDecimal,
@@ -39,7 +40,7 @@ import type { FaultCode } from './faults.ts'
 import { peerFault } from './faults.ts'
 import type { Decision } from './framing.ts'
 import { closeReasonOf, hasContent, hasOption, Notes, requestFraming, responseFraming, rewritten } from './framing.ts'
-import { CR, isHost, LF, targetForm } from './grammar.ts'
+import { CR, LF, targetForm } from './grammar.ts'
 import type { Asked, SentHead } from './heads.ts'
 import { writeInformationalHead, writeRequestHead, writeResponseHead, writeTrailers } from './heads.ts'
 import { checked, plain } from './input.ts'
