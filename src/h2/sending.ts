@@ -66,6 +66,7 @@ export class Sending {
     this.#checkSize(section)
     stream.sending = 'content'
     stream.promised = promised
+    stream.tunnel = tunnel
     if (end) this.#session.sender.end(stream, undefined)
     this.#session.sender.section(stream, section)
   }
