@@ -18,6 +18,7 @@ import {
   type SettingEntries,
   type Settings,
 } from './settings.ts'
+import { isClosed } from './state.ts'
 
 /** SETTINGS that were sent and are not acknowledged. */
 interface SentSettings {
@@ -100,6 +101,8 @@ export class Negotiation {
   #shiftSendWindows(by: number): boolean {
     if (by === 0) return true
     for (const stream of this.#session.streams.all()) {
+      // One that is kept for what is unread of it has no window to send in any more.
+      if (isClosed(stream.state)) continue
       const window = grown(stream.sendWindow, by)
       if (window === undefined) return false
       stream.sendWindow = window
