@@ -145,6 +145,7 @@ export class Negotiation {
       if (name === undefined) continue
       local[name] = value
       if (name === 'headerTableSize') this.#decoder.setMaxTableSize(value)
+      else if (name === 'maxHeaderListSize') this.#decoder.maxListBytes = value
       else if (name === 'maxFrameSize') reader.maxFrameSize = value
       else if (name === 'initialWindowSize') {
         for (const stream of streams.all()) {
