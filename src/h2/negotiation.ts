@@ -58,6 +58,7 @@ export class Negotiation {
     session.peerSettingsSeen = true
     session.sender.output.copied(FRAME.SETTINGS, FLAG.ACK, 0, EMPTY)
     session.tell({ type: 'settings', settings: namedSettings(entries), first })
+    session.holdBack()
     if (session.role === 'client' && session.life === 'open') {
       session.tell({ type: 'slots', capacity: session.capacity })
     }
