@@ -26,6 +26,7 @@ import {
   asciiLower,
   excerpt,
   Fields,
+  isHost,
   listMembers,
   misuse,
   parseDecimal,
@@ -49,7 +50,7 @@ import {
   responseFraming,
   rewritten,
 } from './framing.ts'
-import { CR, isHost, LF, targetForm } from './grammar.ts'
+import { CR, LF, targetForm } from './grammar.ts'
 import type { Asked, SentHead } from './heads.ts'
 import { isOffered, writeInformationalHead, writeRequestHead, writeResponseHead, writeTrailers } from './heads.ts'
 import { checked, plain } from './input.ts'

@@ -1,9 +1,9 @@
-// What RFC 9112 adds to the shared grammar: field names as they stand on the wire, request-targets and Host values.
+// What RFC 9112 adds to the shared grammar: field names as they stand on the wire, and request-targets.
 //
 // A field name that was seen before is recognised by comparing bytes; only a new one is decoded and lower-cased. There is
 // no list of common names: making one at import would cost more than the first heads do. What matters to framing or to
 // persistence carries a role, so that one pass over a head can collect it.
-import { asciiLower, decodeLatin1, isIPv6, isRegName } from '../http/index.ts'
+import { asciiLower, decodeLatin1, isAuthorityForm, isHost } from '../http/index.ts'
 
 export const HTAB = 0x09
 export const LF = 0x0a
@@ -105,22 +105,6 @@ function remember(key: number, alike: FieldName[] | undefined, name: FieldName):
   else alike.push(name)
 }
 
-/** `Host = uri-host [ ":" port ]`, or empty. RFC 9110 §7.2, RFC 3986 §3.2.2 (a zone is not of it: RFC 6874 §4). */
-export function isHost(value: string): boolean {
-  if (value === knownHost) return true
-  const match = /^(?:\[([^\]%]*)\]|([^:[\]]+))(?::[0-9]*)?$/.exec(value)
-  if (value !== '' && (match === null || !isUriHost(match[1], match[2]))) return false
-  knownHost = value
-  return true
-}
-/** The latest valid one: most heads repeat it. */
-let knownHost = ''
-
-function isUriHost(literal: string | undefined, name: string | undefined): boolean {
-  if (literal === undefined) return isRegName(name as string)
-  return isIPv6(literal) || /^[vV][0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+,;=:]+$/.test(literal)
-}
-
 /** What a request-target says, by its form. RFC 9112 §3.2. */
 export interface Target {
   readonly scheme: string | undefined
@@ -137,17 +121,6 @@ export function targetForm(method: string, target: string): Target | undefined {
   if (target.charCodeAt(0) === 0x2f) return target.includes('#') ? undefined : ORIGIN_FORM
   if (target === '*') return NEVER_ASTERISK.has(method) ? undefined : ORIGIN_FORM
   return absoluteForm(target)
-}
-
-/** `uri-host ":" port`; the port is neither empty nor outside 1 to 65535. RFC 9110 §9.3.6. */
-function isAuthorityForm(target: string): boolean {
-  const colon = target.lastIndexOf(':')
-  const digits = target.slice(colon + 1)
-  // Read as a Host value, so that the host has no port of its own.
-  if (colon < 1 || !/^[0-9]{1,5}$/.test(digits) || !isHost(target)) return false
-  // Five digits: text of equal length compares as its number does.
-  const padded = digits.padStart(5, '0')
-  return padded > '00000' && padded <= '65535'
 }
 
 /** `absolute-URI`. An http or https URI has a host and no userinfo. RFC 3986 §4.3, RFC 9110 §4.2.1, §4.2.4. */

@@ -5,9 +5,9 @@
 // Everything that could be refused is refused before a byte counts. Without validation (harnesses) the fields are
 // written as they are, and framing is added only where the caller gave none.
 import type { ContentPlan, Fields, Framing } from '../http/index.ts'
-import { asciiLower, excerpt, isFieldValue, isToken, listMembers, misuse } from '../http/index.ts'
+import { asciiLower, excerpt, isFieldValue, isHost, isToken, listMembers, misuse } from '../http/index.ts'
 import { hasContent, hasOption, isSwitch } from './framing.ts'
-import { isHost, targetForm } from './grammar.ts'
+import { targetForm } from './grammar.ts'
 import type { Output } from './writer.ts'
 import { beginSection, Repeated, writeField, writeOwn, writeUnchecked, writeVisible } from './writer.ts'
 

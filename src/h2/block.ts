@@ -14,17 +14,16 @@ export class FieldBlock {
   endStream = false
   /** Of its frames so far, whole. */
   octets = 0
-  readonly #maxBytes: number
-  readonly #maxContinuations: number
+  readonly #givenContinuations: number
+  #maxBytes = 0
+  #maxContinuations = 0
   #bytes: Uint8Array = EMPTY
   #length = 0
   #continuations = -1
 
   /** @param maxContinuations 0: as many as the list needs */
-  constructor(maxListBytes: number, maxContinuations: number) {
-    this.#maxBytes = BLOCK_PER_LIST * maxListBytes
-    this.#maxContinuations =
-      maxContinuations || Math.max(MIN_CONTINUATIONS, Math.ceil((1.25 * maxListBytes) / MIN_MAX_FRAME_SIZE))
+  constructor(maxContinuations: number) {
+    this.#givenContinuations = maxContinuations
   }
 
   get open(): boolean {
@@ -34,6 +33,13 @@ export class FieldBlock {
   /** Whether this is the one frame that may come while it is open. RFC 9113 §6.10. */
   continues(type: number, stream: ExchangeId): boolean {
     return type === FRAME.CONTINUATION && stream === this.stream
+  }
+
+  /** For a field section of at most so many octets. */
+  limit(maxListBytes: number): void {
+    this.#maxBytes = BLOCK_PER_LIST * maxListBytes
+    const needed = Math.ceil((1.25 * maxListBytes) / MIN_MAX_FRAME_SIZE)
+    this.#maxContinuations = this.#givenContinuations || Math.max(MIN_CONTINUATIONS, needed)
   }
 
   begin(stream: ExchangeId, endStream: boolean, octets: number, bytes: Bytes, start: number, end: number): void {

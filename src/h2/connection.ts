@@ -79,7 +79,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
     this.#session = session
     this.#negotiation = new Negotiation(session, decoder)
     this.#control = new Control(session, this.#negotiation, frameEvents)
-    this.#receiving = new Receiving(session, this.#control, this.#negotiation, decoder, maxListBytes)
+    this.#receiving = new Receiving(session, this.#control, this.#negotiation, decoder)
     this.#shutdown = new Shutdown(session)
     this.#sending = new Sending(session, validateOutbound)
 

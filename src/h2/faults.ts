@@ -38,6 +38,12 @@ export const ACK_WITH_PAYLOAD = violation(
   'SETTINGS with ACK and a payload',
   'FRAME_SIZE_ERROR',
 )
+export const TOO_MANY_STREAMS = violation(
+  'capacity',
+  'RFC 9113 §5.1.2',
+  'the peer takes fewer streams now than wait to be opened',
+  'REFUSED_STREAM',
+)
 export const SETTINGS_OVERDUE = violation(
   'settings-timeout',
   'RFC 9113 §6.5.3',

@@ -18,6 +18,7 @@ import {
   type SettingEntries,
   type Settings,
 } from './settings.ts'
+import { isClosed } from './state.ts'
 
 /** SETTINGS that were sent and are not acknowledged. */
 interface SentSettings {
@@ -57,6 +58,7 @@ export class Negotiation {
     session.peerSettingsSeen = true
     session.sender.output.copied(FRAME.SETTINGS, FLAG.ACK, 0, EMPTY)
     session.tell({ type: 'settings', settings: namedSettings(entries), first })
+    session.holdBack()
     if (session.role === 'client' && session.life === 'open') {
       session.tell({ type: 'slots', capacity: session.capacity })
     }
@@ -100,6 +102,8 @@ export class Negotiation {
   #shiftSendWindows(by: number): boolean {
     if (by === 0) return true
     for (const stream of this.#session.streams.all()) {
+      // One that is kept for what is unread of it has no window to send in any more.
+      if (isClosed(stream.state)) continue
       const window = grown(stream.sendWindow, by)
       if (window === undefined) return false
       stream.sendWindow = window
@@ -142,6 +146,7 @@ export class Negotiation {
       if (name === undefined) continue
       local[name] = value
       if (name === 'headerTableSize') this.#decoder.setMaxTableSize(value)
+      else if (name === 'maxHeaderListSize') this.#decoder.maxListBytes = value
       else if (name === 'maxFrameSize') reader.maxFrameSize = value
       else if (name === 'initialWindowSize') {
         for (const stream of streams.all()) {

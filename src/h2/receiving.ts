@@ -46,18 +46,12 @@ export class Receiving {
   readonly #decoder: HpackDecoder
   readonly #block: FieldBlock
 
-  constructor(
-    session: Session,
-    control: Control,
-    negotiation: Negotiation,
-    decoder: HpackDecoder,
-    maxListBytes: number,
-  ) {
+  constructor(session: Session, control: Control, negotiation: Negotiation, decoder: HpackDecoder) {
     this.#session = session
     this.#control = control
     this.#negotiation = negotiation
     this.#decoder = decoder
-    this.#block = new FieldBlock(maxListBytes, session.limits.maxContinuations)
+    this.#block = new FieldBlock(session.limits.maxContinuations)
   }
 
   /** Whether a field block has begun and is not whole. */
@@ -98,8 +92,9 @@ export class Receiving {
     end -= padding
     const endStream = (flags & FLAG.END_STREAM) !== 0
     const octets = FRAME_HEADER_BYTES + length
-    if ((flags & FLAG.END_HEADERS) !== 0) this.#onFieldBlock(stream, endStream, octets, bytes, start, end)
-    else this.#block.begin(stream, endStream, octets, bytes, start, end)
+    if ((flags & FLAG.END_HEADERS) !== 0) return this.#onFieldBlock(stream, endStream, octets, bytes, start, end)
+    this.#block.limit(this.#decoder.maxListBytes)
+    this.#block.begin(stream, endStream, octets, bytes, start, end)
   }
 
   onContinuation(): void {
@@ -200,7 +195,7 @@ export class Receiving {
     if (endStream) return this.#session.malformed(stream, ENDED_BY_INFORMATIONAL)
     if (++stream.informational > limits.maxInformational) return this.#session.tooMuch(stream, 'limit-informational')
     floods.holdHead(stream, headBytes)
-    if (stream.headBytes > limits.maxHeaderListBytes) return this.#session.tooMuch(stream, 'limit-header-list')
+    if (stream.headBytes > this.#decoder.maxListBytes) return this.#session.tooMuch(stream, 'limit-header-list')
     const { status, headers } = response
     this.#session.tell({ type: 'informational', exchange: stream.id, status, headers })
   }

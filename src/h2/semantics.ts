@@ -8,7 +8,9 @@ import {
   checkField,
   excerpt,
   Fields,
+  isAuthorityForm,
   isFieldValue,
+  isHost,
   isToken,
   isVisible,
   misuse,
@@ -201,7 +203,7 @@ export function readRequest(
     const value = flat[at + 1] as string
     let repeated: string | undefined
     if (name === ':method') [repeated, method] = [method, value]
-    else if (name === ':scheme') [repeated, scheme] = [scheme, value]
+    else if (name === ':scheme') [repeated, scheme] = [scheme, asciiLower(value)]
     else if (name === ':authority') [repeated, authority] = [authority, value]
     else if (name === ':path') [repeated, path] = [path, value]
     else if (name === ':protocol') [repeated, protocol] = [protocol, value]
@@ -241,35 +243,40 @@ function checkControl(
     return malformed('pseudo-header', 'RFC 8441 §4', ':protocol without CONNECT, without our SETTINGS, or no token')
   }
   const host = said.host
-  if (authority !== undefined && (!isVisible(authority) || authority.includes('@'))) {
-    return badPseudo(':authority is empty, has userinfo or a char that may not be there')
-  }
+  const web = isWeb(scheme)
   if (method === 'CONNECT' && protocol === undefined) {
-    if (scheme !== undefined || path !== undefined || authority === undefined) {
-      return malformed('pseudo-header', 'RFC 9113 §8.5', 'CONNECT takes :method and :authority, and no other')
+    if (scheme !== undefined || path !== undefined || authority === undefined || !isAuthorityForm(authority)) {
+      return malformed('pseudo-header', 'RFC 9113 §8.5', 'CONNECT takes a host and a port as :authority, and no other')
     }
   } else {
-    if (scheme === undefined || !isScheme(scheme)) return badPseudo(':scheme is missing or malformed')
+    if (!web && !isScheme(scheme)) return badPseudo(':scheme is missing or malformed')
     if (path === undefined || !isVisible(path)) return badPseudo(':path is missing, empty or malformed')
-    const web = scheme === 'http' || scheme === 'https'
-    if (web && path.charCodeAt(0) !== 0x2f && !(path === '*' && method === 'OPTIONS')) {
-      return badPseudo(':path does not begin with a slash')
+    if (web && !isPath(method, path)) return badPseudo(':path is not a path with a query')
+    if (authority !== undefined && !isAuthority(authority, web)) {
+      return badPseudo(':authority is not a host with an optional port')
     }
     if (protocol !== undefined && authority === undefined) return badPseudo('extended CONNECT lacks :authority')
   }
   if (host === undefined) return undefined
-  if (
-    authority === undefined
-      ? host.includes('@') || !(host === '' || isVisible(host))
-      : !sameHost(authority, host, scheme)
-  ) {
+  if (authority === undefined ? host !== '' && !isAuthority(host, web) : !sameHost(authority, host, scheme)) {
     return malformed('invalid-host', 'RFC 9113 §8.3.1', 'Host differs from :authority or is malformed')
   }
   return undefined
 }
 
-function isScheme(text: string): boolean {
-  return /^[A-Za-z][A-Za-z0-9+.-]*$/.test(text)
+function isWeb(scheme: string | undefined): boolean {
+  return scheme === 'https' || scheme === 'http'
+}
+function isScheme(text: string | undefined): boolean {
+  return text !== undefined && /^[a-z][a-z0-9+.-]*$/.test(text)
+}
+/** `absolute-path [ "?" query ]`, or '*' for OPTIONS; of visible ASCII. RFC 9113 §8.3.1. */
+function isPath(method: string, path: string): boolean {
+  return path.charCodeAt(0) === 0x2f ? !path.includes('#') : path === '*' && method === 'OPTIONS'
+}
+/** Of http and https: `uri-host [ ":" port ]`. RFC 9113 §8.3.1, RFC 9110 §4.2.1, §4.2.4. */
+function isAuthority(text: string, web: boolean): boolean {
+  return web ? text !== '' && isHost(text) : isVisible(text) && !text.includes('@')
 }
 
 /** Scheme-based normalization: case, and the scheme's own port. RFC 3986 §6.2.2.1, §6.2.3. */
@@ -386,8 +393,12 @@ export function requestSection(head: RequestHead, validate: boolean): Outgoing {
   const { method, protocol } = head
   const given = Fields.from(head.headers)
   const plain = method === 'CONNECT' && protocol === undefined
-  const authority = head.authority ?? given.get('host') ?? (plain ? head.target : undefined)
-  const scheme = head.scheme === 'ws' ? 'http' : head.scheme === 'wss' ? 'https' : (head.scheme ?? 'https')
+  const origin = head.authority ?? given.get('host')
+  // A tunnel goes where the target says, whoever is asked for it. RFC 9113 §8.5.
+  const authority = plain && (origin === undefined || isAuthorityForm(head.target)) ? head.target : origin
+  const asked = head.scheme ?? 'https'
+  const lower = validate ? asciiLower(asked) : asked
+  const scheme = lower === 'ws' ? 'http' : lower === 'wss' ? 'https' : lower
   const control = [':method', method]
   if (!plain) control.push(':scheme', scheme)
   if (authority !== undefined) control.push(':authority', authority)
@@ -409,11 +420,17 @@ function checkRequest(head: RequestHead, scheme: string, authority: string | und
   if (protocol !== undefined && (method !== 'CONNECT' || !isToken(protocol))) {
     throw misuse('protocol', 'RFC 8441 §4', 'a protocol is a token and goes with CONNECT')
   }
+  const web = isWeb(scheme)
+  const plain = method === 'CONNECT' && protocol === undefined
   if (authority === undefined && method === 'CONNECT') {
-    throw misuse('authority', 'RFC 9113 §8.5', 'CONNECT needs an authority')
+    throw misuse('authority', 'RFC 8441 §4', 'extended CONNECT needs an authority')
   }
-  if (authority !== undefined && (!isVisible(authority) || authority.includes('@'))) {
-    throw misuse('authority', 'RFC 9113 §8.3.1', 'the authority is empty, has userinfo or a char that may not be sent')
+  if (plain && !isAuthorityForm(authority as string)) {
+    throw misuse('target', 'RFC 9113 §8.5', 'CONNECT needs a host and a port')
+  }
+  if (authority !== undefined && !plain && !isAuthority(authority, web)) {
+    // Not shown: it may hold a password.
+    throw misuse('authority', 'RFC 9113 §8.3.1', 'the authority is not a host with an optional port')
   }
   for (const host of headers.getAll('host')) {
     // A Host field is the authority where no other is given: there is one.
@@ -421,10 +438,8 @@ function checkRequest(head: RequestHead, scheme: string, authority: string | und
       throw misuse('authority', 'RFC 9113 §8.3.1', 'the Host field differs from the authority')
     }
   }
-  if (method === 'CONNECT' && protocol === undefined) return
-  const web = scheme === 'http' || scheme === 'https'
-  const slash = target.charCodeAt(0) === 0x2f || (target === '*' && method === 'OPTIONS')
-  if (!isVisible(target) || (web && !slash)) {
+  if (plain) return
+  if (!isVisible(target) || (web && !isPath(method, target))) {
     throw misuse('target', 'RFC 9113 §8.3.1', `${excerpt(target)} is not a path with a query, or '*' for OPTIONS`)
   }
 }

@@ -30,11 +30,13 @@ export class Sending {
     const { section, plan } = requestSection(head, this.#validate)
     this.#checkSize(section)
     // What goes through a tunnel is not content of the request. RFC 9110 §9.3.6.
-    const promised = head.method === 'CONNECT' ? Infinity : promisedBy(plan)
+    const tunnel = head.method === 'CONNECT'
+    const promised = tunnel ? Infinity : promisedBy(plan)
     if (end && this.#validate && promised > 0 && promised !== Infinity) throw endsShort(promised)
     const stream = session.addStream(session.streams.next, 'idle')
     session.streams.next += 2
     stream.method = head.method
+    stream.tunnel = tunnel
     stream.promised = promised
     stream.ledger = ledger
     stream.sending = 'content'
@@ -66,6 +68,7 @@ export class Sending {
     this.#checkSize(section)
     stream.sending = 'content'
     stream.promised = promised
+    stream.tunnel = tunnel
     if (end) this.#session.sender.end(stream, undefined)
     this.#session.sender.section(stream, section)
   }

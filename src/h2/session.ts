@@ -4,7 +4,7 @@
 // A stream error resets one stream and harms no other; a connection error ends all, once, with GOAWAY; then the session is
 // deaf. Whatever ends, what was held for it is given back here. It knows no frame but those that end something.
 import type { Disposition, ExchangeId, H2Event, Millis, PeerFault, ResolvedLimits, Role } from '../http/index.ts'
-import { calm } from './faults.ts'
+import { calm, TOO_MANY_STREAMS } from './faults.ts'
 import { ReceiveWindow } from './flow.ts'
 import { Floods } from './floods.ts'
 import { FRAME, H2_ERROR, MAX_31, type Violation } from './frames.ts'
@@ -174,6 +174,17 @@ export class Session {
   fail(stream: Stream, fault: PeerFault, refused = false): void {
     if (!this.isRunning(stream)) return
     this.tell({ type: 'failed', exchange: stream.id, fault, disposition: this.dispositionOf(stream, refused) })
+  }
+
+  /** What was asked for last and not written yet is not sent, as far as more streams would be open than the peer takes. */
+  holdBack(): void {
+    const excess = this.streams.active - this.peer.maxConcurrentStreams
+    if (this.role === 'server' || excess <= 0) return
+    const waiting = this.streams.all().filter((stream) => stream.state === 'idle')
+    for (const stream of waiting.slice(-excess)) {
+      this.fail(stream, this.#faultOf(TOO_MANY_STREAMS, 'exchange'))
+      this.drop(stream)
+    }
   }
 
   // ── credit for the peer ──

@@ -23,7 +23,7 @@ export class Stream {
   /** Content that the application was given and has not consumed; and what its small frames cost beyond it. */
   unread = 0
   overhead = 0
-  /** CONNECT: after its heads a stream carries DATA and nothing else. RFC 9113 §8.5. */
+  /** CONNECT, unless it was refused: after its heads a stream carries DATA and nothing else. RFC 9113 §8.5. */
   tunnel = false
   /** Content-Length; −1: unknown. */
   expected = -1

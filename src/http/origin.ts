@@ -108,6 +108,32 @@ export function isIPv4(host: string): boolean {
   return /^(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!$)|$)){4}$/.test(host)
 }
 
+/** `Host = uri-host [ ":" port ]`, or empty. RFC 9110 §7.2, RFC 3986 §3.2.2 (a zone is not of it: RFC 6874 §4). */
+export function isHost(value: string): boolean {
+  if (value === knownHost) return true
+  const match = /^(?:\[([^\]%]*)\]|([^:[\]]+))(?::[0-9]*)?$/.exec(value)
+  if (value !== '' && (match === null || !isUriHost(match[1], match[2]))) return false
+  knownHost = value
+  return true
+}
+/** The latest valid one: most heads repeat it. */
+let knownHost = ''
+
+function isUriHost(literal: string | undefined, name: string | undefined): boolean {
+  if (literal === undefined) return isRegName(name as string)
+  return isIPv6(literal) || /^[vV][0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+,;=:]+$/.test(literal)
+}
+
+/** `uri-host ":" port`; the port is neither empty nor outside 1 to 65535. RFC 9110 §9.3.6. */
+export function isAuthorityForm(target: string): boolean {
+  const colon = target.lastIndexOf(':')
+  const digits = target.slice(colon + 1)
+  if (colon < 1 || !/^[0-9]{1,5}$/.test(digits) || !isHost(target)) return false
+  // Five digits: text of equal length compares as its number does.
+  const padded = digits.padStart(5, '0')
+  return padded > '00000' && padded <= '65535'
+}
+
 /** The host as it stands in a URL, a Host field or :authority: IPv6 in brackets and without its zone (RFC 6874 §4). */
 export function formatHost(host: string): string {
   if (!host.includes(':')) return host

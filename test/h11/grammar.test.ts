@@ -1,6 +1,7 @@
 // Names, targets and hosts, straight on the functions that judge them.
 import { describe, expect, it, test } from 'vitest'
-import { FieldName, isHost, nameOf, ROLE, targetForm } from '../../src/h11/grammar.ts'
+import { FieldName, nameOf, ROLE, targetForm } from '../../src/h11/grammar.ts'
+import { isHost } from '../../src/http/index.ts'
 
 const bytes = (text: string): Uint8Array => Uint8Array.from(text, (char) => char.charCodeAt(0))
 
@@ -90,6 +91,8 @@ describe('a request-target', () => {
     ['CONNECT', 'a:x1', undefined],
     ['CONNECT', 'a@b:1', undefined],
     ['CONNECT', '/', undefined],
+    ['CONNECT', 'a:1:2', undefined],
+    ['CONNECT', '::1:2', undefined],
     ['GET', 'http://a', { scheme: 'http', authority: 'a' }],
     ['GET', 'HTTPS://a:1/b?c', { scheme: 'https', authority: 'a:1' }],
     ['GET', 'http://[::1]/', { scheme: 'http', authority: '[::1]' }],

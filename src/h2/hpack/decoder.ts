@@ -78,8 +78,9 @@ const MAX_SIZE_UPDATES = 2
 const EMPTY = new Uint8Array(0)
 
 export class HpackDecoder {
+  /** As in the options; another holds from the next block on. @internal */
+  maxListBytes: number
   readonly #table: DecoderTable
-  readonly #maxListBytes: number
   readonly #maxFields: number
   /** What the peer's encoder may set at most: the last acknowledged SETTINGS_HEADER_TABLE_SIZE. */
   #limit: number
@@ -101,7 +102,7 @@ export class HpackDecoder {
     this.#limit = checkTableSize('maxTableSize', maxTableSize ?? INITIAL_TABLE_SIZE)
     this.#smallestLimit = this.#limit
     this.#table = new DecoderTable(this.#limit)
-    this.#maxListBytes = checkedLimit('maxListBytes', maxListBytes ?? LIMITS.maxHeaderListBytes.client)
+    this.maxListBytes = checkedLimit('maxListBytes', maxListBytes ?? LIMITS.maxHeaderListBytes.client)
     this.#maxFields = checkedLimit('maxFields', maxFields ?? LIMITS.maxHeaderCount.client)
   }
 
@@ -207,7 +208,7 @@ export class HpackDecoder {
       }
       fields++
       listBytes += name.length + value.length + ENTRY_OVERHEAD
-      if (fault !== undefined || listBytes > this.#maxListBytes || fields > this.#maxFields) {
+      if (fault !== undefined || listBytes > this.maxListBytes || fields > this.#maxFields) {
         fault = this.#tooLarge(fault, listBytes, at)
         flat.length = 0
       } else flat.push(name, value)
@@ -216,7 +217,7 @@ export class HpackDecoder {
   }
 
   #tooLarge(earlier: HpackFault | undefined, listBytes: number, at: number): HpackFault {
-    const limit = this.#maxListBytes
+    const limit = this.maxListBytes
     if (listBytes > GIVE_UP_FACTOR * limit) {
       this.#stop(
         'limit-header-list',
