@@ -5,7 +5,7 @@
 // Everything that could be refused is refused before a byte counts. Without validation (harnesses) the fields are
 // written as they are, and framing is added only where the caller gave none.
 import type { ContentPlan, Fields, Framing } from '../http/index.ts'
-import { asciiLower, excerpt, isFieldValue, isHost, isToken, listMembers, misuse } from '../http/index.ts'
+import { asciiLower, excerpt, hasSome, isFieldValue, isHost, isToken, listMembers, misuse } from '../http/index.ts'
 import { hasContent, hasOption, isSwitch } from './framing.ts'
 import { targetForm } from './grammar.ts'
 import type { Output } from './writer.ts'
@@ -121,10 +121,6 @@ export function writeRequestHead(
 }
 
 const requestFields = new Repeated()
-
-function hasSome(plan: ContentPlan): boolean {
-  return plan === 'unknown' || (plan !== 'none' && plan.length > 0)
-}
 
 function checkExpect(fields: Fields): void {
   if (fields.getAll('expect').some((value) => /100-continue/i.test(value))) {

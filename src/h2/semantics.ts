@@ -8,6 +8,7 @@ import {
   checkField,
   excerpt,
   Fields,
+  hasSome,
   isAuthorityForm,
   isFieldValue,
   isHost,
@@ -408,7 +409,10 @@ export function requestSection(head: RequestHead, validate: boolean): Outgoing {
   const priority = head.priority === undefined ? '' : formatPriority(head.priority)
   if (!validate) return { section: uncheckedSection(control, given), plan: undefined }
   checkRequest(head, scheme, authority, given)
-  const plan = planOf(given, head.content)
+  const plan = planOf(given, head.content) ?? (method === 'TRACE' ? 'none' : undefined)
+  if (method === 'TRACE' && hasSome(plan as ContentPlan)) {
+    throw misuse('content', 'RFC 9110 §9.3.8', 'a TRACE request has no content')
+  }
   if (priority !== '' && !given.has('priority')) control.push('priority', priority)
   return { section: { control, fields: withLength(checkedFields(given, 'client', authority), plan) }, plan }
 }
@@ -452,8 +456,11 @@ export function responseSection(head: ResponseHead, validate: boolean, method: s
   if (!Number.isInteger(head.status) || head.status < 200 || head.status > 999) {
     throw misuse('status', 'RFC 9110 §15', `${head.status} is not the status of a final response`)
   }
-  const plan = planOf(given, head.content)
   const { status } = head
+  const plan = planOf(given, head.content) ?? (status === 205 ? 'none' : undefined)
+  if (status === 205 && hasSome(plan as ContentPlan)) {
+    throw misuse('content', 'RFC 9110 §15.3.6', 'a 205 response has no content')
+  }
   if (given.has('content-length') && (status === 204 || (method === 'CONNECT' && status < 300))) {
     throw misuse('content-length', 'RFC 9110 §8.6', `a ${status} response has no Content-Length`)
   }

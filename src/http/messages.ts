@@ -103,3 +103,8 @@ function agree(said: ContentPlan, content: ContentPlan): boolean {
   if (typeof said === 'string') return said === content
   return said.length === (typeof content === 'object' ? content.length : content === 'none' ? 0 : said.length)
 }
+
+/** Whether content may follow a head with this plan. */
+export function hasSome(plan: ContentPlan): boolean {
+  return plan === 'unknown' || (plan !== 'none' && plan.length > 0)
+}

@@ -116,6 +116,8 @@ describe('a request', () => {
     ["to '*' that is not for OPTIONS", { target: '*' }, 'target'],
     ['without a slash', { target: 'a' }, 'target'],
     ['with a length that the plan denies', { content: { length: 3 }, headers: [['content-length', '4']] }, 'framing'],
+    ['to TRACE with content', { method: 'TRACE', content: { length: 1 } }, 'content'],
+    ['to TRACE with content of unknown length', { method: 'TRACE', content: 'unknown' }, 'content'],
     ['with a line break in a value', { headers: [['a', 'b\r\nc: d']] }, 'field-value'],
     ['with a name that is none', { headers: [['a b', 'c']] }, 'field-name'],
   ])('%s is refused', (_, head, code) => {
@@ -125,6 +127,11 @@ describe('a request', () => {
   it('to CONNECT needs an authority, where there is a target of its own', () => {
     const offering = ready('client', {}, settings([8, 1]))
     refuses(offering, (machine) => machine.sendRequest({ ...tunnel, protocol: 'websocket', target: '/' }), 'authority')
+  })
+  it('to TRACE has no content either that was not planned', () => {
+    const tracing = ready('client')
+    tracing.sendRequest({ ...GET_HEAD, method: 'TRACE' })
+    refuses(tracing, (machine) => machine.sendData(1, new Uint8Array(1)), 'content-length')
   })
   it('that ends with its head, and has content, is refused', () => {
     const send = (machine: H2Connection): unknown =>
@@ -282,6 +289,8 @@ describe('an answer', () => {
     ['whose length the plan denies', { content: { length: 3 }, headers: [['content-length', '4']] }, 'framing'],
     ['with a status that is a fraction', { status: 200.5 }, 'status'],
     ['with a protocol to switch to', { headers: [['upgrade', 'x']] }, 'connection-specific'],
+    ['of 205 with content', { status: 205, content: { length: 1 } }, 'content'],
+    ['of 205 with content of unknown length', { status: 205, content: 'unknown' }, 'content'],
   ])('%s is refused', (_, head, code) => {
     refuses(asked(), (machine) => machine.sendResponse(1, { status: 200, headers: [], ...head }), code)
   })
@@ -296,6 +305,13 @@ describe('an answer', () => {
     const machine = asked()
     machine.sendResponse(1, { status: 204, headers: [], content: { length: 0 } }, { end: true })
     expect(written(machine, new HpackDecoder())).toEqual(['HEADERS 1 END_STREAM :status=204'])
+  })
+  it('of 205 has none either that was not planned', () => {
+    const machine = asked()
+    machine.sendResponse(1, { status: 205, headers: [['content-length', '0']] })
+    refuses(machine, (one) => one.sendData(1, new Uint8Array(1)), 'content-length')
+    machine.end(1)
+    expect(written(machine, new HpackDecoder())).toEqual(['HEADERS 1 END_STREAM :status=205 content-length=0'])
   })
   it('may come too late', () => {
     const machine = asked()
