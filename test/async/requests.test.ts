@@ -24,6 +24,18 @@ describe('request()', () => {
     expect(await response.read()).toBe(response.content)
   })
 
+  it('asks for the same target each time, also where a query or a fragment has the only slash', async () => {
+    const { url } = await serveHttp((request, response) => response.end(request.url))
+    const pool = makePool()
+    for (const [rest, target] of [
+      ['?a=/b', '/?a=/b'],
+      ['#a/b', '/'],
+      ['?#/', '/?'],
+    ] as const) {
+      for (let i = 0; i < 2; i++) expect(text((await pool.request('GET', url + rest)).content)).toBe(target)
+    }
+  })
+
   it('uses a connection again, and says so', async () => {
     const { url, connections } = await serveHttp((_, response) => response.end('x'))
     const pool = makePool()
