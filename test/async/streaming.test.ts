@@ -177,6 +177,42 @@ describe('a request that is streamed', () => {
     expect(await failed).toBe('enough')
   })
 
+  it('that was sent again before its source was asked has all of its content', async () => {
+    let count = 0
+    const url = await serveTcp((socket) => {
+      const first = count++ === 0
+      let heard = ''
+      let requests = 0
+      socket.on('data', (data) => {
+        heard += data.toString('latin1')
+        if (!heard.includes('\r\n\r\n')) return
+        if (first && requests++ > 0) return socket.destroy()
+        if (heard.endsWith('100-continue\r\nTransfer-Encoding: chunked\r\n\r\n')) socket.write('HTTP/1.1 100 \r\n\r\n')
+        else if (!heard.startsWith('PUT') || heard.endsWith('0\r\n\r\n')) {
+          const content = heard.slice(heard.indexOf('\r\n\r\n') + 4)
+          socket.write(`HTTP/1.1 200 \r\nContent-Length: ${content.length}\r\n\r\n${content}`)
+          heard = ''
+        }
+      })
+    })
+    function* once(): Generator<Uint8Array> {
+      yield new TextEncoder().encode('abc')
+    }
+    const pool = makePool()
+    await pool.request('GET', url)
+    const { content, connection } = await pool.request('PUT', url, { content: once(), expectContinue: true })
+    expect([connection.reused, count]).toEqual([false, 2])
+    expect(new TextDecoder().decode(content)).toBe('3\r\nabc\r\n0\r\n\r\n')
+  })
+
+  it('does not ask its source when the server has answered before', async () => {
+    const url = await serveTcp(answering('HTTP/1.1 417 \r\nContent-Length: 0\r\n\r\n'))
+    let asked = 0
+    const content = (): Uint8Array[] => [new Uint8Array(++asked)]
+    const response = await makePool().request('PUT', url, { content, expectContinue: true })
+    expect([response.status, asked]).toEqual([417, 0])
+  })
+
   it('returns its source when the request is given up', async () => {
     const { url } = await serveHttp((_, response) => response.end('early'))
     let returned = 0

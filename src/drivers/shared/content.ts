@@ -3,6 +3,9 @@
 //
 // Async iterators are stepped by `then`: the blocking interface, which cannot wait for anything, refuses them.
 //
+// A source is not touched before the first chunk is wanted: a request that the pool takes back before, to send it again on
+// another connection, finds it as it was, even if it is one that can be iterated only once.
+//
 // A source is the user's code. It may make a request of its own while it is asked for a chunk, and what happens meanwhile
 // may end this one; so it is told to stop only when it has answered.
 import { Fields, misuse, type FieldsInit } from '../../http/index.ts'
@@ -15,6 +18,8 @@ export class ContentPump {
   readonly #exchange: Exchange
   readonly #trailers: FieldsInit | (() => FieldsInit) | undefined
   readonly #mayWait: boolean
+  /** What gives the source, until it is asked for the first chunk. */
+  #open: (() => unknown) | undefined
   #single: Uint8Array | undefined
   #iterator: AnyIterator | undefined
   /** Of the attempt: what an earlier one still answers is not heard. */
@@ -28,17 +33,22 @@ export class ContentPump {
     this.#mayWait = mayWait
   }
 
-  /** Whether opening or pulling calls the user. */
+  /** Whether pulling calls the user. */
   get callsUser(): boolean {
     return this.#exchange.source.open !== undefined || typeof this.#trailers === 'function'
   }
 
   open(): void {
-    const attempt = ++this.#attempt
-    this.#iterator = undefined
     const { chunk, open } = this.#exchange.source
+    this.#attempt++
+    this.#iterator = undefined
     this.#single = chunk
-    if (open === undefined) return
+    this.#open = open
+  }
+  /** false: it has failed, or nobody wants it any more. */
+  #opened(open: () => unknown): boolean {
+    const attempt = this.#attempt
+    this.#open = undefined
     try {
       const value = open()
       const single = asChunk(value)
@@ -46,13 +56,18 @@ export class ContentPump {
       if (attempt === this.#attempt) {
         this.#single = single
         this.#iterator = iterator
-      } else if (iterator !== undefined) giveBack(iterator)
+        return true
+      }
+      if (iterator !== undefined) giveBack(iterator)
     } catch (error) {
       if (attempt === this.#attempt) this.#fail(error)
     }
+    return false
   }
 
   pull(): void {
+    const open = this.#open
+    if (open !== undefined && !this.#opened(open)) return
     const single = this.#single
     if (single !== undefined) {
       this.#single = undefined
@@ -67,7 +82,7 @@ export class ContentPump {
   stop(): void {
     const iterator = this.#iterator
     this.#attempt++
-    this.#iterator = this.#single = undefined
+    this.#iterator = this.#single = this.#open = undefined
     if (iterator !== undefined && iterator !== this.#asked) giveBack(iterator)
   }
 
