@@ -90,6 +90,43 @@ describe('a streamed response', () => {
     expect(connections()).toBe(2)
   })
 
+  it('is given up when the callback of forEach throws, also over what waited for it', async () => {
+    const url = await serveTcp(answering('HTTP/1.1 200 \r\nContent-Length: 10\r\n\r\n12345'))
+    const pool = makePool({ maxConnections: 1 })
+    const own = new Error('mine')
+    for (const fail of [
+      () => Promise.reject(own),
+      () => {
+        throw own
+      },
+    ]) {
+      const response = await pool.stream('GET', url)
+      await expect(response.forEach(fail)).rejects.toBe(own)
+      await expect.poll(() => pool.stats['requests']).toBe(0)
+    }
+  })
+
+  it('closed while it is read: what comes in pieces ends there, all of it is not to be had', async () => {
+    const url = await serveTcp(answering('HTTP/1.1 200 \r\nContent-Length: 10\r\n\r\n12345'))
+    const pool = makePool()
+    const read = await pool.stream('GET', url)
+    const all = read.read()
+    const each = await pool.stream('GET', url)
+    let bytes = 0
+    const consumed = each.forEach((lent) => {
+      bytes += lent.byteLength
+    })
+    const iterated = await pool.stream('GET', url)
+    const iterator = iterated[Symbol.asyncIterator]()
+    await iterator.next()
+    const next = iterator.next()
+    await Promise.all([read, each, iterated].map((response) => response.close()))
+    await expect(all).rejects.toMatchObject({ name: 'LocalProtocolError', code: 'response-closed' })
+    await consumed
+    expect(await next).toEqual({ done: true, value: undefined })
+    expect([bytes, each.complete]).toEqual([5, false])
+  })
+
   it('holds the sender back while nobody reads', async () => {
     let written = 0
     const { url } = await serveHttp((_, response) => {
@@ -186,8 +223,9 @@ describe('a request that is streamed', () => {
       socket.on('data', (data) => {
         heard += data.toString('latin1')
         if (!heard.includes('\r\n\r\n')) return
-        if (first && requests++ > 0) return socket.destroy()
-        if (heard.endsWith('100-continue\r\nTransfer-Encoding: chunked\r\n\r\n')) socket.write('HTTP/1.1 100 \r\n\r\n')
+        if (first && requests++ > 0) socket.destroy()
+        else if (heard.endsWith('100-continue\r\nTransfer-Encoding: chunked\r\n\r\n'))
+          socket.write('HTTP/1.1 100 \r\n\r\n')
         else if (!heard.startsWith('PUT') || heard.endsWith('0\r\n\r\n')) {
           const content = heard.slice(heard.indexOf('\r\n\r\n') + 4)
           socket.write(`HTTP/1.1 200 \r\nContent-Length: ${content.length}\r\n\r\n${content}`)

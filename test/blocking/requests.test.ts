@@ -211,6 +211,20 @@ describe('what leaves without a word', () => {
   })
 })
 
+it('writes to a stream until it is ended', () => {
+  withPool({}, (pool) => {
+    const headers = { Connection: 'Upgrade', Upgrade: 'echo' }
+    const stream = pool.stream('GET', http('/'), { headers }).networkStream
+    stream?.write(new TextEncoder().encode('x'))
+    expect(text(stream?.read() as Uint8Array)).toBe('x')
+    stream?.end()
+    expect(() => stream?.write(new Uint8Array(1))).toThrow(
+      expect.objectContaining({ name: 'LocalProtocolError', code: 'stream-ended' }) as Error,
+    )
+    stream?.close()
+  })
+})
+
 it('sends trailers', () => {
   withPool({}, (pool) => {
     const response = pool.request('POST', http('/'), {

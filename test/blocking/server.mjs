@@ -29,12 +29,17 @@ function answer(request, response) {
   })
 }
 
+function echo(request, socket) {
+  socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n')
+  socket.on('error', () => socket.destroy()).pipe(socket, { end: false })
+}
+
 const listen = (server, where) => new Promise((resolve) => server.listen(where, () => resolve(server.address().port)))
 const here = { host: '127.0.0.1', port: 0 }
 const { identity, unix } = workerData
 await listen(createServer(answer), { path: unix })
 parentPort.postMessage({
-  http: await listen(createServer(answer), here),
+  http: await listen(createServer(answer).on('upgrade', echo), here),
   https: await listen(createSecure(identity, answer), here),
   http2: await listen(createSecureServer(identity, answer), here),
   h2c: await listen(createH2c(answer), here),

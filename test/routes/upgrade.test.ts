@@ -8,7 +8,7 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
-import { ConnectionPool, UnsupportedProtocol, type Response } from '../../src/index.ts'
+import { ConnectionPool, UnsupportedProtocol, type NetworkStream, type Response } from '../../src/index.ts'
 import { certificates } from '../fixtures/certificates.ts'
 import { httpProxy } from '../fixtures/proxies.ts'
 import { ROUTES, type Opened, type Way } from '../fixtures/routes.ts'
@@ -179,6 +179,39 @@ it('asks an origin itself: OPTIONS *', async () => {
   const pool = new ConnectionPool()
   expect((await pool.request('OPTIONS', `http://127.0.0.1:${server.port}`, { target: '*' })).status).toBe(200)
   expect(seen).toEqual(['OPTIONS', '*'])
+  await pool.close()
+  await server.stop()
+})
+
+it('a stream that was ended or closed takes no more, and says so', async () => {
+  const heard: string[] = []
+  const server = await serve(
+    createHttp().on('upgrade', (_, socket: Socket) => {
+      socket.on('data', (data) => heard.push(data.toString()))
+      socket.on('error', () => undefined)
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n')
+    }),
+  )
+  const pool = new ConnectionPool()
+  const headers = { Connection: 'Upgrade', Upgrade: 'raw' }
+  const open = async (): Promise<NetworkStream> =>
+    (await pool.stream('GET', `http://127.0.0.1:${server.port}/`, { headers })).networkStream as NetworkStream
+  const refused = (code: string): object => ({ name: 'LocalProtocolError', code })
+  const bytes = new TextEncoder().encode('x')
+
+  const ended = await open()
+  await ended.write(bytes)
+  await ended.end()
+  await expect(ended.write(bytes)).rejects.toMatchObject(refused('stream-ended'))
+  await expect.poll(() => heard).toEqual(['x'])
+  await ended.close()
+  await expect(ended.write(bytes)).rejects.toMatchObject(refused('stream-closed'))
+  await expect(ended.startTls()).rejects.toMatchObject(refused('stream-closed'))
+
+  const securing = await open()
+  const secured = expect(securing.startTls()).rejects.toMatchObject(refused('stream-closed'))
+  await securing.close()
+  await secured
   await pool.close()
   await server.stop()
 })
