@@ -433,6 +433,7 @@ export class Establishing {
   }
   #lost(cause: unknown, now: Millis): void {
     if (this.#step === 'over') return
+    if (this.#refusal !== undefined) return this.#refused(now)
     const { phase } = this
     const error =
       this.#step === 'proxying'
@@ -468,6 +469,8 @@ export class Establishing {
       this.#stepEnds('complete', {})
       return this.#begin(now)
     }
+    // It has refused already, and only does not come to an end.
+    if (this.#refusal !== undefined) return this.#refused(now)
     const { phase } = this
     const blockedOn = { want: phase, since: this.#startedAt }
     const message = `no connection within ${this.#connectTimeout} ms (${phase})`
