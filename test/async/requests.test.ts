@@ -1,7 +1,7 @@
 // The async interface against Node's own servers, over real sockets: what a user does in the first hour.
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { LocalProtocolError, UnsupportedProtocol } from '../../src/index.ts'
+import { ConnectionPool, LocalProtocolError, UnsupportedProtocol } from '../../src/index.ts'
 import { makePool, serveHttp } from './servers.ts'
 
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
@@ -193,6 +193,28 @@ describe('what may not be sent', () => {
     const pool = makePool()
     await expect(pool.request(method, url, options as never)).rejects.toThrow(type as new () => Error)
     expect(pool.connections).toHaveLength(0)
+  })
+
+  it.each([
+    ['an option of a pool', { maxConnection: 1 }],
+    ['an option of a proxy', { proxy: { url: 'http://h', tsl: {} } }],
+    ['a proxy without a URL', { proxy: { tunnel: 'always' } }],
+    ['no proxy', { proxy: null }],
+    ['a kind of tunnel', { proxy: { url: 'http://h', tunnel: 'http' } }],
+    ['credentials in one string', { proxy: { url: 'http://h', auth: 'a:b' } }],
+    ['a name without a password', { proxy: { url: 'http://h', auth: ['a'] } }],
+    ['an option of HTTP/2', { http2Options: { window: 1 } }],
+    ['a ping without a deadline', { http2Options: { keepAlivePing: { after: 1 } } }],
+  ])('%s that there is not: TypeError when the pool is made', (_, options) => {
+    expect(() => new ConnectionPool(options as never)).toThrow(TypeError)
+  })
+
+  it.each([
+    ['a name', { sniHostname: 1 }],
+    ['a callback', { onInformational: 'none' }],
+    ['a trace', { trace: {} }],
+  ])('%s of another type', async (_, options) => {
+    await expect(makePool().request('GET', 'http://127.0.0.1:1/', options as never)).rejects.toThrow(TypeError)
   })
 
   it('a field that would be two never leaves, and costs no seat', async () => {
