@@ -183,6 +183,24 @@ it('asks an origin itself: OPTIONS *', async () => {
   await server.stop()
 })
 
+it('TLS that fails within a tunnel is a ConnectError with the code of its fault', async () => {
+  const secure = await httpsServer((_, response) => response.end())
+  const plain = await serve(createHttp((_, response) => response.end()))
+  const proxy = await httpProxy()
+  const pool = new ConnectionPool()
+  for (const [{ port }, code] of [
+    [secure, 'tls-certificate'],
+    [plain, 'tls-handshake'],
+  ] as const) {
+    const response = await pool.stream('CONNECT', proxy.url, { target: `127.0.0.1:${port}` })
+    const failing = response.networkStream?.startTls({ serverName: '127.0.0.1' })
+    await expect(failing).rejects.toMatchObject({ name: 'ConnectError', code, phase: 'tls' })
+    expect(pool.stats).toMatchObject({ requests: 0, active: 0 })
+  }
+  await pool.close()
+  for (const one of [secure, plain, proxy]) await one.stop()
+})
+
 it('a stream that was ended or closed takes no more, and says so', async () => {
   const heard: string[] = []
   const server = await serve(
