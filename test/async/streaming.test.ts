@@ -46,6 +46,26 @@ describe('a streamed response', () => {
     }
   })
 
+  it('is kept for a promise of forEach, whatever is read meanwhile', async () => {
+    const { url: other } = await serveHttp((_, response) => response.end('b'.repeat(1_000)))
+    const { url } = await serveHttp((_, response) => {
+      response.writeHead(200, { 'content-length': 3_000 })
+      let pieces = 3
+      const timer = setInterval(() => {
+        response.write('a'.repeat(1_000))
+        if (--pieces === 0) clearInterval(timer)
+      }, 10)
+    })
+    const pool = makePool()
+    const response = await pool.stream('GET', url)
+    const seen: string[] = []
+    await response.forEach(async (lent) => {
+      await pool.request('GET', other)
+      seen.push(Buffer.from(lent).toString())
+    })
+    expect(seen.join('')).toBe('a'.repeat(3_000))
+  })
+
   it('is read whole, or as a ReadableStream', async () => {
     const { url } = await serveContent()
     const pool = makePool()

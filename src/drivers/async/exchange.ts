@@ -123,10 +123,13 @@ export class AsyncExchange extends Exchange {
     await this.#until('ended')
   }
 
+  /** What is lent goes with its buffer when a promise asks for it; what could not is a copy from the start. */
   protected override lend(data: Bytes): void {
+    const lent = this.driver.lends(data.buffer) ? data : this.own(data)
     this.guard(() => {
-      const pending = (this.#consumer as Lent)(data)
+      const pending = (this.#consumer as Lent)(lent)
       if (!(pending instanceof Promise)) return this.consumed(data.byteLength)
+      this.driver.keep(data.buffer)
       this.#holdFor(pending, data.byteLength)
     })
   }
