@@ -184,6 +184,13 @@ describe('what may not be sent', () => {
     ['userinfo', 'GET', 'http://a:b@h/', {}, LocalProtocolError],
     ['a method with a space', 'GE T', 'http://127.0.0.1:1/', {}, LocalProtocolError],
     ['a target with a space', 'GET', 'http://127.0.0.1:1/', { target: '/a b' }, LocalProtocolError],
+    [
+      'two lengths',
+      'POST',
+      'http://127.0.0.1:1/',
+      { content: 'x', headers: { 'Content-Length': ['1', '1'] } },
+      LocalProtocolError,
+    ],
     ['a number as content', 'POST', 'http://127.0.0.1:1/', { content: 1 }, TypeError],
     ['a number as header', 'POST', 'http://127.0.0.1:1/', { headers: { a: 1 } }, TypeError],
     ['an unknown timeout', 'GET', 'http://127.0.0.1:1/', { timeout: { reed: 1 } }, TypeError],
