@@ -1,4 +1,5 @@
 // Responses that are streamed: every way of reading one, and every way of not reading it.
+import { Readable } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import { LocalProtocolError, RemoteProtocolError } from '../../src/index.ts'
 import { answering, makePool, serveHttp, serveTcp } from './servers.ts'
@@ -269,6 +270,17 @@ describe('a request that is streamed', () => {
     const content = (): Uint8Array[] => [new Uint8Array(++asked)]
     const response = await makePool().request('PUT', url, { content, expectContinue: true })
     expect([response.status, asked]).toEqual([417, 0])
+  })
+
+  it('leaves no stream of Node’s behind that has nothing to give when the request is given up', async () => {
+    const url = await serveTcp(() => undefined)
+    const content = new Readable({ read: () => undefined })
+    content.push('first')
+    const controller = new AbortController()
+    const failed = makePool().request('POST', url, { content, signal: controller.signal })
+    setTimeout(() => controller.abort('enough'), 20)
+    await expect(failed).rejects.toBe('enough')
+    await expect.poll(() => content.destroyed).toBe(true)
   })
 
   it('returns its source when the request is given up', async () => {

@@ -22,6 +22,8 @@ export class ContentPump {
   #open: (() => unknown) | undefined
   #single: Uint8Array | undefined
   #iterator: AnyIterator | undefined
+  /** What is iterated. */
+  #source: unknown
   /** Of the attempt: what an earlier one still answers is not heard. */
   #attempt = 0
   /** The iterator that is being asked at this moment, further up the stack. */
@@ -56,9 +58,10 @@ export class ContentPump {
       if (attempt === this.#attempt) {
         this.#single = single
         this.#iterator = iterator
+        this.#source = value
         return true
       }
-      if (iterator !== undefined) giveBack(iterator)
+      if (iterator !== undefined) giveBack(iterator, value)
     } catch (error) {
       if (attempt === this.#attempt) this.#fail(error)
     }
@@ -81,9 +84,10 @@ export class ContentPump {
   /** Tells the source that nobody wants more. What it answers, or throws, changes nothing: its request is decided. */
   stop(): void {
     const iterator = this.#iterator
+    const source = this.#source
     this.#attempt++
-    this.#iterator = this.#single = this.#open = undefined
-    if (iterator !== undefined && iterator !== this.#asked) giveBack(iterator)
+    this.#iterator = this.#single = this.#open = this.#source = undefined
+    if (iterator !== undefined && iterator !== this.#asked) giveBack(iterator, source)
   }
 
   #step(iterator: AnyIterator, attempt: number): void {
@@ -153,15 +157,21 @@ function iterate(value: unknown, mayWait: boolean): AnyIterator {
   throw misuse('content', 'RFC 9110 §6.4', 'the content function gave neither bytes, a string nor an iterable')
 }
 
-function giveBack(iterator: AnyIterator): void {
+/** A stream of Node's hears of a return only when the chunk has come that is awaited, which may be never. */
+function giveBack(iterator: AnyIterator, source?: unknown): void {
   try {
     const returned = iterator.return?.()
     if (isThenable(returned)) returned.then(undefined, ignore)
+    if (isStream(source)) source.destroy()
   } catch {
     ignore()
   }
 }
 
+function isStream(value: unknown): value is { destroy(): void } {
+  if (typeof value !== 'object' || value === null || !('pipe' in value)) return false
+  return 'destroy' in value && typeof value.destroy === 'function'
+}
 function isThenable(value: unknown): value is PromiseLike<IteratorResult<unknown>> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }
