@@ -218,6 +218,7 @@ it('a stream that was ended or closed takes no more, and says so', async () => {
   const bytes = new TextEncoder().encode('x')
 
   const ended = await open()
+  await expect(ended.write('x' as never)).rejects.toThrow(TypeError)
   await ended.write(bytes)
   await ended.end()
   await expect(ended.write(bytes)).rejects.toMatchObject(refused('stream-ended'))
