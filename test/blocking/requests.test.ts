@@ -266,6 +266,15 @@ describe('callbacks', () => {
       expect(thrown(() => pool.request('GET', http('/'), { signal }))).toBe(signal.reason)
     })
   })
+  it('may abort it although all of the response has come', () => {
+    const controller = new AbortController()
+    const onInformational = (): void => controller.abort('enough')
+    withPool({}, (pool) => {
+      const options = { signal: controller.signal, onInformational }
+      expect(thrown(() => pool.request('GET', http('/hints'), options))).toBe('enough')
+    })
+  })
+
   it('may throw; the request throws that', () => {
     withPool({}, (pool) => {
       const mistake = new Error('mine')

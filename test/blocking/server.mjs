@@ -19,6 +19,12 @@ function answer(request, response) {
     return more()
   }
   if (what === 'late') return void setTimeout(() => response.end('late'), Number(count))
+  if (what === 'hints') {
+    request.socket.cork()
+    response.writeEarlyHints({ link: '</style.css>; rel=preload' })
+    response.end('hinted')
+    return request.socket.uncork()
+  }
   const chunks = []
   request.on('data', (chunk) => chunks.push(chunk))
   request.on('end', () => {

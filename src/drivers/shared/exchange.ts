@@ -189,8 +189,13 @@ export abstract class Exchange {
   }
 
   #informational(status: number, headers: Fields): void {
-    const { onInformational } = this.#hooks
-    if (onInformational !== undefined) this.callBack(() => onInformational(status, headers))
+    const { onInformational, signal } = this.#hooks
+    if (onInformational === undefined) return
+    this.callBack(() => {
+      onInformational(status, headers)
+      // All of the response may have come by now, and nobody listen to the signal any more.
+      signal?.throwIfAborted()
+    })
   }
 
   settle(settled: Settled): void {
