@@ -59,7 +59,7 @@ export const IDEMPOTENT_METHODS: ReadonlySet<string> = new Set([
 ])
 
 /**
- * What the caller's own framing fields say of the content: Content-Length (repeated equal values are one) or
+ * What the caller's own framing fields say of the content: one Content-Length, or
  * Transfer-Encoding with exactly one final `chunked`. undefined: they say nothing. What contradicts itself, or the
  * plan, is a LocalProtocolError. RFC 9112 §6.1 to §6.3, RFC 9110 §8.6.
  */
@@ -72,9 +72,8 @@ export function planOf(headers: Fields, content: ContentPlan | undefined): Conte
     if (name === 'content-length') {
       const value = parseDecimal(flat[i + 1] as string)
       if (value < 0) throw misuse('content-length', 'RFC 9110 §8.6', 'Content-Length is not 1*DIGIT up to 2^53−1')
-      if (length >= 0 && length !== value) {
-        throw misuse('content-length', 'RFC 9112 §6.3', 'two Content-Length fields differ')
-      }
+      // Equal or not: a server may take two for an attack.
+      if (length >= 0) throw misuse('content-length', 'RFC 9110 §8.6', 'Content-Length is given twice')
       length = value
     } else if (name === 'transfer-encoding') {
       if (chunked) throw misuse('transfer-encoding', 'RFC 9112 §6.1', 'Transfer-Encoding is given twice')

@@ -6,7 +6,7 @@
 import { misuse, UnsupportedProtocol } from './errors.ts'
 import { asciiLower, excerpt, isVisible } from './grammar.ts'
 
-/** Scheme and host in lower case; an IPv6 host without brackets. */
+/** Scheme and host in lower case; an IPv6 host without brackets, its zone after a `%`. */
 export interface Origin {
   readonly scheme: string
   readonly host: string
@@ -65,13 +65,20 @@ export function splitHostPort(authority: string, url: string = authority): { hos
   const match = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::([0-9]*))?$/.exec(authority)
   if (match === null) throw badUrl(url, 'has a malformed host or port')
   const [, literal, name, digits] = match
-  const host = asciiLower(literal ?? name ?? '')
+  const host = literal === undefined ? asciiLower(name ?? '') : addressOf(literal)
   if (host === '') throw badUrl(url, 'has no host')
   if (literal === undefined ? !isRegName(host) : !isIPv6(host)) throw badUrl(url, 'has a malformed host')
   if (digits === undefined || digits === '') return { host, port: undefined }
   const port = digits.length > 5 ? 65_536 : Number.parseInt(digits, 10)
   if (port < 1 || port > 65_535) throw badUrl(url, 'has a port outside 1 to 65535')
   return { host, port }
+}
+
+/** As the system takes it: the `%25` before a zone stands for `%` (RFC 6874 §2), and the zone's case is its own. */
+function addressOf(literal: string): string {
+  const zone = literal.indexOf('%')
+  if (zone < 0) return asciiLower(literal)
+  return asciiLower(literal.slice(0, zone)) + literal.slice(zone).replace(/^%25(?=.)/, '%')
 }
 
 /** `reg-name` or IPv4address of RFC 3986 §3.2.2; at least one char. */

@@ -31,6 +31,7 @@ import { H11Connection } from '../h11/index.ts'
 import type { H2Connection } from '../h2/index.ts'
 import type { ConnectTarget, LinkId, LinkInfo, LinkSide, PoolCommand, TlsTarget } from './commands.ts'
 import { Link, type PoolConnection, type Site } from './connection.ts'
+import { handshakeFault, TLS_DISCONNECTED } from './failures.ts'
 import { isHttpProxy, type HttpProxy, type PoolSettings, type ProxyTarget, type SocksProxy } from './settings.ts'
 import type { Slots } from './slots.ts'
 import { Socks5Handshake } from './socks5.ts'
@@ -433,6 +434,7 @@ export class Establishing {
   }
   #lost(cause: unknown, now: Millis): void {
     if (this.#step === 'over') return
+    if (this.#refusal !== undefined) return this.#refused(now)
     const { phase } = this
     const error =
       this.#step === 'proxying'
@@ -447,19 +449,11 @@ export class Establishing {
     this.#fail(error, now)
   }
   #tlsError(cause: unknown): HttpCoreError {
-    const known = typeof cause === 'object' && cause !== null && 'code' in cause ? String(cause.code) : ''
-    const lost = /^(?:ECONN|EPIPE|ENET|EHOST|ETIMEDOUT)/.test(known)
-    if (lost) return this.#error(ConnectError, 'the TLS handshake was cut off', 'tls-disconnected', 'tls', cause)
-    const what = /CERT|ISSUER|SIGNATURE|SELF_SIGNED|CRL/.test(known)
-      ? 'certificate'
-      : /ALPN/.test(known)
-        ? 'alpn'
-        : 'handshake'
-    const message = `the TLS handshake failed: ${cause instanceof Error ? cause.message : String(cause)}`
-    if (this.#hop < this.#pool.settings.proxies.length) {
-      return new ProxyError(message, { code: `tls-${what}`, cause, ...this.#facts('tls') })
+    const { code, message } = handshakeFault(cause)
+    if (code !== TLS_DISCONNECTED && this.#hop < this.#pool.settings.proxies.length) {
+      return new ProxyError(message, { code, cause, ...this.#facts('tls') })
     }
-    return this.#error(ConnectError, message, `tls-${what}`, 'tls', cause)
+    return this.#error(ConnectError, message, code, 'tls', cause)
   }
 
   timeout(timer: EstablishTimer, now: Millis): void {
@@ -468,6 +462,8 @@ export class Establishing {
       this.#stepEnds('complete', {})
       return this.#begin(now)
     }
+    // It has refused already, and only does not come to an end.
+    if (this.#refusal !== undefined) return this.#refused(now)
     const { phase } = this
     const blockedOn = { want: phase, since: this.#startedAt }
     const message = `no connection within ${this.#connectTimeout} ms (${phase})`

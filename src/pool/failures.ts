@@ -1,5 +1,6 @@
 // Errors from facts: which class, and what it says, for everything that can end a request on its way through the pool.
 import {
+  ConnectError,
   ConnectionNotAvailable,
   formatOrigin,
   PoolClosed,
@@ -72,6 +73,26 @@ export function connectionLost(exchange: Exchange, cause: unknown, writing: bool
   if (writing) return new WriteError('the request could not be written', { code: 'write-failed', ...facts })
   const message = 'the server ended the connection without a response'
   return new RemoteProtocolError(message, { code: 'server-disconnected', rule: 'RFC 9112 §9.5', ...facts })
+}
+export const TLS_DISCONNECTED = 'tls-disconnected'
+/** What a TLS handshake failed of, by the platform's own code for it. */
+export function handshakeFault(cause: unknown): { readonly code: string; readonly message: string } {
+  const known = typeof cause === 'object' && cause !== null && 'code' in cause ? String(cause.code) : ''
+  if (/^(?:ECONN|EPIPE|ENET|EHOST|ETIMEDOUT)/.test(known)) {
+    return { code: TLS_DISCONNECTED, message: 'the TLS handshake was cut off' }
+  }
+  const what = /CERT|ISSUER|SIGNATURE|SELF_SIGNED|CRL/.test(known)
+    ? 'certificate'
+    : /ALPN/.test(known)
+      ? 'alpn'
+      : 'handshake'
+  const message = `the TLS handshake failed: ${cause instanceof Error ? cause.message : String(cause)}`
+  return { code: `tls-${what}`, message }
+}
+/** A handshake within a tunnel. */
+export function handshakeFailed(exchange: Exchange, cause: unknown): HttpCoreError {
+  const { code, message } = handshakeFault(cause)
+  return new ConnectError(message, { ...factsOf(exchange), code, cause, phase: 'tls' })
 }
 /** The peer broke a rule, or refused. */
 export function peerFailed(

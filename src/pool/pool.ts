@@ -50,6 +50,7 @@ import {
 import { Exchange, NEVER, type ExchangeTimer, type RequestInput, type TraceStep } from './exchange.ts'
 import {
   connectionLost,
+  handshakeFailed,
   dispositionOf,
   factsOf,
   peerFailed,
@@ -1173,14 +1174,15 @@ export class PoolMachine {
   }
 
   /** The connection is no more: what ran on it was lost. */
-  #break(connection: PoolConnection, cause: unknown): void {
+  #break(connection: PoolConnection, cause: unknown, side?: LinkSide): void {
     const exchanges = connection.exchanges.all()
     const { tunnel } = connection
     connection.machine?.abort()
     this.#destroy(connection)
     for (const exchange of exchanges) {
       if (exchange === tunnel) {
-        this.#settle(exchange, { ok: false, error: connectionLost(exchange, cause, false) })
+        const error = side === 'tls' ? handshakeFailed(exchange, cause) : connectionLost(exchange, cause, false)
+        this.#settle(exchange, { ok: false, error })
         this.#leave(exchange)
         continue
       }
@@ -1219,7 +1221,7 @@ export class PoolMachine {
     if (link === undefined || link.destroyed) return
     if (link.owner instanceof Establishing) return link.owner.failed(link, error, side, this.#now)
     const connection = link.owner
-    if (side !== 'write' || connection.exchanges.size === 0) return this.#break(connection, error)
+    if (side !== 'write' || connection.exchanges.size === 0) return this.#break(connection, error, side)
     // A response may be there to be read: what the server had to say before it stopped listening.
     connection.writeFailure = { error }
     this.#scheduler.leaving(connection)

@@ -30,6 +30,16 @@ describe.each(['h1', 'h2'] as const)('%s', (version) => {
     await it.sim.run(it.connection.close())
     expect(it.sim.openLinks).toBe(0)
   })
+  it('is to one origin: a request to another is refused, and costs it nothing', async () => {
+    const it = world(version)
+    const id = await asked(it)
+    await expect(it.connection.request('GET', 'http://other.test/')).rejects.toMatchObject({
+      name: 'ConnectionNotAvailable',
+      code: 'other-origin',
+    })
+    expect(await asked(it)).toBe(id)
+    await it.sim.run(it.connection.close())
+  })
   it('is not dialled again when it is gone', async () => {
     const it = world(version)
     await asked(it)

@@ -205,6 +205,15 @@ describe('cancelling', () => {
     await expect(pending).rejects.toMatchObject({ name: 'TimeoutError' })
     await expectFree(pool)
   })
+  it('from a callback is heard before what came with it', async () => {
+    const url = await serveTcp(answering('HTTP/1.1 103 \r\n\r\nHTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n'))
+    const controller = new AbortController()
+    const onInformational = (): void => controller.abort('enough')
+    const pool = makePool()
+    await expect(pool.request('GET', url, { signal: controller.signal, onInformational })).rejects.toBe('enough')
+    expect(pool.stats).toMatchObject({ requests: 0, active: 0 })
+  })
+
   it('half of 200 at random moments loses no seat', async () => {
     const { url } = await serveHttp((_, response) => setTimeout(() => response.end('ok'), Math.random() * 4))
     const pool = makePool({ maxConnections: 5 })

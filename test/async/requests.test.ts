@@ -1,7 +1,7 @@
 // The async interface against Node's own servers, over real sockets: what a user does in the first hour.
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { LocalProtocolError, UnsupportedProtocol } from '../../src/index.ts'
+import { ConnectionPool, LocalProtocolError, UnsupportedProtocol } from '../../src/index.ts'
 import { makePool, serveHttp } from './servers.ts'
 
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
@@ -22,6 +22,18 @@ describe('request()', () => {
     expect(response.connection.reused).toBe(false)
     expect(response.connection.remoteAddress).toMatch(/127\.0\.0\.1|::1/)
     expect(await response.read()).toBe(response.content)
+  })
+
+  it('asks for the same target each time, also where a query or a fragment has the only slash', async () => {
+    const { url } = await serveHttp((request, response) => response.end(request.url))
+    const pool = makePool()
+    for (const [rest, target] of [
+      ['?a=/b', '/?a=/b'],
+      ['#a/b', '/'],
+      ['?#/', '/?'],
+    ] as const) {
+      for (let i = 0; i < 2; i++) expect(text((await pool.request('GET', url + rest)).content)).toBe(target)
+    }
   })
 
   it('uses a connection again, and says so', async () => {
@@ -172,6 +184,13 @@ describe('what may not be sent', () => {
     ['userinfo', 'GET', 'http://a:b@h/', {}, LocalProtocolError],
     ['a method with a space', 'GE T', 'http://127.0.0.1:1/', {}, LocalProtocolError],
     ['a target with a space', 'GET', 'http://127.0.0.1:1/', { target: '/a b' }, LocalProtocolError],
+    [
+      'two lengths',
+      'POST',
+      'http://127.0.0.1:1/',
+      { content: 'x', headers: { 'Content-Length': ['1', '1'] } },
+      LocalProtocolError,
+    ],
     ['a number as content', 'POST', 'http://127.0.0.1:1/', { content: 1 }, TypeError],
     ['a number as header', 'POST', 'http://127.0.0.1:1/', { headers: { a: 1 } }, TypeError],
     ['an unknown timeout', 'GET', 'http://127.0.0.1:1/', { timeout: { reed: 1 } }, TypeError],
@@ -181,6 +200,28 @@ describe('what may not be sent', () => {
     const pool = makePool()
     await expect(pool.request(method, url, options as never)).rejects.toThrow(type as new () => Error)
     expect(pool.connections).toHaveLength(0)
+  })
+
+  it.each([
+    ['an option of a pool', { maxConnection: 1 }],
+    ['an option of a proxy', { proxy: { url: 'http://h', tsl: {} } }],
+    ['a proxy without a URL', { proxy: { tunnel: 'always' } }],
+    ['no proxy', { proxy: null }],
+    ['a kind of tunnel', { proxy: { url: 'http://h', tunnel: 'http' } }],
+    ['credentials in one string', { proxy: { url: 'http://h', auth: 'a:b' } }],
+    ['a name without a password', { proxy: { url: 'http://h', auth: ['a'] } }],
+    ['an option of HTTP/2', { http2Options: { window: 1 } }],
+    ['a ping without a deadline', { http2Options: { keepAlivePing: { after: 1 } } }],
+  ])('%s that there is not: TypeError when the pool is made', (_, options) => {
+    expect(() => new ConnectionPool(options as never)).toThrow(TypeError)
+  })
+
+  it.each([
+    ['a name', { sniHostname: 1 }],
+    ['a callback', { onInformational: 'none' }],
+    ['a trace', { trace: {} }],
+  ])('%s of another type', async (_, options) => {
+    await expect(makePool().request('GET', 'http://127.0.0.1:1/', options as never)).rejects.toThrow(TypeError)
   })
 
   it('a field that would be two never leaves, and costs no seat', async () => {

@@ -1,4 +1,5 @@
 // Responses that are streamed: every way of reading one, and every way of not reading it.
+import { Readable } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import { LocalProtocolError, RemoteProtocolError } from '../../src/index.ts'
 import { answering, makePool, serveHttp, serveTcp } from './servers.ts'
@@ -46,6 +47,26 @@ describe('a streamed response', () => {
     }
   })
 
+  it('is kept for a promise of forEach, whatever is read meanwhile', async () => {
+    const { url: other } = await serveHttp((_, response) => response.end('b'.repeat(1_000)))
+    const { url } = await serveHttp((_, response) => {
+      response.writeHead(200, { 'content-length': 3_000 })
+      let pieces = 3
+      const timer = setInterval(() => {
+        response.write('a'.repeat(1_000))
+        if (--pieces === 0) clearInterval(timer)
+      }, 10)
+    })
+    const pool = makePool()
+    const response = await pool.stream('GET', url)
+    const seen: string[] = []
+    await response.forEach(async (lent) => {
+      await pool.request('GET', other)
+      seen.push(Buffer.from(lent).toString())
+    })
+    expect(seen.join('')).toBe('a'.repeat(3_000))
+  })
+
   it('is read whole, or as a ReadableStream', async () => {
     const { url } = await serveContent()
     const pool = makePool()
@@ -88,6 +109,43 @@ describe('a streamed response', () => {
     }
     await pool.request('GET', url)
     expect(connections()).toBe(2)
+  })
+
+  it('is given up when the callback of forEach throws, also over what waited for it', async () => {
+    const url = await serveTcp(answering('HTTP/1.1 200 \r\nContent-Length: 10\r\n\r\n12345'))
+    const pool = makePool({ maxConnections: 1 })
+    const own = new Error('mine')
+    for (const fail of [
+      () => Promise.reject(own),
+      () => {
+        throw own
+      },
+    ]) {
+      const response = await pool.stream('GET', url)
+      await expect(response.forEach(fail)).rejects.toBe(own)
+      await expect.poll(() => pool.stats['requests']).toBe(0)
+    }
+  })
+
+  it('closed while it is read: what comes in pieces ends there, all of it is not to be had', async () => {
+    const url = await serveTcp(answering('HTTP/1.1 200 \r\nContent-Length: 10\r\n\r\n12345'))
+    const pool = makePool()
+    const read = await pool.stream('GET', url)
+    const all = read.read()
+    const each = await pool.stream('GET', url)
+    let bytes = 0
+    const consumed = each.forEach((lent) => {
+      bytes += lent.byteLength
+    })
+    const iterated = await pool.stream('GET', url)
+    const iterator = iterated[Symbol.asyncIterator]()
+    await iterator.next()
+    const next = iterator.next()
+    await Promise.all([read, each, iterated].map((response) => response.close()))
+    await expect(all).rejects.toMatchObject({ name: 'LocalProtocolError', code: 'response-closed' })
+    await consumed
+    expect(await next).toEqual({ done: true, value: undefined })
+    expect([bytes, each.complete]).toEqual([5, false])
   })
 
   it('holds the sender back while nobody reads', async () => {
@@ -175,6 +233,54 @@ describe('a request that is streamed', () => {
     expect(pulled).toBeGreaterThan(0)
     controller.abort('enough')
     expect(await failed).toBe('enough')
+  })
+
+  it('that was sent again before its source was asked has all of its content', async () => {
+    let count = 0
+    const url = await serveTcp((socket) => {
+      const first = count++ === 0
+      let heard = ''
+      let requests = 0
+      socket.on('data', (data) => {
+        heard += data.toString('latin1')
+        if (!heard.includes('\r\n\r\n')) return
+        if (first && requests++ > 0) socket.destroy()
+        else if (heard.endsWith('100-continue\r\nTransfer-Encoding: chunked\r\n\r\n'))
+          socket.write('HTTP/1.1 100 \r\n\r\n')
+        else if (!heard.startsWith('PUT') || heard.endsWith('0\r\n\r\n')) {
+          const content = heard.slice(heard.indexOf('\r\n\r\n') + 4)
+          socket.write(`HTTP/1.1 200 \r\nContent-Length: ${content.length}\r\n\r\n${content}`)
+          heard = ''
+        }
+      })
+    })
+    function* once(): Generator<Uint8Array> {
+      yield new TextEncoder().encode('abc')
+    }
+    const pool = makePool()
+    await pool.request('GET', url)
+    const { content, connection } = await pool.request('PUT', url, { content: once(), expectContinue: true })
+    expect([connection.reused, count]).toEqual([false, 2])
+    expect(new TextDecoder().decode(content)).toBe('3\r\nabc\r\n0\r\n\r\n')
+  })
+
+  it('does not ask its source when the server has answered before', async () => {
+    const url = await serveTcp(answering('HTTP/1.1 417 \r\nContent-Length: 0\r\n\r\n'))
+    let asked = 0
+    const content = (): Uint8Array[] => [new Uint8Array(++asked)]
+    const response = await makePool().request('PUT', url, { content, expectContinue: true })
+    expect([response.status, asked]).toEqual([417, 0])
+  })
+
+  it('leaves no stream of Node’s behind that has nothing to give when the request is given up', async () => {
+    const url = await serveTcp(() => undefined)
+    const content = new Readable({ read: () => undefined })
+    content.push('first')
+    const controller = new AbortController()
+    const failed = makePool().request('POST', url, { content, signal: controller.signal })
+    setTimeout(() => controller.abort('enough'), 20)
+    await expect(failed).rejects.toBe('enough')
+    await expect.poll(() => content.destroyed).toBe(true)
   })
 
   it('returns its source when the request is given up', async () => {

@@ -211,6 +211,20 @@ describe('what leaves without a word', () => {
   })
 })
 
+it('writes to a stream until it is ended', () => {
+  withPool({}, (pool) => {
+    const headers = { Connection: 'Upgrade', Upgrade: 'echo' }
+    const stream = pool.stream('GET', http('/'), { headers }).networkStream
+    stream?.write(new TextEncoder().encode('x'))
+    expect(text(stream?.read() as Uint8Array)).toBe('x')
+    stream?.end()
+    expect(() => stream?.write(new Uint8Array(1))).toThrow(
+      expect.objectContaining({ name: 'LocalProtocolError', code: 'stream-ended' }) as Error,
+    )
+    stream?.close()
+  })
+})
+
 it('sends trailers', () => {
   withPool({}, (pool) => {
     const response = pool.request('POST', http('/'), {
@@ -252,6 +266,15 @@ describe('callbacks', () => {
       expect(thrown(() => pool.request('GET', http('/'), { signal }))).toBe(signal.reason)
     })
   })
+  it('may abort it although all of the response has come', () => {
+    const controller = new AbortController()
+    const onInformational = (): void => controller.abort('enough')
+    withPool({}, (pool) => {
+      const options = { signal: controller.signal, onInformational }
+      expect(thrown(() => pool.request('GET', http('/hints'), options))).toBe('enough')
+    })
+  })
+
   it('may throw; the request throws that', () => {
     withPool({}, (pool) => {
       const mistake = new Error('mine')

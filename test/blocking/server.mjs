@@ -19,6 +19,12 @@ function answer(request, response) {
     return more()
   }
   if (what === 'late') return void setTimeout(() => response.end('late'), Number(count))
+  if (what === 'hints') {
+    request.socket.cork()
+    response.writeEarlyHints({ link: '</style.css>; rel=preload' })
+    response.end('hinted')
+    return request.socket.uncork()
+  }
   const chunks = []
   request.on('data', (chunk) => chunks.push(chunk))
   request.on('end', () => {
@@ -29,12 +35,17 @@ function answer(request, response) {
   })
 }
 
+function echo(request, socket) {
+  socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n')
+  socket.on('error', () => socket.destroy()).pipe(socket, { end: false })
+}
+
 const listen = (server, where) => new Promise((resolve) => server.listen(where, () => resolve(server.address().port)))
 const here = { host: '127.0.0.1', port: 0 }
 const { identity, unix } = workerData
 await listen(createServer(answer), { path: unix })
 parentPort.postMessage({
-  http: await listen(createServer(answer), here),
+  http: await listen(createServer(answer).on('upgrade', echo), here),
   https: await listen(createSecure(identity, answer), here),
   http2: await listen(createSecureServer(identity, answer), here),
   h2c: await listen(createH2c(answer), here),

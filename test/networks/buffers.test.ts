@@ -1,5 +1,5 @@
 // Reads of one turn meet in one buffer: each receiver gets its own bytes, in order, whoever keeps, throws or comes late.
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { deliver, flush, nextBuffer, release, type Receiver } from '../../src/drivers/networks/buffers.ts'
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
@@ -128,21 +128,52 @@ describe('reads of one turn', () => {
     expect(told.join('').replaceAll('a:', '')).toHaveLength(5 * piece.length)
   })
 
-  test('what a receiver throws is thrown, and the others get theirs', async () => {
-    await crowd()
-    const told: string[] = []
+  describe('what a receiver throws is thrown by itself', () => {
     const bad: Receiver = {
       receive: () => {
         throw new Error('receiver')
       },
       readsAlone: false,
     }
-    const { buffer } = reader(told, 'b')
-    read(bad, '1')
-    read(buffer, '2')
-    expect(() => flush()).toThrow('receiver')
-    await turn()
-    expect(told).toEqual(['b:2'])
+    /** What is thrown while nobody is called. */
+    async function thrown(act: () => Promise<void> | void): Promise<() => void> {
+      const later: (() => void)[] = []
+      vi.stubGlobal('queueMicrotask', (callback: () => void) => later.push(callback))
+      try {
+        await act()
+      } finally {
+        vi.unstubAllGlobals()
+      }
+      return () => later.forEach((callback) => callback())
+    }
+
+    test('the others get theirs, and who flushes goes on', async () => {
+      await crowd()
+      const told: string[] = []
+      const { buffer } = reader(told, 'b')
+      read(bad, '1')
+      read(buffer, '2')
+      expect(await thrown(flush)).toThrow('receiver')
+      expect(told).toEqual(['b:2'])
+    })
+
+    test('the read that found no room is told like any other, small or large', async () => {
+      await crowd()
+      const told: string[] = []
+      const { buffer } = reader(told, 'b')
+      for (let i = 0; i < 4; i++) read(bad, 'x'.repeat(15_000))
+      const full = await thrown(async () => {
+        read(buffer, 'y'.repeat(15_000))
+        await turn()
+      })
+      expect(full).toThrow('receiver')
+      await crowd()
+      read(bad, '1')
+      const much = await thrown(() => new Socket().read(buffer, 'z'.repeat(20_000)))
+      expect(much).toThrow('receiver')
+      expect(told.map((said) => said.length)).toEqual([15_002, 20_002])
+      release(buffer)
+    })
   })
 
   test('a flush tells now, and nothing is told twice', async () => {

@@ -246,4 +246,21 @@ describe('what an HTTP proxy answers instead of a tunnel', () => {
         }),
     )
   })
+
+  it.each(['is cut', 'never ends'])('content that %s hides no refusal', async (how) => {
+    await withServer(
+      tcpServer((socket) =>
+        socket.once('data', () => {
+          socket.write(`${head('Content-Length: 9\r\n')}xxx`)
+          if (how === 'is cut') setTimeout(() => socket.resetAndDestroy(), 20)
+        }),
+      ),
+      ({ port }) =>
+        withPool({ proxy: `http://127.0.0.1:${port}`, timeout: { connect: 200 } }, async (pool) => {
+          const error = (await failure(pool, 'https://name.test/')) as ProxyError
+          expect(error).toMatchObject({ name: 'ProxyError', code: 'proxy-refused', answer: { status: 403 } })
+          expect(text(error.answer?.content as Uint8Array)).toBe('xxx')
+        }),
+    )
+  })
 })

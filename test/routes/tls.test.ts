@@ -105,6 +105,20 @@ describe.each(Object.entries(OWN_ROUTES) as [string, Route][])('%s', (_, route) 
     await handshake({ ...made.wrongName }, {}, (pool, url) => fails(pool, url, 'tls-certificate'))
   })
 
+  it('the dot that ends a name is not sent; tls.checkServerIdentity may throw', async () => {
+    await handshake({}, {}, async (pool, url) => {
+      const response = await pool.request('GET', url, { sniHostname: 'localhost.' })
+      expect(seen(response).name).toBe('localhost')
+    })
+    const own = new Error('mine')
+    const checkServerIdentity = (): never => {
+      throw own
+    }
+    await handshake({}, { tls: { ca: made.ca, checkServerIdentity } }, async (pool, url) => {
+      await expect(pool.request('GET', url)).rejects.toMatchObject({ name: 'ConnectError', cause: own })
+    })
+  })
+
   it('tls.minVersion: a server below it is refused; what was spoken is told', async () => {
     await handshake({ maxVersion: 'TLSv1.2' }, { tls: { ca: made.ca, minVersion: 'TLSv1.3' } }, (pool, url) =>
       fails(pool, url, 'tls-handshake'),

@@ -8,7 +8,7 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
-import { ConnectionPool, UnsupportedProtocol, type Response } from '../../src/index.ts'
+import { ConnectionPool, UnsupportedProtocol, type NetworkStream, type Response } from '../../src/index.ts'
 import { certificates } from '../fixtures/certificates.ts'
 import { httpProxy } from '../fixtures/proxies.ts'
 import { ROUTES, type Opened, type Way } from '../fixtures/routes.ts'
@@ -179,6 +179,58 @@ it('asks an origin itself: OPTIONS *', async () => {
   const pool = new ConnectionPool()
   expect((await pool.request('OPTIONS', `http://127.0.0.1:${server.port}`, { target: '*' })).status).toBe(200)
   expect(seen).toEqual(['OPTIONS', '*'])
+  await pool.close()
+  await server.stop()
+})
+
+it('TLS that fails within a tunnel is a ConnectError with the code of its fault', async () => {
+  const secure = await httpsServer((_, response) => response.end())
+  const plain = await serve(createHttp((_, response) => response.end()))
+  const proxy = await httpProxy()
+  const pool = new ConnectionPool()
+  for (const [{ port }, code] of [
+    [secure, 'tls-certificate'],
+    [plain, 'tls-handshake'],
+  ] as const) {
+    const response = await pool.stream('CONNECT', proxy.url, { target: `127.0.0.1:${port}` })
+    const failing = response.networkStream?.startTls({ serverName: '127.0.0.1' })
+    await expect(failing).rejects.toMatchObject({ name: 'ConnectError', code, phase: 'tls' })
+    expect(pool.stats).toMatchObject({ requests: 0, active: 0 })
+  }
+  await pool.close()
+  for (const one of [secure, plain, proxy]) await one.stop()
+})
+
+it('a stream that was ended or closed takes no more, and says so', async () => {
+  const heard: string[] = []
+  const server = await serve(
+    createHttp().on('upgrade', (_, socket: Socket) => {
+      socket.on('data', (data) => heard.push(data.toString()))
+      socket.on('error', () => undefined)
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n')
+    }),
+  )
+  const pool = new ConnectionPool()
+  const headers = { Connection: 'Upgrade', Upgrade: 'raw' }
+  const open = async (): Promise<NetworkStream> =>
+    (await pool.stream('GET', `http://127.0.0.1:${server.port}/`, { headers })).networkStream as NetworkStream
+  const refused = (code: string): object => ({ name: 'LocalProtocolError', code })
+  const bytes = new TextEncoder().encode('x')
+
+  const ended = await open()
+  await expect(ended.write('x' as never)).rejects.toThrow(TypeError)
+  await ended.write(bytes)
+  await ended.end()
+  await expect(ended.write(bytes)).rejects.toMatchObject(refused('stream-ended'))
+  await expect.poll(() => heard).toEqual(['x'])
+  await ended.close()
+  await expect(ended.write(bytes)).rejects.toMatchObject(refused('stream-closed'))
+  await expect(ended.startTls()).rejects.toMatchObject(refused('stream-closed'))
+
+  const securing = await open()
+  const secured = expect(securing.startTls()).rejects.toMatchObject(refused('stream-closed'))
+  await securing.close()
+  await secured
   await pool.close()
   await server.stop()
 })

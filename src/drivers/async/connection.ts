@@ -2,7 +2,7 @@
 // ConnectionNotAvailable at once; so whoever owns several of them decides which one takes a request.
 //
 // It knows no protocol: what the bytes travel over is the option `link`, or the network's own dial.
-import { ConnectionNotAvailable } from '../../http/index.ts'
+import { ConnectionNotAvailable, formatOrigin, splitUrl } from '../../http/index.ts'
 import type { ConnectTarget, LinkInfo, LinkSide } from '../../pool/lean.ts'
 import { nodeNetwork } from '../networks/node.ts'
 import type { Link, Network, Sink } from '../network.ts'
@@ -18,6 +18,7 @@ export interface SingleConnectionOptions extends Omit<PoolOptions, Shared> {
 /** One connection to one origin, dialled for the first request and never again. */
 export class SingleConnection implements AsyncDisposable {
   readonly #pool: ConnectionPool
+  #origin: string | undefined
 
   constructor(options: SingleConnectionOptions = {}) {
     const { link, networkBackend = nodeNetwork(), ...others } = options
@@ -30,14 +31,27 @@ export class SingleConnection implements AsyncDisposable {
     })
   }
 
-  /** As `ConnectionPool#request`. Rejects with ConnectionNotAvailable while it is taken. */
-  request(method: string, url: string | URL, options?: RequestOptions): Promise<Response> {
+  /** As `ConnectionPool#request`. Rejects with ConnectionNotAvailable while it is taken, and for any other origin. */
+  async request(method: string, url: string | URL, options?: RequestOptions): Promise<Response> {
+    this.#check(url)
     return this.#pool.request(method, url, options)
   }
-  /** As `ConnectionPool#stream`. Rejects with ConnectionNotAvailable while it is taken. */
-  stream(method: string, url: string | URL, options?: RequestOptions): Promise<Response> {
+  /** As `ConnectionPool#stream`. Rejects with ConnectionNotAvailable while it is taken, and for any other origin. */
+  async stream(method: string, url: string | URL, options?: RequestOptions): Promise<Response> {
+    this.#check(url)
     return this.#pool.stream(method, url, options)
   }
+  /** The pool would close the connection to make room for one to elsewhere, which is then refused. */
+  #check(url: string | URL): void {
+    const origin = formatOrigin(splitUrl(String(url)).origin)
+    this.#origin ??= origin
+    if (origin === this.#origin) return
+    throw new ConnectionNotAvailable(`the connection is to ${this.#origin}, not to ${origin}`, {
+      code: 'other-origin',
+      origin,
+    })
+  }
+
   /** As httpcore prints it; undefined: there is none yet, or no longer. */
   info(): string | undefined {
     return this.#pool.connections[0]?.info()

@@ -2,8 +2,8 @@
 //
 // Nobody is ever told twice, and nothing is told to nobody: a failure after the head waits here for the next reader,
 // so that an abandoned response is not an unhandled rejection.
-import { misuse, type Bytes, type OwnedBytes } from '../../http/index.ts'
-import { CLOSED, Exchange } from '../shared/exchange.ts'
+import type { Bytes, OwnedBytes } from '../../http/index.ts'
+import { CLOSED, closedUnread, Exchange, streamClosed, streamEnded } from '../shared/exchange.ts'
 import type { PreparedRequest } from '../shared/options.ts'
 import { Response } from './response.ts'
 
@@ -19,6 +19,8 @@ interface Ending {
   readonly until: 'ended' | 'settled'
   readonly waiter: Waiter<void>
 }
+const NOTHING = new Uint8Array(0)
+
 export type Lent = (lent: Bytes) => void | Promise<void>
 
 export class AsyncExchange extends Exchange {
@@ -31,6 +33,8 @@ export class AsyncExchange extends Exchange {
   /** Writes that wait for room; only after a switch. */
   #writers: PendingWrite[] | undefined
   #room = false
+  /** Only what waits already is still written. */
+  #endsWriting = false
   #handshake: Waiter<void> | undefined
 
   /** Settles with the head, or, where content is collected, with all of it. */
@@ -75,7 +79,8 @@ export class AsyncExchange extends Exchange {
 
   #answerWaiting(waiting: readonly Ending[]): void {
     // With a consumer the end is reached when it has had the last byte, not when that byte was delivered.
-    const ended = this.ended && (this.#consumer === undefined || this.mode === 'lend')
+    // What has settled without it was closed.
+    const ended = this.ended ? this.#consumer === undefined || this.mode === 'lend' : this.settled
     const left: Ending[] = []
     this.#waiting = left
     for (const one of waiting) {
@@ -102,21 +107,29 @@ export class AsyncExchange extends Exchange {
   async all(): Promise<OwnedBytes> {
     this.collectRest()
     await this.#until('ended')
+    if (!this.ended) throw closedUnread()
     return this.collected()
   }
 
   /** Every piece as it comes, lent until the callback returns or its promise settles. */
   async each(consume: Lent): Promise<void> {
     this.#consumer = consume
-    for (let chunk = this.take(); chunk !== undefined; chunk = this.take()) await consume(chunk)
+    try {
+      for (let chunk = this.take(); chunk !== undefined; chunk = this.take()) await consume(chunk)
+    } catch (error) {
+      this.giveUp(error)
+    }
     this.mode = 'lend'
     await this.#until('ended')
   }
 
+  /** What is lent goes with its buffer when a promise asks for it; what could not is a copy from the start. */
   protected override lend(data: Bytes): void {
+    const lent = this.driver.lends(data.buffer) ? data : this.own(data)
     this.guard(() => {
-      const pending = (this.#consumer as Lent)(data)
+      const pending = (this.#consumer as Lent)(lent)
       if (!(pending instanceof Promise)) return this.consumed(data.byteLength)
+      this.driver.keep(data.buffer)
       this.#holdFor(pending, data.byteLength)
     })
   }
@@ -183,6 +196,7 @@ export class AsyncExchange extends Exchange {
   }
 
   write(data: Bytes): Promise<void> {
+    if (this.#endsWriting && !this.settled) return Promise.reject(streamEnded())
     return new Promise((resolve, reject) => {
       const writers = (this.#writers ??= [])
       writers.push({ data, waiter: { resolve, reject } })
@@ -194,7 +208,7 @@ export class AsyncExchange extends Exchange {
     while (writers !== undefined && writers.length > 0 && (this.#room || this.settled)) {
       const { data, waiter } = writers.shift() as PendingWrite
       if (this.settled) {
-        waiter.reject(this.failure?.error ?? misuse('stream-closed', 'RFC 9110 §7.8', 'the stream is closed'))
+        waiter.reject(this.failure?.error ?? streamClosed())
       } else if (data.byteLength === 0) waiter.resolve()
       else {
         this.#room = false
@@ -202,11 +216,13 @@ export class AsyncExchange extends Exchange {
         waiter.resolve()
       }
     }
-    if (this.settled) this.#handshake?.reject(this.failure?.error)
+    if (this.settled) this.#handshake?.reject(this.failure?.error ?? streamClosed())
   }
   /** Half-close, after what was written. */
   async endWriting(): Promise<void> {
-    if (this.#writers !== undefined && this.#writers.length > 0) await this.write(new Uint8Array(0))
+    const last = this.#writers !== undefined && this.#writers.length > 0 ? this.write(NOTHING) : undefined
+    this.#endsWriting = true
+    await last
     this.ask({ type: 'contentEnd', id: this.id })
   }
 

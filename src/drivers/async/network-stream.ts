@@ -30,8 +30,8 @@ export class NetworkStream implements AsyncDisposable {
   }
   /** Resolves when the bytes are on their way; they must not be changed before the stream is closed. */
   write(data: Bytes): Promise<void> {
-    if (!(data instanceof Uint8Array)) throw new TypeError(`data must be a Uint8Array, not ${typeof data}`)
-    return this.#exchange.write(data)
+    if (data instanceof Uint8Array) return this.#exchange.write(data)
+    return Promise.reject(new TypeError(`data must be a Uint8Array, not ${typeof data}`))
   }
   /** We send no more; reading goes on. */
   end(): Promise<void> {

@@ -3,10 +3,19 @@
 //
 // What it has noted about a source of content is forgotten when the pool has thought better of it: a retry opens the
 // source anew, and what the attempt before wanted of it is of no interest.
-import { HttpCoreError, misuse, NetworkError, type Bytes, type OwnedBytes } from '../../http/index.ts'
+import { HttpCoreError, NetworkError, type Bytes, type OwnedBytes } from '../../http/index.ts'
 import { NO_WAITING } from '../shared/content.ts'
 import type { Driver } from '../shared/driver.ts'
-import { CLOSED, Exchange, type ContentMode, type ExchangeHooks, type Settled } from '../shared/exchange.ts'
+import {
+  CLOSED,
+  closedUnread,
+  Exchange,
+  streamClosed,
+  streamEnded,
+  type ContentMode,
+  type ExchangeHooks,
+  type Settled,
+} from '../shared/exchange.ts'
 import type { PreparedRequest } from '../shared/options.ts'
 import type { Loop } from './loop.ts'
 import { WorkerLost } from './thread.ts'
@@ -17,6 +26,7 @@ export class BlockingExchange extends Exchange {
   #opening = 0
   /** There is room for a chunk; only after a switch. */
   #room = false
+  #endsWriting = false
 
   constructor(loop: Loop, driver: Driver, request: PreparedRequest, mode: ContentMode, hooks: ExchangeHooks) {
     super(driver, request, mode, hooks)
@@ -63,6 +73,7 @@ export class BlockingExchange extends Exchange {
     this.#loop.enter()
     this.collectRest()
     this.#until(() => this.ended || this.settled)
+    if (!this.ended) throw closedUnread()
     return this.collected()
   }
 
@@ -127,8 +138,9 @@ export class BlockingExchange extends Exchange {
 
   write(data: Bytes): void {
     this.#loop.enter()
-    this.#until(() => this.#room || this.settled)
-    if (this.settled) throw misuse('stream-closed', 'RFC 9110 §7.8', 'the stream is closed')
+    this.#until(() => this.#room || this.#endsWriting || this.settled)
+    if (this.settled) throw streamClosed()
+    if (this.#endsWriting) throw streamEnded()
     if (data.byteLength === 0) return
     this.#room = false
     this.ask({ type: 'content', id: this.id, data })
@@ -136,6 +148,7 @@ export class BlockingExchange extends Exchange {
   /** Half-close, after what was written. */
   endWriting(): void {
     this.#loop.enter()
+    this.#endsWriting = true
     this.ask({ type: 'contentEnd', id: this.id })
   }
 
@@ -144,7 +157,7 @@ export class BlockingExchange extends Exchange {
     this.secured = undefined
     this.ask({ type: 'startTls', id: this.id, tls: { serverName, alpn, options } })
     this.#until(() => this.secured !== undefined || this.settled)
-    if (this.secured === undefined) throw misuse('stream-closed', 'RFC 9110 §7.8', 'the stream is closed')
+    if (this.secured === undefined) throw streamClosed()
   }
 }
 

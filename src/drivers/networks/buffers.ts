@@ -91,27 +91,20 @@ class Turn {
     this.deliver()
   }
 
-  /** All that came so far. What a receiver throws is thrown; the others get theirs in a moment. */
+  /** All that came so far. */
   deliver(): void {
     if (this.#filled === 0) return
     turns++
-    const reads = this.#reads
-    try {
-      while (this.#next < reads.length) {
-        const { receiver, start, end } = reads[this.#next++] as Read
-        this.#give(receiver, start, end)
-      }
-    } finally {
-      if (this.#next < reads.length) this.#await()
-      else {
-        this.#reads = []
-        this.#filled = this.#next = 0
-      }
+    while (this.#next < this.#reads.length) {
+      const { receiver, start, end } = this.#reads[this.#next++] as Read
+      this.#give(receiver, start, end)
     }
+    this.#reads = []
+    this.#filled = this.#next = 0
   }
   #give(receiver: Receiver, start: number, end: number): void {
     const buffer = this.#buffer as Uint8Array<ArrayBuffer>
-    if (!receiver.receive(buffer.subarray(start, end), turns)) return
+    if (!give(receiver, buffer.subarray(start, end))) return
     // It is the receiver's now: what comes after moves to another.
     this.#buffer = undefined
     if (end < this.#filled) (this.#buffer = fresh()).set(buffer.subarray(end, this.#filled), end)
@@ -138,9 +131,22 @@ export function deliver(receiver: Receiver, buffer: Uint8Array<ArrayBuffer>, len
     receiver.readsAlone = true
   }
   turn.deliver()
-  if (receiver.receive(own.subarray(0, length), ++turns)) own = fresh()
+  turns++
+  if (give(receiver, own.subarray(0, length))) own = fresh()
   if (length < LITTLE) release(receiver)
   if (receiver.readsAlone || !CAN_SHARE) following = own
+}
+
+/** What a receiver throws is thrown by itself: whoever is under way here has the reads and the facts of others to tell. */
+function give(receiver: Receiver, data: Uint8Array): boolean {
+  try {
+    return receiver.receive(data, turns)
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error
+    })
+    return false
+  }
 }
 
 /** What was read is told before what came after it. */

@@ -85,12 +85,25 @@ export class TlsClient {
   }
 }
 
-/** An IP literal is never sent as a name (RFC 6066 §3), but the certificate is checked for it. */
+type Check = NonNullable<ConnectionOptions['checkServerIdentity']>
+
+/** Never sent as a name (RFC 6066 §3): the dot that ends one, and an IP literal. The certificate is checked for both. */
 function nameOf(target: TlsTarget, options: ConnectionOptions): ConnectionOptions {
   const name = target.serverName ?? ''
-  if (needed('node:net').isIP(name) === 0) return { servername: name }
-  const check = options.checkServerIdentity ?? needed('node:tls').checkServerIdentity
+  const own = options.checkServerIdentity
+  const check = own === undefined ? needed('node:tls').checkServerIdentity : guarded(own)
+  if (needed('node:net').isIP(name) === 0) return { servername: name.replace(/\.$/, ''), checkServerIdentity: check }
   return { servername: '', checkServerIdentity: (_, certificate) => check(name, certificate) }
+}
+/** What it throws it has against the peer. Node does not expect it to, and the handshake would never end. */
+function guarded(check: Check): Check {
+  return (name, certificate) => {
+    try {
+      return check(name, certificate)
+    } catch (error) {
+      return error instanceof Error ? error : new Error(String(error))
+    }
+  }
 }
 
 /** An answer that was not offered is somebody else's protocol (RFC 7301 §3.2). */

@@ -23,15 +23,19 @@ const NO_HOOKS: ExchangeHooks = {
 /** Throws the signal's own reason where it has been aborted. */
 export function hooksOf(options: CommonRequestOptions<unknown> | undefined): ExchangeHooks {
   if (options === undefined) return NO_HOOKS
-  const { signal } = options
+  const { signal, onInformational, trace, sniHostname } = options
   if (signal !== undefined) checkSignal(signal)
   signal?.throwIfAborted()
+  if (onInformational !== undefined && typeof onInformational !== 'function')
+    throw new TypeError('onInformational must be a function')
+  if (trace !== undefined && typeof trace !== 'function') throw new TypeError('trace must be a function')
+  if (sniHostname !== undefined && typeof sniHostname !== 'string') throw new TypeError('sniHostname must be a string')
   return {
     trailers: options.trailers,
     signal,
     maxContentBytes: checkInteger('maxContentBytes', options.maxContentBytes, GiB, 0, Number.MAX_SAFE_INTEGER),
-    onInformational: options.onInformational,
-    trace: options.trace,
+    onInformational,
+    trace,
   }
 }
 function checkSignal(signal: unknown): void {

@@ -3,6 +3,9 @@
 //
 // Async iterators are stepped by `then`: the blocking interface, which cannot wait for anything, refuses them.
 //
+// A source is not touched before the first chunk is wanted: a request that the pool takes back before, to send it again on
+// another connection, finds it as it was, even if it is one that can be iterated only once.
+//
 // A source is the user's code. It may make a request of its own while it is asked for a chunk, and what happens meanwhile
 // may end this one; so it is told to stop only when it has answered.
 import { Fields, misuse, type FieldsInit } from '../../http/index.ts'
@@ -15,8 +18,12 @@ export class ContentPump {
   readonly #exchange: Exchange
   readonly #trailers: FieldsInit | (() => FieldsInit) | undefined
   readonly #mayWait: boolean
+  /** What gives the source, until it is asked for the first chunk. */
+  #open: (() => unknown) | undefined
   #single: Uint8Array | undefined
   #iterator: AnyIterator | undefined
+  /** What is iterated. */
+  #source: unknown
   /** Of the attempt: what an earlier one still answers is not heard. */
   #attempt = 0
   /** The iterator that is being asked at this moment, further up the stack. */
@@ -28,17 +35,22 @@ export class ContentPump {
     this.#mayWait = mayWait
   }
 
-  /** Whether opening or pulling calls the user. */
+  /** Whether pulling calls the user. */
   get callsUser(): boolean {
     return this.#exchange.source.open !== undefined || typeof this.#trailers === 'function'
   }
 
   open(): void {
-    const attempt = ++this.#attempt
-    this.#iterator = undefined
     const { chunk, open } = this.#exchange.source
+    this.#attempt++
+    this.#iterator = undefined
     this.#single = chunk
-    if (open === undefined) return
+    this.#open = open
+  }
+  /** false: it has failed, or nobody wants it any more. */
+  #opened(open: () => unknown): boolean {
+    const attempt = this.#attempt
+    this.#open = undefined
     try {
       const value = open()
       const single = asChunk(value)
@@ -46,13 +58,19 @@ export class ContentPump {
       if (attempt === this.#attempt) {
         this.#single = single
         this.#iterator = iterator
-      } else if (iterator !== undefined) giveBack(iterator)
+        this.#source = value
+        return true
+      }
+      if (iterator !== undefined) giveBack(iterator, value)
     } catch (error) {
       if (attempt === this.#attempt) this.#fail(error)
     }
+    return false
   }
 
   pull(): void {
+    const open = this.#open
+    if (open !== undefined && !this.#opened(open)) return
     const single = this.#single
     if (single !== undefined) {
       this.#single = undefined
@@ -66,9 +84,10 @@ export class ContentPump {
   /** Tells the source that nobody wants more. What it answers, or throws, changes nothing: its request is decided. */
   stop(): void {
     const iterator = this.#iterator
+    const source = this.#source
     this.#attempt++
-    this.#iterator = this.#single = undefined
-    if (iterator !== undefined && iterator !== this.#asked) giveBack(iterator)
+    this.#iterator = this.#single = this.#open = this.#source = undefined
+    if (iterator !== undefined && iterator !== this.#asked) giveBack(iterator, source)
   }
 
   #step(iterator: AnyIterator, attempt: number): void {
@@ -138,15 +157,21 @@ function iterate(value: unknown, mayWait: boolean): AnyIterator {
   throw misuse('content', 'RFC 9110 §6.4', 'the content function gave neither bytes, a string nor an iterable')
 }
 
-function giveBack(iterator: AnyIterator): void {
+/** A stream of Node's hears of a return only when the chunk has come that is awaited, which may be never. */
+function giveBack(iterator: AnyIterator, source?: unknown): void {
   try {
     const returned = iterator.return?.()
     if (isThenable(returned)) returned.then(undefined, ignore)
+    if (isStream(source)) source.destroy()
   } catch {
     ignore()
   }
 }
 
+function isStream(value: unknown): value is { destroy(): void } {
+  if (typeof value !== 'object' || value === null || !('pipe' in value)) return false
+  return 'destroy' in value && typeof value.destroy === 'function'
+}
 function isThenable(value: unknown): value is PromiseLike<IteratorResult<unknown>> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }

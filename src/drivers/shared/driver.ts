@@ -220,6 +220,10 @@ export class Driver {
     this.#lent = undefined
     return kept
   }
+  /** Whether the network lends this buffer at this moment, and nobody has it. */
+  lends(buffer: ArrayBufferLike): boolean {
+    return this.#lent === buffer
+  }
   /** Asks for the network's buffer while its bytes are delivered. One may have it: what it does with it is its own. */
   keep(buffer: ArrayBufferLike): boolean {
     if (this.#lent !== buffer) return false

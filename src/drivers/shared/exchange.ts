@@ -5,6 +5,7 @@
 // buffer is kept instead, and the network takes a fresh one, unless that would pin more than four times its size.
 import {
   formatOrigin,
+  misuse,
   parseDecimal,
   RemoteProtocolError,
   type Bytes,
@@ -46,6 +47,18 @@ export interface ExchangeHooks {
 
 /** The reason of our own closing; it settles the request without an error. */
 export const CLOSED: unique symbol = Symbol('closed by its owner')
+
+/** Whoever asked for all of the content, and closed the response before it was there. */
+export function closedUnread(): Error {
+  return misuse('response-closed', 'RFC 9110 §6.4', 'the response was closed before all of its content had come')
+}
+/** Of a stream after a switch. */
+export function streamClosed(): Error {
+  return misuse('stream-closed', 'RFC 9110 §7.8', 'the stream is closed')
+}
+export function streamEnded(): Error {
+  return misuse('stream-ended', 'RFC 9110 §7.8', 'the stream was ended: nothing may be written to it any more')
+}
 
 /** Up to here a Content-Length is believed before the bytes are there: what a lying peer can make us allocate. */
 const MAX_PREALLOCATED = 16 * 1024 * 1024
@@ -176,8 +189,13 @@ export abstract class Exchange {
   }
 
   #informational(status: number, headers: Fields): void {
-    const { onInformational } = this.#hooks
-    if (onInformational !== undefined) this.callBack(() => onInformational(status, headers))
+    const { onInformational, signal } = this.#hooks
+    if (onInformational === undefined) return
+    this.callBack(() => {
+      onInformational(status, headers)
+      // All of the response may have come by now, and nobody listen to the signal any more.
+      signal?.throwIfAborted()
+    })
   }
 
   settle(settled: Settled): void {
@@ -243,7 +261,7 @@ export abstract class Exchange {
       this.giveUp(error)
     }
   }
-  /** What the request fails with, even when all its bytes are there already: what the user's own code threw, or a limit. */
+  /** What the request fails with, even when all its bytes are there already: what the user's own code threw, its signal's reason, or a limit. */
   giveUp(error: unknown): void {
     this.failure ??= { error }
     this.cancel(error)

@@ -144,7 +144,8 @@ function locate(url: string | URL): { site: Located; target: string } {
   const { origin, target } = splitUrl(text)
   const prefix = text.slice(0, Math.max(0, pathAt(text)))
   const site = { prefix, origin, authority: formatAuthority(origin), scheme: isSecure(origin) ? 'https' : 'http' }
-  if (prefix !== '') {
+  // A slash of the query or the fragment is no path: such a URL is split each time.
+  if (prefix !== '' && !/[?#]/.test(prefix)) {
     if (origins.size >= MAX_ORIGINS) origins.clear()
     origins.set(prefix, site)
   }

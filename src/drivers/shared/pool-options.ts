@@ -87,13 +87,18 @@ const MAX_QUEUED = 1_000_000
 const MAX_RETRIES = 100
 
 export function preparePool(options: CommonPoolOptions): PreparedPool {
-  if (typeof options !== 'object' || options === null) throw new TypeError('the options of a pool must be an object')
-  for (const name of Object.keys(options)) {
-    if (!OPTION_NAMES.has(name)) throw new TypeError(`there is no pool option '${name}'`)
-  }
+  checkNames('pool', options, OPTION_NAMES)
   const { trace } = options
   if (trace !== undefined && typeof trace !== 'function') throw new TypeError('trace must be a function')
   return { settings: settingsOf(options), timeouts: prepareTimeouts(options.timeout), trace }
+}
+
+/** An option that is misspelt would be one without effect. */
+function checkNames(whose: string, options: unknown, names: ReadonlySet<string>): void {
+  if (typeof options !== 'object' || options === null) throw new TypeError(`the ${whose} options must be an object`)
+  for (const name of Object.keys(options)) {
+    if (!names.has(name)) throw new TypeError(`there is no ${whose} option '${name}'`)
+  }
 }
 
 const OPTION_NAMES: ReadonlySet<string> = new Set<keyof CommonPoolOptions>([
@@ -116,6 +121,11 @@ const OPTION_NAMES: ReadonlySet<string> = new Set<keyof CommonPoolOptions>([
   'limits',
   'http2Options',
   'trace',
+])
+const HTTP2_NAMES: ReadonlySet<string> = new Set<keyof NonNullable<CommonPoolOptions['http2Options']>>([
+  'streamWindow',
+  'connectionWindow',
+  'keepAlivePing',
 ])
 
 function settingsOf(options: CommonPoolOptions): PoolSettings {
@@ -155,8 +165,20 @@ function settingsOf(options: CommonPoolOptions): PoolSettings {
     unixSocket,
     socketOptions: copied(options.socketOptions),
     limits: options.limits,
-    http2Options: options.http2Options,
+    http2Options: http2OptionsOf(options.http2Options),
   }
+}
+
+/** The windows are limits, and checked as such. */
+function http2OptionsOf(options: CommonPoolOptions['http2Options']): CommonPoolOptions['http2Options'] {
+  if (options === undefined) return undefined
+  checkNames('http2Options', options, HTTP2_NAMES)
+  const { keepAlivePing: ping } = options
+  if (ping === undefined || ping === null) return { ...options }
+  const after = checkMillis('keepAlivePing.after', ping.after)
+  const within = checkMillis('keepAlivePing.within', ping.within)
+  const whileIdle = checkBoolean('keepAlivePing.whileIdle', ping.whileIdle, false)
+  return { ...options, keepAlivePing: { after, within, whileIdle } }
 }
 
 function optionalMillis(name: string, value: number | null | undefined): Millis | undefined {
@@ -191,13 +213,20 @@ const PROXY_PORTS: ReadonlyMap<string, number> = new Map([
   ['socks5h', 1080],
 ])
 
+const PROXY_NAMES: ReadonlySet<string> = new Set<keyof ProxyOptions>(['url', 'auth', 'headers', 'tls', 'tunnel'])
+
 function proxiesOf(proxy: CommonPoolOptions['proxy']): readonly ProxyTarget[] {
   if (proxy === undefined) return []
   if (Array.isArray(proxy)) return (proxy as readonly ProxyOptions[]).map(proxyOf)
-  return [typeof proxy === 'string' || 'href' in proxy ? proxyOf({ url: proxy }) : proxyOf(proxy as ProxyOptions)]
+  return [isUrl(proxy) ? proxyOf({ url: proxy }) : proxyOf(proxy as ProxyOptions)]
+}
+function isUrl(value: unknown): value is string | URL {
+  return typeof value === 'string' || (typeof value === 'object' && value !== null && 'href' in value)
 }
 
 function proxyOf(options: ProxyOptions): ProxyTarget {
+  checkNames('proxy', options, PROXY_NAMES)
+  checkProxy(options)
   const text = typeof options.url === 'string' ? options.url : options.url.href
   const { scheme, authority } = splitAuthority(text)
   const byDefault = PROXY_PORTS.get(scheme)
@@ -220,6 +249,17 @@ function proxyOf(options: ProxyOptions): ProxyTarget {
         headers,
         authorization: auth === undefined ? undefined : basic(auth),
       }
+}
+
+function checkProxy({ url, auth, tunnel }: ProxyOptions): void {
+  if (!isUrl(url)) throw new TypeError('proxy.url must be a string or a URL')
+  if (tunnel !== undefined && tunnel !== 'https' && tunnel !== 'always')
+    throw new TypeError("proxy.tunnel must be 'https' or 'always'")
+  // Of a string it would be the first two chars, of a shorter list the word 'undefined'.
+  const pair: readonly unknown[] | undefined = auth
+  if (pair === undefined) return
+  if (!Array.isArray(pair) || pair.length !== 2 || pair.some((part) => typeof part !== 'string'))
+    throw new TypeError('proxy.auth must be two strings: the user name and the password')
 }
 
 function userinfo(text: string): readonly [string, string] {

@@ -3,19 +3,19 @@
 //
 // A signal's requests stand in a Set; the listener stays with the signal and holds nothing else.
 export interface Abortable {
-  cancel(reason: unknown): void
+  giveUp(reason: unknown): void
 }
 
 const watched = new WeakMap<AbortSignal, Set<Abortable>>()
 
-/** Cancels `request` with the signal's own reason when it aborts. The signal has not been aborted yet. */
+/** Gives `request` up with the signal's own reason when it aborts. The signal has not been aborted yet. */
 export function watch(signal: AbortSignal, request: Abortable): void {
   let requests = watched.get(signal)
   if (requests === undefined) {
     const all: Set<Abortable> = (requests = new Set())
     watched.set(signal, all)
     signal.addEventListener('abort', () => {
-      for (const one of all) one.cancel(signal.reason)
+      for (const one of all) one.giveUp(signal.reason)
       all.clear()
     })
   }
