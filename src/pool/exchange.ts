@@ -124,9 +124,9 @@ export class Exchange extends Waiter {
   }
 
   /** It has a seat. */
-  begin(connection: PoolConnection, reused: boolean, now: Millis): void {
-    this.attempt = new Attempt(connection, reused, now)
+  begin(connection: PoolConnection, reused: boolean, now: Millis): Attempt {
     this.stage = 'sending'
+    return (this.attempt = new Attempt(connection, reused, now))
   }
   /**
    * It has none any more.
