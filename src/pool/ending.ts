@@ -6,7 +6,7 @@ import type { Disposition, Millis, PeerFault } from '../http/index.ts'
 import type { RequestId, Settlement } from './commands.ts'
 import type { PoolConnection, Site } from './connection.ts'
 import type { Exchange } from './exchange.ts'
-import { connectionLost, dispositionOf, peerFailed, unsupported } from './failures.ts'
+import { connectionLost, peerFailed, unsupported } from './failures.ts'
 import { closeLink, destroy, release, retire } from './lifecycle.ts'
 import { markDirty } from './output.ts'
 import { retryOf } from './retry.ts'
@@ -170,7 +170,7 @@ export function breakConnection(pool: PoolState, connection: PoolConnection, cau
       continue
     }
     const error = connectionLost(exchange, writeFailure?.error ?? cause, writeFailure !== undefined)
-    retryOrFail(pool, exchange, error, dispositionOf(exchange), true)
+    retryOrFail(pool, exchange, error, exchange.attempt.disposition, true)
   }
 }
 

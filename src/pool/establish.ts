@@ -22,6 +22,7 @@ import {
   type Attempt,
   type Bytes,
   type Connection,
+  type ErrorDetails,
   type Limits,
   type Millis,
   type PeerFault,
@@ -31,6 +32,8 @@ import { H11Connection } from '../h11/index.ts'
 import type { H2Connection } from '../h2/index.ts'
 import type { ConnectTarget, LinkId, LinkInfo, LinkSide, PoolCommand, TlsTarget } from './commands.ts'
 import { Link, type PoolConnection, type Site } from './connection.ts'
+import type { Exchange } from './exchange.ts'
+import { factsOf } from './failures.ts'
 import { isHttpProxy, type HttpProxy, type PoolSettings, type ProxyTarget, type SocksProxy } from './settings.ts'
 import type { Slots } from './slots.ts'
 import { Socks5Handshake } from './socks5.ts'
@@ -528,8 +531,11 @@ export class Establishing {
     return proxies[0]?.kind.startsWith('socks') === true ? 'socks.connect_tcp' : 'connection.connect_tcp'
   }
 
-  #facts(phase: string): { phase: string; origin: string; attempts: readonly Attempt[] } {
-    return { phase, origin: formatOrigin(this.#connection.site.origin), attempts: [...this.#attempts] }
+  #facts(phase: string): Omit<ErrorDetails, 'code'> {
+    const { site, opener } = this.#connection
+    // It may have been sent before, on a connection that was lost.
+    const before = opener === undefined ? undefined : factsOf(opener as Exchange)
+    return { ...before, phase, origin: formatOrigin(site.origin), attempts: [...this.#attempts] }
   }
   #error(type: typeof ConnectError, message: string, code: string, phase: string, cause: unknown): ConnectError {
     return new type(`${message} (${formatOrigin(this.#connection.site.origin)})`, {

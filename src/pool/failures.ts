@@ -30,9 +30,9 @@ export function factsOf(exchange: Exchange): Facts {
     disposition: dispositionOf(exchange),
   }
 }
-export function dispositionOf(exchange: Exchange): Disposition {
-  if (exchange.answered) return 'response-started'
-  return exchange.begun ? 'maybe-processed' : 'not-sent'
+/** The worst of all its attempts. `last`: what is known of the last one. */
+function dispositionOf({ maybeProcessed, attempt }: Exchange, last = attempt.disposition): Disposition {
+  return maybeProcessed && last !== 'response-started' ? 'maybe-processed' : last
 }
 
 export function queueFull(exchange: Exchange, limit: number): HttpCoreError {
@@ -80,6 +80,6 @@ export function peerFailed(
   disposition: Disposition,
   cause: unknown,
 ): HttpCoreError {
-  const facts = { ...factsOf(exchange), disposition, cause }
+  const facts = { ...factsOf(exchange), disposition: dispositionOf(exchange, disposition), cause }
   return new RemoteProtocolError(fault.message, { code: fault.code, fault, ...facts })
 }
