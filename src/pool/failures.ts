@@ -2,6 +2,7 @@
 import {
   ConnectionNotAvailable,
   formatOrigin,
+  LocalProtocolError,
   PoolClosed,
   PoolTimeout,
   ReadError,
@@ -62,6 +63,13 @@ export function readTimeout(exchange: Exchange): HttpCoreError {
   const what = !exchange.answered ? 'no response' : 'no more content'
   const message = `${what} came for ${exchange.timeouts.read} ms`
   return new ReadTimeout(message, { code: 'read-timeout', blockedOn: exchange.blockedOn, ...factsOf(exchange) })
+}
+
+/** What a machine would not do for its caller. What is thrown there knows nothing of the request. */
+export function misused(exchange: Exchange, error: unknown): unknown {
+  if (!(error instanceof LocalProtocolError)) return error
+  const { message, code, rule } = error
+  return new LocalProtocolError(message, { code, rule, ...factsOf(exchange) })
 }
 
 /** The connection ended under the exchange. */

@@ -8,6 +8,7 @@ import type { Link, PoolConnection, Site } from './connection.ts'
 import { complete, fail, giveUp } from './ending.ts'
 import { Establishing, forwardingProxy, proxyFields, rawPairs } from './establish.ts'
 import type { Exchange } from './exchange.ts'
+import { misused } from './failures.ts'
 import { hold, over, release } from './lifecycle.ts'
 import { handedOver, markDirty, MAX_AHEAD, requestSent, write } from './output.ts'
 import type { PoolState } from './state.ts'
@@ -31,7 +32,7 @@ export function assign(pool: PoolState, connection: PoolConnection, exchange: Ex
   } catch (error) {
     attempt.connection = undefined
     release(pool, connection)
-    return fail(pool, exchange, error)
+    return fail(pool, exchange, misused(exchange, error))
   }
   if (exchange.traced) traceStep(pool, exchange, 'send_request_body')
   connection.requests++
@@ -111,7 +112,7 @@ export function onContent(pool: PoolState, id: RequestId, data: Bytes): void {
     if (room) pull(pool, exchange)
     else exchange.content = 'blocked'
   } catch (error) {
-    return giveUp(pool, exchange, error)
+    return giveUp(pool, exchange, misused(exchange, error))
   }
   markDirty(pool, connection)
 }
@@ -130,7 +131,7 @@ export function onContentEnd(pool: PoolState, id: RequestId, trailers: Fields | 
   try {
     connection.machine.end(exchange.attempt.onConnection, trailers)
   } catch (error) {
-    return giveUp(pool, exchange, error)
+    return giveUp(pool, exchange, misused(exchange, error))
   }
   handedOver(pool, exchange)
   markDirty(pool, connection)

@@ -179,6 +179,29 @@ describe('a request whose reused connection was lost', () => {
   })
 })
 
+describe('a source that gives less than it promised, or more,', () => {
+  it.each([
+    ['HTTP/1.1', 'abc', {}],
+    ['HTTP/1.1', 'abcdefghij', {}],
+    ['HTTP/2', 'abc', H2],
+    ['HTTP/2', 'abcdefghij', H2],
+  ] as const)('over %s (%s) leaves a request that may have been processed', (_, content, settings) => {
+    const play = new Play(settings)
+    const id = play.request(POST)
+    play.connectAll()
+    play.drained(1)
+    play.content(id, content)
+    const { code, disposition, bytesSent, origin, phase } = play.error(id)
+    expect([code, disposition, origin, phase]).toEqual([
+      'content-length',
+      'maybe-processed',
+      'http://10.0.0.1',
+      'req_body',
+    ])
+    expect(bytesSent).toBeGreaterThan(20)
+  })
+})
+
 describe('what is told of an exchange when it is over', () => {
   const settled = (play: Play, id: number) => play.commands.find((one) => one.type === 'settle' && one.id === id)
   it('how long it was queued, sent, waited and took, in all', () => {
