@@ -63,7 +63,7 @@ export interface Established {
   readonly link: Link
   readonly info: LinkInfo
   readonly version: Version
-  /** What came behind the last handshake: the connection's first bytes. */
+  /** What came behind the last answer of a proxy, where no TLS follows: the connection's first bytes. */
   readonly surplus: Bytes
 }
 
@@ -323,8 +323,16 @@ export class Establishing {
       proxy.receiveData(data, now)
       return this.#tunnelAnswer(proxy, now)
     }
-    // A plain peer that speaks before it is asked: the machine will say what it thinks of it.
-    this.#surplus = data.slice()
+    this.#early(this.#step === 'securing', now)
+  }
+  /** Bytes ahead of a handshake, or of the first word to the next hop, could be anybody's. */
+  #early(beforeTls: boolean, now: Millis): void {
+    const [what, code] = beforeTls
+      ? ['before the TLS handshake', 'surplus-before-tls']
+      : ['before the proxy was asked for anything', 'surplus-bytes']
+    const message = `bytes came ${what}`
+    if (this.#hop === 0) return this.#fail(this.#error(ConnectError, message, code, this.phase, undefined), now)
+    this.#fail(new ProxyError(message, { code, rule: 'RFC 9110 §9.3.6', ...this.#facts('proxy') }), now)
   }
 
   #socksAnswer(handshake: Socks5Handshake, data: Bytes, now: Millis): void {
@@ -387,15 +395,11 @@ export class Establishing {
     const hop = this.#hops[this.#hop] as Hop
     this.#proxy = undefined
     this.#stepEnds('complete', {})
+    const last = this.#hop === this.#hops.length - 1
+    if (surplus.length > 0 && (hop.tls !== undefined || !last)) return this.#early(hop.tls !== undefined, now)
     if (hop.tls === undefined) {
       this.#surplus = surplus
       return this.#afterHop(now)
-    }
-    if (surplus.length > 0) {
-      // Bytes before a handshake could be anybody's.
-      const message = 'bytes came behind the answer of the proxy and before the TLS handshake'
-      const details = { code: 'surplus-before-tls', rule: 'RFC 9110 §9.3.6', ...this.#facts('proxy') }
-      return this.#fail(new ProxyError(message, details), now)
     }
     this.#step = 'securing'
     const socks = this.#pool.settings.proxies[this.#hop - 1]?.kind.startsWith('socks') === true

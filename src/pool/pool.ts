@@ -88,10 +88,10 @@ export class PoolMachine {
         onDestroy(pool, input.reason)
         break
       case 'resolved':
-        for (const asker of askers(pool, input.host)) asker.resolved(input.addresses, now)
+        for (const asker of askers(pool, input.host)) asker.resolved(input.addresses, pool.now)
         break
       case 'resolveFailed':
-        for (const asker of askers(pool, input.host)) asker.notResolved(input.error, now)
+        for (const asker of askers(pool, input.host)) asker.notResolved(input.error, pool.now)
         break
       case 'connected':
       case 'secured':
