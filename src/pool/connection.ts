@@ -71,6 +71,8 @@ export class PoolConnection extends Carrier {
   written = 0
   accepted = 0
   dirty = false
+  /** It holds the process. */
+  held = false
   paused = false
   /** It was decided that it takes no other request. */
   retired = false

@@ -74,6 +74,7 @@ export function expiryOf(pool: PoolState, connection: PoolConnection): Millis {
 /** The idle hold no process. */
 export function hold(pool: PoolState, connection: PoolConnection, ref: boolean): void {
   const { link } = connection
+  connection.held = ref
   if (link !== undefined && !link.destroyed) pool.commands.push({ type: ref ? 'ref' : 'unref', link: link.id })
 }
 

@@ -84,7 +84,9 @@ function onEvent(pool: PoolState, connection: PoolConnection, event: H11Event | 
       return
     }
     case 'slots':
-      return pool.scheduler.seats(connection, seatsOf(pool, connection))
+      pool.scheduler.seats(connection, seatsOf(pool, connection))
+      // At once: what is read next may take the seats away.
+      return pool.decide(pool)
     case 'draining':
       pool.scheduler.leaving(connection)
       for (const id of event.unprocessed) {
@@ -181,16 +183,19 @@ function onSettings(
   settings: Readonly<Record<string, number>>,
   first: boolean,
 ): void {
-  if (connection.refusing) {
+  const most = settings['maxConcurrentStreams']
+  // Its own seats are given before anybody dials for others.
+  if (connection.refusing || most !== undefined) {
     connection.refusing = false
     pool.scheduler.seats(connection, seatsOf(pool, connection))
   }
-  const most = settings['maxConcurrentStreams']
   if (most !== undefined) pool.scheduler.suspend(connection, most === 0)
-  if (!first) return
-  const extended = settings['enableConnectProtocol'] === 1
-  if (!extended) refuseWaiting(pool, connection, 'h2-connect')
-  pool.scheduler.decide(connection, extended ? SERVES.any | SERVES['h2-connect'] : SERVES.any)
+  if (first) {
+    const extended = settings['enableConnectProtocol'] === 1
+    if (!extended) refuseWaiting(pool, connection, 'h2-connect')
+    pool.scheduler.decide(connection, extended ? SERVES.any | SERVES['h2-connect'] : SERVES.any)
+  }
+  pool.decide(pool)
 }
 
 function goingAway(reason: string): PeerFault {

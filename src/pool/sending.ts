@@ -19,7 +19,7 @@ import { trace, traceStep } from './tracing.ts'
 export function assign(pool: PoolState, connection: PoolConnection, exchange: Exchange): void {
   const { machine, link } = connection
   if (machine === undefined || link === undefined) return
-  if (connection.requests === 0 || connection.active === 1) hold(pool, connection, true)
+  if (!connection.held) hold(pool, connection, true)
   const reused = connection.requests > 0
   exchange.clearPool(pool.timers)
   const attempt = exchange.begin(connection, reused, pool.now)
