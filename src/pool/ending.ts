@@ -58,7 +58,7 @@ export function leave(pool: PoolState, exchange: Exchange): void {
   if (connection === undefined) return
   attempt.connection = undefined
   connection.drop(exchange)
-  if (connection.tunnel === exchange) {
+  if (connection.tunnel === exchange && connection.phase !== 'gone') {
     if (!attempt.ended || exchange.content !== 'ended') return destroy(pool, connection)
     // Both sides have ended it: what was written still leaves.
     connection.flushing = true
@@ -101,21 +101,25 @@ export function dropContent(pool: PoolState, exchange: Exchange): void {
 
 // ── not well ──
 
-/** Wherever it stands: it leaves, and settles with the error. */
+/** It has no connection: it leaves the queue, and settles with the error. */
 export function fail(pool: PoolState, exchange: Exchange, error: unknown, dial?: PoolConnection): void {
+  withdraw(pool, exchange, { ok: false, error }, dial)
+}
+
+function withdraw(pool: PoolState, exchange: Exchange, result: Settlement, dial?: PoolConnection): void {
   if (exchange.waiting) {
     const own = exchange.dial as PoolConnection | undefined
     // A dial that nobody else has a use for ends with the request that it was opened for.
     if (pool.scheduler.leave(exchange) && own !== undefined && own !== dial) destroy(pool, own)
   }
-  settle(pool, exchange, { ok: false, error })
+  settle(pool, exchange, result)
 }
 
 /** As `fail`, for a request that may be on a connection. `quietly`: it settles without an error. */
 export function giveUp(pool: PoolState, exchange: Exchange, error: unknown, quietly = false): void {
   const { connection } = exchange.attempt
   const result: Settlement = quietly ? OK : { ok: false, error }
-  if (connection?.machine === undefined) return fail(pool, exchange, error)
+  if (connection?.machine === undefined) return withdraw(pool, exchange, result)
   const { machine } = connection
   const failing = exchange.stage
   if (failing !== 'tunnel') machine.cancel(exchange.attempt.onConnection)

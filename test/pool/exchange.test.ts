@@ -62,6 +62,19 @@ describe('a request that waits', () => {
   })
 })
 
+describe('a request that waits and need not be read', () => {
+  it('is over without an error when it has waited for as long as it may be dropped', () => {
+    const play = new Play({ maxConnections: 1 })
+    play.request()
+    play.connectAll()
+    const id = play.request()
+    play.tell({ type: 'drain', id, limit: 10 })
+    play.pass(1_000)
+    expect(play.outcome(id)).toBe('ok')
+    expect(play.stats()).toMatchObject({ requests: 1, queued: 0 })
+  })
+})
+
 describe('a request whose reused connection was lost', () => {
   it('may have been processed, for as long as it waits to be sent again', () => {
     const play = new Play()
