@@ -40,14 +40,17 @@ const short = terser({
   format: { beautify: true, indent_level: 0, ascii_only: true },
 })
 
-/** Maps by line: that is all a stack trace or a breakpoint needs, and a tenth of the size. */
+/** Maps by line, without columns: that is all a stack trace or a breakpoint needs, and a small part of the size. */
 const lineMaps = {
   name: 'line-maps',
   generateBundle(_, bundle) {
     for (const asset of Object.values(bundle)) {
       if (asset.type !== 'asset' || !asset.fileName.endsWith('.map')) continue
       const map = JSON.parse(asset.source)
-      const lines = decode(map.mappings).map(([first]) => (first === undefined ? [] : [[0, ...first.slice(1, 4)]]))
+      const lines = decode(map.mappings).map(([first = []]) => {
+        const [, source, line] = first
+        return source === undefined ? [] : [[0, source, line, 0]]
+      })
       asset.source = JSON.stringify({ ...map, names: [], mappings: encode(lines) })
     }
   },

@@ -1,6 +1,6 @@
 // A connection as the pool holds it: the scheduler's Carrier with a link, a machine and the exchanges that run on it.
 //
-// It is data with a few questions; what happens to it is decided in pool.ts. It does not know which version it speaks.
+// It is data with a few questions; what happens to it is decided in lifecycle.ts. It does not know which version it speaks.
 import type { Connection, ExchangeId, Millis } from '../http/index.ts'
 import { formatOrigin, type Origin } from '../http/index.ts'
 import type { LinkId, LinkInfo } from './commands.ts'
@@ -71,6 +71,8 @@ export class PoolConnection extends Carrier {
   written = 0
   accepted = 0
   dirty = false
+  /** It holds the process. */
+  held = false
   paused = false
   /** It was decided that it takes no other request. */
   retired = false

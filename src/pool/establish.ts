@@ -22,6 +22,7 @@ import {
   type Attempt,
   type Bytes,
   type Connection,
+  type ErrorDetails,
   type Limits,
   type Millis,
   type PeerFault,
@@ -31,7 +32,8 @@ import { H11Connection } from '../h11/index.ts'
 import type { H2Connection } from '../h2/index.ts'
 import type { ConnectTarget, LinkId, LinkInfo, LinkSide, PoolCommand, TlsTarget } from './commands.ts'
 import { Link, type PoolConnection, type Site } from './connection.ts'
-import { handshakeFault, TLS_DISCONNECTED } from './failures.ts'
+import type { Exchange } from './exchange.ts'
+import { factsOf, handshakeFault, TLS_DISCONNECTED } from './failures.ts'
 import { isHttpProxy, type HttpProxy, type PoolSettings, type ProxyTarget, type SocksProxy } from './settings.ts'
 import type { Slots } from './slots.ts'
 import { Socks5Handshake } from './socks5.ts'
@@ -61,7 +63,7 @@ export interface Established {
   readonly link: Link
   readonly info: LinkInfo
   readonly version: Version
-  /** What came behind the last handshake: the connection's first bytes. */
+  /** What came behind the last answer of a proxy, where no TLS follows: the connection's first bytes. */
   readonly surplus: Bytes
 }
 
@@ -321,8 +323,16 @@ export class Establishing {
       proxy.receiveData(data, now)
       return this.#tunnelAnswer(proxy, now)
     }
-    // A plain peer that speaks before it is asked: the machine will say what it thinks of it.
-    this.#surplus = data.slice()
+    this.#early(this.#step === 'securing', now)
+  }
+  /** Bytes ahead of a handshake, or of the first word to the next hop, could be anybody's. */
+  #early(beforeTls: boolean, now: Millis): void {
+    const [what, code] = beforeTls
+      ? ['before the TLS handshake', 'surplus-before-tls']
+      : ['before the proxy was asked for anything', 'surplus-bytes']
+    const message = `bytes came ${what}`
+    if (this.#hop === 0) return this.#fail(this.#error(ConnectError, message, code, this.phase, undefined), now)
+    this.#fail(new ProxyError(message, { code, rule: 'RFC 9110 §9.3.6', ...this.#facts('proxy') }), now)
   }
 
   #socksAnswer(handshake: Socks5Handshake, data: Bytes, now: Millis): void {
@@ -385,15 +395,11 @@ export class Establishing {
     const hop = this.#hops[this.#hop] as Hop
     this.#proxy = undefined
     this.#stepEnds('complete', {})
+    const last = this.#hop === this.#hops.length - 1
+    if (surplus.length > 0 && (hop.tls !== undefined || !last)) return this.#early(hop.tls !== undefined, now)
     if (hop.tls === undefined) {
       this.#surplus = surplus
       return this.#afterHop(now)
-    }
-    if (surplus.length > 0) {
-      // Bytes before a handshake could be anybody's.
-      const message = 'bytes came behind the answer of the proxy and before the TLS handshake'
-      const details = { code: 'surplus-before-tls', rule: 'RFC 9110 §9.3.6', ...this.#facts('proxy') }
-      return this.#fail(new ProxyError(message, details), now)
     }
     this.#step = 'securing'
     const socks = this.#pool.settings.proxies[this.#hop - 1]?.kind.startsWith('socks') === true
@@ -524,8 +530,11 @@ export class Establishing {
     return proxies[0]?.kind.startsWith('socks') === true ? 'socks.connect_tcp' : 'connection.connect_tcp'
   }
 
-  #facts(phase: string): { phase: string; origin: string; attempts: readonly Attempt[] } {
-    return { phase, origin: formatOrigin(this.#connection.site.origin), attempts: [...this.#attempts] }
+  #facts(phase: string): Omit<ErrorDetails, 'code'> {
+    const { site, opener } = this.#connection
+    // It may have been sent before, on a connection that was lost.
+    const before = opener === undefined ? undefined : factsOf(opener as Exchange)
+    return { ...before, phase, origin: formatOrigin(site.origin), attempts: [...this.#attempts] }
   }
   #error(type: typeof ConnectError, message: string, code: string, phase: string, cause: unknown): ConnectError {
     return new type(`${message} (${formatOrigin(this.#connection.site.origin)})`, {

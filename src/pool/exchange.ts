@@ -6,6 +6,7 @@ import {
   IDEMPOTENT_METHODS,
   type BlockedOn,
   type ContentPlan,
+  type Disposition,
   type ExchangeId,
   type Fields,
   type Ledger,
@@ -76,6 +77,11 @@ export class Attempt implements Ledger {
     this.reused = reused
     this.assignedAt = this.movedAt = now
   }
+  /** What is known of it, unless the peer says more. */
+  get disposition(): Disposition {
+    if (this.headAt !== NEVER) return 'response-started'
+    return this.bytesSent > 0 ? 'maybe-processed' : 'not-sent'
+  }
 }
 /** Of whoever has no seat: a hundred thousand may wait, so that they share it. */
 const NOWHERE: Attempt = Object.freeze(new Attempt(undefined, false, NEVER))
@@ -100,6 +106,8 @@ export class Exchange extends Waiter {
   draining: { left: number } | undefined
   replays = 0
   staleRetries = 0
+  /** An attempt before this one was lost with what had left of it: whatever becomes of this one does not undo that. */
+  maybeProcessed = false
   #deadlines: Partial<Record<ExchangeTimer, Deadline<Exchange, ExchangeTimer>>> | undefined
   // Those that nearly every request has, or every one that waits, stand by themselves: a hundred thousand may wait.
   #io: Deadline<Exchange, ExchangeTimer> | undefined
@@ -124,9 +132,9 @@ export class Exchange extends Waiter {
   }
 
   /** It has a seat. */
-  begin(connection: PoolConnection, reused: boolean, now: Millis): void {
-    this.attempt = new Attempt(connection, reused, now)
+  begin(connection: PoolConnection, reused: boolean, now: Millis): Attempt {
     this.stage = 'sending'
+    return (this.attempt = new Attempt(connection, reused, now))
   }
   /**
    * It has none any more.
@@ -135,7 +143,10 @@ export class Exchange extends Waiter {
   sendBack(unprocessed: boolean): void {
     const { reused, bytesSent } = this.attempt
     this.attempt = unprocessed ? NOWHERE : new Attempt(undefined, reused, NEVER)
-    if (!unprocessed) this.attempt.bytesSent = bytesSent
+    if (!unprocessed) {
+      this.attempt.bytesSent = bytesSent
+      this.maybeProcessed = true
+    }
     this.stage = 'queued'
     this.content = 'none'
   }
@@ -166,10 +177,6 @@ export class Exchange extends Waiter {
     if (this.#deadlines !== undefined) for (const deadline of Object.values(this.#deadlines)) timers.clear(deadline)
   }
 
-  /** Whether any byte of it may have left. */
-  get begun(): boolean {
-    return this.attempt.bytesSent > 0
-  }
   /** A final response has begun. */
   get answered(): boolean {
     return this.attempt.headAt !== NEVER

@@ -3,6 +3,7 @@ import {
   ConnectError,
   ConnectionNotAvailable,
   formatOrigin,
+  LocalProtocolError,
   PoolClosed,
   PoolTimeout,
   ReadError,
@@ -31,9 +32,9 @@ export function factsOf(exchange: Exchange): Facts {
     disposition: dispositionOf(exchange),
   }
 }
-export function dispositionOf(exchange: Exchange): Disposition {
-  if (exchange.answered) return 'response-started'
-  return exchange.begun ? 'maybe-processed' : 'not-sent'
+/** The worst of all its attempts. `last`: what is known of the last one. */
+function dispositionOf({ maybeProcessed, attempt }: Exchange, last = attempt.disposition): Disposition {
+  return maybeProcessed && last !== 'response-started' ? 'maybe-processed' : last
 }
 
 export function queueFull(exchange: Exchange, limit: number): HttpCoreError {
@@ -63,6 +64,13 @@ export function readTimeout(exchange: Exchange): HttpCoreError {
   const what = !exchange.answered ? 'no response' : 'no more content'
   const message = `${what} came for ${exchange.timeouts.read} ms`
   return new ReadTimeout(message, { code: 'read-timeout', blockedOn: exchange.blockedOn, ...factsOf(exchange) })
+}
+
+/** What a machine would not do for its caller. What is thrown there knows nothing of the request. */
+export function misused(exchange: Exchange, error: unknown): unknown {
+  if (!(error instanceof LocalProtocolError)) return error
+  const { message, code, rule } = error
+  return new LocalProtocolError(message, { code, rule, ...factsOf(exchange) })
 }
 
 /** The connection ended under the exchange. */
@@ -101,6 +109,6 @@ export function peerFailed(
   disposition: Disposition,
   cause: unknown,
 ): HttpCoreError {
-  const facts = { ...factsOf(exchange), disposition, cause }
+  const facts = { ...factsOf(exchange), disposition: dispositionOf(exchange, disposition), cause }
   return new RemoteProtocolError(fault.message, { code: fault.code, fault, ...facts })
 }

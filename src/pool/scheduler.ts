@@ -118,8 +118,8 @@ export class OriginQueue {
   readonly dials: [number, number] = [0, 0]
   /** @internal */
   readonly openers: [number, number] = [0, 0]
-  /** Waiting requests that a backoff keeps from being dialled for, by group. @internal */
-  readonly held: [number, number] = [0, 0]
+  /** Those that a backoff keeps from being dialled for, by lane. Most origins have none. @internal */
+  readonly held: (List<Waiter> | undefined)[] = []
   /** Connections that may yet turn out to serve more. @internal */
   undecided = 0
   /** Connections that take nothing for now. @internal */
@@ -188,8 +188,8 @@ export class Scheduler {
   /** Back to its old place. `held`: nothing is dialled for it until `release`. */
   requeue(waiter: Waiter, held: boolean): void {
     this.#join(waiter)
+    waiter.held = held
     this.#returnToLane(waiter)
-    if (held) this.#hold(waiter)
     this.#serve(waiter.origin)
   }
   /** It may be served only by a connection that is dialled for it. */
@@ -202,7 +202,8 @@ export class Scheduler {
   /** The backoff is over. */
   release(waiter: Waiter): void {
     if (!waiter.held) return
-    this.#unhold(waiter)
+    waiter.held = false
+    this.#returnToLane(waiter)
     this.#serve(waiter.origin)
   }
   /** It waits no longer; true: the dial that was opened for it is of no use to anybody else. */
@@ -304,10 +305,7 @@ export class Scheduler {
   /** The oldest request that waits for that need, or for a dial of its own with it. */
   oldest(origin: OriginQueue, need: Need): Waiter | undefined {
     const lane = LANE[need]
-    const a = origin.dialled[lane].first
-    const b = origin.undialled[lane].first
-    if (a === undefined || b === undefined) return a ?? b
-    return a.place < b.place ? a : b
+    return older(older(origin.dialled[lane].first, origin.undialled[lane].first), origin.held[lane]?.first)
   }
   longestIdle(origin?: OriginQueue): Carrier | undefined {
     return (origin === undefined ? this.#idle : origin.idle).first?.owner
@@ -436,11 +434,8 @@ export class Scheduler {
   /** How many more seats the dials of a group would have to bring. */
   #demand(origin: OriginQueue, group: Group, dials = origin.dials[group]): number {
     if (group === 0 && origin.suspended > 0) return 0
-    let wanting = -origin.held[group]
-    for (const lane of GROUP_LANES[group]) {
-      // Who waits for a connection to tell what it serves is not waiting for a dial.
-      if (lane !== LANE['h2-connect'] || origin.undecided === 0) wanting += origin.undialled[lane].length
-    }
+    let wanting = 0
+    for (const lane of GROUP_LANES[group]) if (wantsDials(origin, lane)) wanting += origin.undialled[lane].length
     if (wanting <= 0 || dials === 0) return wanting
     const seatsPerDial = group === 0 ? origin.seatsPerDial : 1
     return wanting - (dials * seatsPerDial - origin.openers[group])
@@ -463,7 +458,6 @@ export class Scheduler {
     origin.connections++
     if (fresh !== undefined) remove(fresh)
     else {
-      if (opener.held) this.#unhold(opener)
       origin.dials[carrier.group]++
       origin.openers[carrier.group]++
       origin.dialled[LANE[opener.need]].insertFromBack(opener, (other) => this.#before(opener, other))
@@ -474,8 +468,7 @@ export class Scheduler {
   #firstUndialled(origin: OriginQueue, group: Group): Waiter | undefined {
     let first: Waiter | undefined
     for (const lane of GROUP_LANES[group]) {
-      const waiter = origin.undialled[lane].first
-      if (waiter !== undefined && (first === undefined || waiter.place < first.place)) first = waiter
+      if (wantsDials(origin, lane)) first = older(first, origin.undialled[lane].first)
     }
     return first
   }
@@ -565,10 +558,9 @@ export class Scheduler {
     const { origin, dial } = waiter
     remove(waiter)
     waiter.waiting = false
-    waiter.fresh = false
+    waiter.fresh = waiter.held = false
     origin.waiting--
     this.waiting--
-    if (waiter.held) this.#unhold(waiter)
     if (dial === undefined) this.queued--
     else {
       // The dial goes on, for whoever comes next.
@@ -581,22 +573,24 @@ export class Scheduler {
     }
   }
   #returnToLane(waiter: Waiter): void {
-    waiter.origin.undialled[LANE[waiter.need]].insertFromFront(waiter, (other) => this.#before(other, waiter))
+    const lane = LANE[waiter.need]
+    const { held, undialled } = waiter.origin
+    const list = waiter.held ? (held[lane] ??= new List<Waiter>()) : undialled[lane]
+    list.insertFromFront(waiter, (other) => this.#before(other, waiter))
   }
   #before(a: Waiter, b: Waiter): boolean {
     this.steps++
     return a.place < b.place
   }
-  #hold(waiter: Waiter): void {
-    // Seated already, when a seat was free.
-    if (!waiter.waiting || waiter.held) return
-    waiter.held = true
-    waiter.origin.held[GROUP[LANE[waiter.need]]]++
-  }
-  #unhold(waiter: Waiter): void {
-    waiter.held = false
-    waiter.origin.held[GROUP[LANE[waiter.need]]]--
-  }
+}
+
+function older(a: Waiter | undefined, b: Waiter | undefined): Waiter | undefined {
+  if (a === undefined || b === undefined) return a ?? b
+  return a.place < b.place ? a : b
+}
+/** Who waits for a connection to tell what it serves is not waiting for a dial. */
+function wantsDials(origin: OriginQueue, lane: Lane): boolean {
+  return lane !== LANE['h2-connect'] || origin.undecided === 0
 }
 
 /** The group of dials that serves a need. */

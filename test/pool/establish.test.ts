@@ -1,6 +1,7 @@
 // From a name to a machine, told step by step: addresses, races, TLS, ALPN, retries, deadlines.
 import { describe, expect, it } from 'vitest'
-import { A, H2, Play, http, https, type Asked } from './play.ts'
+import { A, H2, OK, Play, http, https, type Asked } from './play.ts'
+import { Fields } from '../../src/http/index.ts'
 import type { PoolSettings } from '../../src/pool/index.ts'
 
 const BOTH: Partial<PoolSettings> = { http2: true }
@@ -50,6 +51,13 @@ describe('dialling', () => {
       ],
     })
   })
+  it('keeps its clock when the given time goes back', () => {
+    const play = new Play({}, 5_000)
+    play.request({ origin: http('a.test') })
+    play.now = 4_000
+    play.tell({ type: 'resolved', host: 'a.test', addresses: ['1.1.1.1', '1.1.1.2'] })
+    expect(play.pool.nextTimeout()).toBe(5_250)
+  })
   it('uses only addresses of the local address’s family', () => {
     const play = new Play({ localAddress: '0.0.0.0' })
     named(play, ['::1', '1.1.1.1'])
@@ -84,6 +92,50 @@ describe('dialling', () => {
     const play = new Play({ unixSocket: '/tmp/x' })
     play.request({ origin: http('a.test') })
     expect(play.targets()).toEqual([expect.objectContaining({ path: '/tmp/x' })])
+  })
+})
+
+describe('bytes that nobody asked for', () => {
+  const place = { host: '10.0.0.9', port: 8080, tls: undefined, tunnel: 'https' } as const
+  const proxy = { ...place, kind: 'http', headers: Fields.from([]), authorization: undefined } as const
+  const socks = { ...place, kind: 'socks5', credentials: undefined } as const
+  const TUNNEL = 'HTTP/1.1 200 OK\r\n\r\n'
+  const refused = (play: Play, id: number, expected: object): void => {
+    expect(play.error(id)).toMatchObject({ disposition: 'not-sent', ...expected })
+    expect(play.has('destroy', 1)).toBe(true)
+    expect(play.stats().connections).toBe(0)
+  }
+  it('behind the answer of a proxy and before TLS, in a read of their own, are no response', () => {
+    const play = new Play({ proxies: [proxy] })
+    const id = play.request({ origin: https('10.0.0.1') })
+    play.connected(1)
+    play.received(1, TUNNEL)
+    expect(play.tlsTargets()).toHaveLength(1)
+    play.received(1, OK)
+    refused(play, id, { name: 'ProxyError', code: 'surplus-before-tls' })
+  })
+  it('before TLS without a proxy are none either', () => {
+    const play = new Play()
+    const id = play.request({ origin: https('10.0.0.1') })
+    play.connected(1)
+    play.received(1, OK)
+    refused(play, id, { name: 'ConnectError', code: 'surplus-before-tls' })
+  })
+  it('from a SOCKS proxy, while the name is resolved that it will be asked for, are none either', () => {
+    const play = new Play({ proxies: [socks] })
+    const id = play.request({ origin: https('a.test') })
+    play.connected(1)
+    play.received(1, OK)
+    refused(play, id, { name: 'ProxyError', code: 'surplus-bytes' })
+    play.tell({ type: 'resolved', host: 'a.test', addresses: ['10.0.0.5'] })
+    expect(play.written(1)).toBe('')
+  })
+  it('behind the answer of a proxy, before the next one is asked, are none either', () => {
+    const play = new Play({ proxies: [proxy, { ...proxy, host: '10.0.0.8' }] })
+    const id = play.request({ origin: https('10.0.0.1') })
+    play.connected(1)
+    play.received(1, TUNNEL + OK)
+    refused(play, id, { name: 'ProxyError', code: 'surplus-bytes' })
   })
 })
 

@@ -1,6 +1,6 @@
 // One request at a time, told step by step: what goes out, what is delivered, how it ends, what becomes of its connection.
 import { describe, expect, it } from 'vitest'
-import { A, B, H2, OK, Peer, Play } from './play.ts'
+import { A, B, H2, OK, Peer, Play, type Asked } from './play.ts'
 
 const POST = { method: 'POST', content: { length: 6 } } as const
 
@@ -62,6 +62,19 @@ describe('a request that waits', () => {
   })
 })
 
+describe('a request that waits and need not be read', () => {
+  it('is over without an error when it has waited for as long as it may be dropped', () => {
+    const play = new Play({ maxConnections: 1 })
+    play.request()
+    play.connectAll()
+    const id = play.request()
+    play.tell({ type: 'drain', id, limit: 10 })
+    play.pass(1_000)
+    expect(play.outcome(id)).toBe('ok')
+    expect(play.stats()).toMatchObject({ requests: 1, queued: 0 })
+  })
+})
+
 describe('a request whose reused connection was lost', () => {
   it('may have been processed, for as long as it waits to be sent again', () => {
     const play = new Play()
@@ -79,6 +92,126 @@ describe('a request whose reused connection was lost', () => {
       bytesSent: 'GET / HTTP/1.1\r\nHost: 10.0.0.1\r\n\r\n'.length,
       blockedOn: { want: 'dial' },
     })
+  })
+
+  /** Lost over HTTP/1.1, and dialled for again. */
+  const lost = (play: Play, asked: Asked = {}): number => {
+    const link = play.idle()
+    const id = play.request(asked)
+    play.drained(link)
+    play.eof(link)
+    return id
+  }
+  /** The same over HTTP/2. */
+  const lostOverH2 = (play: Play, asked: Asked = {}): number => {
+    play.request({ target: '/1' })
+    play.connectAll()
+    const peer = new Peer(play, 1, 'h2').sync()
+    peer.respond('/1')
+    const id = play.request({ target: '/2', ...asked })
+    peer.sync()
+    play.drained(1)
+    play.eof(1)
+    return id
+  }
+  const MAYBE = { disposition: 'maybe-processed' }
+  const versions = [
+    ['HTTP/1.1', {}, lost],
+    ['HTTP/2', H2, lostOverH2],
+  ] as const
+  describe.each(versions)('over %s may have been processed', (_, settings, lose) => {
+    it('when its second dial fails', () => {
+      const play = new Play(settings)
+      const id = lose(play)
+      play.failed(2, 'connect')
+      expect(play.error(id)).toMatchObject({ name: 'ConnectError', ...MAYBE })
+    })
+    it('when its second dial takes too long', () => {
+      const play = new Play(settings)
+      const id = lose(play, { timeouts: { connect: 500 } })
+      play.pass(500)
+      expect(play.error(id)).toMatchObject({ name: 'ConnectTimeout', ...MAYBE })
+    })
+    it('when nothing of it has left on the second connection yet', () => {
+      const play = new Play(settings)
+      const id = lose(play)
+      play.pool.handle({ type: 'connected', link: 2, info: {} }, play.now)
+      play.tell({ type: 'destroy' })
+      expect(play.error(id)).toMatchObject({ name: 'PoolClosed', bytesSent: 0, ...MAYBE })
+    })
+    it('when the second connection ends again and again before anything has left', () => {
+      const play = new Play({ ...settings, limits: { maxReplays: 1 } })
+      const id = lose(play)
+      for (const link of [2, 3]) {
+        play.pool.handle({ type: 'connected', link, info: {} }, play.now)
+        play.failed(link)
+      }
+      expect(play.error(id)).toMatchObject({ code: 'server-disconnected', bytesSent: 0, ...MAYBE })
+    })
+  })
+  it('may have been processed, though its second attempt was refused', () => {
+    const play = new Play(H2)
+    const id = lostOverH2(play, { timeouts: { total: 1_000 } })
+    play.connected(2)
+    const peer = new Peer(play, 2, 'h2').sync()
+    peer.machine.cancel(peer.of('/2'), 7)
+    peer.write()
+    expect(play.outcome(id)).toBeUndefined()
+    play.pass(1_000)
+    expect(play.error(id)).toMatchObject({ code: 'total-timeout', ...MAYBE })
+  })
+  it('may have been processed, though the last of its attempts was refused for good', () => {
+    const play = new Play({ ...H2, limits: { maxReplays: 0 } })
+    const id = lostOverH2(play)
+    play.connected(2)
+    const peer = new Peer(play, 2, 'h2').sync()
+    peer.machine.cancel(peer.of('/2'), 7)
+    peer.write()
+    expect(play.error(id)).toMatchObject({ code: 'stream-reset', ...MAYBE })
+  })
+  it('was not sent when its first attempt was refused', () => {
+    const play = new Play(H2)
+    play.request({ target: '/1' })
+    play.connectAll()
+    const peer = new Peer(play, 1, 'h2').sync()
+    peer.respond('/1')
+    const id = play.request({ target: '/2', timeouts: { total: 1_000 } })
+    peer.sync()
+    peer.machine.cancel(peer.of('/2'), 7)
+    peer.write()
+    play.pass(1_000)
+    expect(play.error(id)).toMatchObject({ code: 'total-timeout', disposition: 'not-sent' })
+  })
+  it('has begun its response all the same', () => {
+    const play = new Play()
+    const id = lost(play)
+    play.connected(2)
+    play.received(2, 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab')
+    play.failed(2)
+    expect(play.error(id)).toMatchObject({ name: 'ReadError', disposition: 'response-started' })
+  })
+})
+
+describe('a source that gives less than it promised, or more,', () => {
+  it.each([
+    ['HTTP/1.1', 'abc', {}],
+    ['HTTP/1.1', 'abcdefghij', {}],
+    ['HTTP/2', 'abc', H2],
+    ['HTTP/2', 'abcdefghij', H2],
+  ] as const)('over %s (%s) leaves a request that may have been processed', (_, content, settings) => {
+    const play = new Play(settings)
+    const id = play.request(POST)
+    play.connectAll()
+    play.drained(1)
+    play.content(id, content)
+    const { code, disposition, bytesSent, origin, phase } = play.error(id)
+    expect([code, disposition, origin, phase]).toEqual([
+      'content-length',
+      'maybe-processed',
+      'http://10.0.0.1',
+      'req_body',
+    ])
+    expect(bytesSent).toBeGreaterThan(20)
   })
 })
 

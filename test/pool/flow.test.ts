@@ -168,6 +168,47 @@ describe('over HTTP/2 a request is sent when its own last byte is, whatever the 
   })
 })
 
+describe('how many streams a server takes', () => {
+  const settings = (streams: number): string => `\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0${String.fromCharCode(streams)}`
+  const goaway = (last: number): string => `\0\0\x08\x07\0\0\0\0\0\0\0\0${String.fromCharCode(last)}\0\0\0\0`
+  /** One request runs on the only connection there may be, or has run; the server takes no other for now. */
+  const full = (streams: number): { play: Play; peer: Peer } => {
+    const play = new Play({ ...H2, maxConnectionsPerOrigin: 1 })
+    play.request({ target: '/1' })
+    play.connectAll()
+    const peer = new Peer(play, 1, 'h2').sync()
+    play.received(1, settings(streams))
+    return { play, peer }
+  }
+  it('grows, and the server goes away in the same read: who waited is dialled for', () => {
+    const { play } = full(1)
+    const id = play.request({ target: '/2' })
+    play.received(1, settings(2) + goaway(1))
+    expect(play.outcome(id)).toBeUndefined()
+    expect(play.stats()).toMatchObject({ active: 1, queued: 1 })
+    play.cancel(1)
+    play.closed(1)
+    play.connected(2)
+    new Peer(play, 2, 'h2').sync().respond('/2')
+    expect(play.outcome(id)).toBe('ok')
+  })
+  it('was none and grows: who waited runs on that connection, and none is dialled', () => {
+    const { play, peer } = full(0)
+    peer.respond('/1').sync()
+    play.drained(1)
+    const ids = [play.request({ target: '/2' }), play.request({ target: '/3' })]
+    expect(play.stats()).toMatchObject({ idle: 1, queued: 2 })
+    expect(play.saidOf(1, 'ref', 'unref')).toEqual(['ref', 'unref'])
+    play.received(1, settings(2))
+    expect(play.dials()).toEqual([])
+    expect(play.stats()).toMatchObject({ connections: 1, active: 2, queued: 0 })
+    // Both seats were given in one step; what runs holds the process.
+    expect(play.saidOf(1, 'ref', 'unref')).toEqual(['ref', 'unref', 'ref'])
+    peer.sync().respond('/2').respond('/3')
+    for (const id of ids) expect(play.outcome(id)).toBe('ok')
+  })
+})
+
 describe('what was not read', () => {
   it('is drained up to its limit, and the connection lives', () => {
     const play = new Play()

@@ -126,6 +126,7 @@ export class Model {
   #open(carrier: Carrier, opener: Request): void {
     expect(opener.state, 'a dial is opened for who waits').toBe('waiting')
     expect(this.#dialOf(opener), 'one dial for one request').toBeUndefined()
+    expect(opener.held, 'and for nobody who waits out a backoff').toBe(false)
     const { origin } = opener
     const made = { carrier, origin, h1Only: opener.need === 'h1', opener, running: new Set<Request>() }
     this.connections.push({ ...made, state: 'dialling', serves: 0, seats: 0 })

@@ -218,3 +218,40 @@ describe('what is free', () => {
     expect(carrier.active).toBe(2)
   })
 })
+
+describe('who waits out a backoff', () => {
+  it('and waits to be told what a connection serves is not taken for one who wants a dial', () => {
+    const limits = { maxConnections: 4, maxConnectionsPerOrigin: 4, maxIdleConnections: 4 }
+    const scheduler = new Scheduler(limits, (origin, need) => new Carrier(origin, groupOf(need)))
+    const origin = new OriginQueue()
+    const dialled = (): Carrier[] => {
+      const carriers: Carrier[] = []
+      for (let decision = scheduler.next(); decision !== undefined; decision = scheduler.next()) {
+        if (decision.type === 'open') carriers.push(decision.carrier)
+      }
+      return carriers
+    }
+    scheduler.enqueue(new Waiter(origin, 'any'))
+    const [undecided] = dialled() as [Carrier]
+    scheduler.opened(undecided, SERVES.any, 1, true)
+    const held = new Waiter(origin, 'h2-connect')
+    held.place = 1
+    scheduler.requeue(held, true)
+    expect(dialled()).toEqual([])
+    scheduler.enqueue(new Waiter(origin, 'any'))
+    expect(dialled(), 'P6: there is room').toHaveLength(1)
+  })
+  it('is not dialled for because somebody else is', () => {
+    const model = new Model({ maxConnections: 4, maxConnectionsPerOrigin: 4, maxIdleConnections: 4 }, 1)
+    model.request(0, 'any')
+    const [first] = model.connections as [(typeof model.connections)[0]]
+    model.connected(first, ANSWERS[0].serves, ANSWERS[0].seats)
+    model.leaving(first)
+    const [held] = model.requests as [Request]
+    model.finish(first, held, 'held')
+    model.request(0, 'any')
+    expect(model.connections).toHaveLength(2)
+    model.release(held)
+    expect(model.connections).toHaveLength(3)
+  })
+})

@@ -95,6 +95,19 @@ describe('a trace', () => {
     play.closed(1)
     expect(names(play)).toEqual(['connection.close.complete'])
   })
+  it('of a switched connection that breaks hears that it closes once', () => {
+    const play = new Play()
+    const id = play.request({ headers: { upgrade: 'x', connection: 'upgrade' }, trace: true })
+    play.connectAll()
+    play.received(1, 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n')
+    names(play)
+    play.failed(1)
+    expect(play.error(id).code).toBe('connection-lost')
+    expect(names(play).filter((name) => name.startsWith('connection'))).toEqual([
+      'connection.close.started',
+      'connection.close.complete',
+    ])
+  })
   it('names the link and the request', () => {
     const play = new Play()
     const id = play.request({ trace: true })

@@ -1,0 +1,92 @@
+// What comes of a deadline, of an exchange or of a connection. Those that much traffic would move all the time are not set
+// anew with every byte: when they fire, it is looked at since when nothing has moved.
+import type { Millis } from '../http/index.ts'
+import type { ConnectionTimer, PoolConnection } from './connection.ts'
+import { breakConnection, fail, giveUp } from './ending.ts'
+import type { Exchange, ExchangeTimer } from './exchange.ts'
+import { poolTimeout, readTimeout, totalTimeout, writeTimeout } from './failures.ts'
+import { armPing, destroy, expiryOf, ping, retire } from './lifecycle.ts'
+import { drainMachine } from './receiving.ts'
+import { continueContent } from './sending.ts'
+import type { PoolState } from './state.ts'
+
+/** How long a connection on which a request timed out has to show that it lives: as long as others give it. */
+const PROBE_TIMEOUT: Millis = 15_000
+
+export function exchangeDue(pool: PoolState, exchange: Exchange, timer: ExchangeTimer): void {
+  switch (timer) {
+    case 'pool':
+      return fail(pool, exchange, poolTimeout(exchange))
+    case 'total':
+      return giveUp(pool, exchange, totalTimeout(exchange), exchange.attempt.ended)
+    case 'expect':
+      return continueContent(pool, exchange)
+    case 'drain':
+      return giveUp(pool, exchange, undefined, true)
+    case 'backoff':
+      return pool.scheduler.release(exchange)
+    case 'io':
+      return ioDue(pool, exchange)
+  }
+}
+
+/** Nothing moved for so long, or so it seems: bytes do not set the deadline anew, they are looked at when it fires. */
+function ioDue(pool: PoolState, exchange: Exchange): void {
+  const connection = exchange.attempt.connection as PoolConnection
+  const sending = exchange.stage === 'sending' || exchange.attempt.ended
+  const duration = sending ? exchange.timeouts.write : exchange.timeouts.read
+  const since = stuckSince(pool, exchange, connection)
+  const due = since + duration
+  if (due > pool.now) pool.timers.at(exchange.io, due)
+  else {
+    giveUp(pool, exchange, sending ? writeTimeout(exchange) : readTimeout(exchange), exchange.attempt.ended)
+    // One stream stalls, or the connection is dead: an answer to a PING tells.
+    if (connection.multiplexed && connection.phase !== 'gone' && !connection.pinged)
+      ping(pool, connection, PROBE_TIMEOUT)
+  }
+}
+
+function stuckSince(pool: PoolState, exchange: Exchange, connection: PoolConnection): Millis {
+  const { stage, content } = exchange
+  const { movedAt, unconsumed, onConnection } = exchange.attempt
+  if (stage === 'receiving' && !exchange.attempt.ended) return unconsumed > 0 ? pool.now : movedAt
+  if (stage !== 'sending' && !exchange.attempt.ended) return movedAt
+  // A slow source is not the peer's fault, nor is what was held back on purpose.
+  const unsent = connection.machine?.unsent(onConnection) ?? 0
+  const held = content === 'blocked' || (content === 'ended' && unsent > 0)
+  if (connection.written <= connection.accepted && !held) return pool.now
+  const ownWindow = held && (connection.machine?.sendWindow(onConnection) ?? Infinity) <= 0
+  return ownWindow ? movedAt : Math.max(movedAt, connection.lastDrained)
+}
+
+export function connectionDue(pool: PoolState, connection: PoolConnection, timer: ConnectionTimer): void {
+  switch (timer) {
+    case 'idle': {
+      const due = connection.idleSince + expiryOf(pool, connection)
+      if (!connection.idle) return
+      if (due > pool.now) return pool.timers.at(connection.idleDeadline, due)
+      return retire(pool, connection, 'idle-expired')
+    }
+    case 'age':
+      return retire(pool, connection, 'max-age')
+    case 'closing':
+      return destroy(pool, connection)
+    case 'grace':
+      return breakConnection(pool, connection, connection.writeFailure?.error)
+    case 'machine':
+      connection.machine?.handleTimeout(pool.now)
+      return drainMachine(pool, connection)
+    case 'ping':
+      return pingDue(pool, connection)
+  }
+}
+
+function pingDue(pool: PoolState, connection: PoolConnection): void {
+  if (connection.pinged) return breakConnection(pool, connection, new Error('the server did not answer a PING in time'))
+  const option = pool.settings.http2Options?.keepAlivePing
+  if (option === undefined || option === null) return
+  const due = connection.lastReceived + option.after
+  if (due > pool.now) pool.timers.at(connection.deadline('ping'), due)
+  else if (connection.active === 0 && option.whileIdle !== true) armPing(pool, connection)
+  else ping(pool, connection, option.within)
+}

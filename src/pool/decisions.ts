@@ -1,0 +1,155 @@
+// What the scheduler decided is carried out: a request is given its seat, a connection is closed, another is dialled.
+//
+// How a connection is made stands in establish.ts. Here is who is told of it: the scheduler, which then has seats to give,
+// and the request that it was dialled for, which alone fails if it fails.
+import type { Millis } from '../http/index.ts'
+import type { PoolConnection, Site } from './connection.ts'
+import { fail, refuseWaiting } from './ending.ts'
+import { alpnOf, Establishing, mayShare, type Established, type Surroundings } from './establish.ts'
+import type { Exchange } from './exchange.ts'
+import { armMachine, armPing, closeLink, destroy, gone, rest, seatsOf } from './lifecycle.ts'
+import { markDirty } from './output.ts'
+import { feed } from './receiving.ts'
+import { groupOf, SERVES } from './scheduler.ts'
+import { assign } from './sending.ts'
+import { awaitSeat, chance, type PoolState } from './state.ts'
+import { trace, whyOpened } from './tracing.ts'
+
+const MAX_REMEMBERED = 1_000
+
+/** What the scheduler has decided since. */
+export function decide(pool: PoolState): void {
+  for (let decision = pool.scheduler.next(); decision !== undefined; decision = pool.scheduler.next()) {
+    switch (decision.type) {
+      case 'assign':
+        assign(pool, decision.carrier as PoolConnection, decision.waiter as Exchange)
+        break
+      case 'open':
+        open(pool, decision.carrier as PoolConnection, decision.opener as Exchange)
+        break
+      case 'close':
+        give(pool, decision.carrier as PoolConnection, decision.now, decision.reason)
+        break
+    }
+  }
+}
+
+function give(pool: PoolState, connection: PoolConnection, now: boolean, reason: string): void {
+  trace(pool, undefined, connection, 'pool.close', { reason })
+  if (now) destroy(pool, connection)
+  else closeLink(pool, connection)
+}
+
+// ── dials ──
+
+/** What the making of a connection needs of the pool. */
+export function lend(pool: PoolState): Surroundings {
+  return {
+    settings: pool.settings,
+    limits: pool.limits,
+    links: pool.links,
+    timers: pool.timers,
+    last: undefined,
+    emit: (command) => pool.commands.push(command),
+    resolve: (host, asker) => resolve(pool, host, asker),
+    unresolve: (host, asker) => pool.resolving.get(host)?.delete(asker),
+    established: (connection, result, now) => established(pool, connection, result, now),
+    notEstablished: (connection, error) => notEstablished(pool, connection, error),
+    trace: (connection, name, info, link) =>
+      trace(pool, connection.opener as Exchange | undefined, connection, name, info, link),
+  }
+}
+
+function open(pool: PoolState, connection: PoolConnection, opener: Exchange): void {
+  const { site } = connection
+  opener.clearPool(pool.timers)
+  const h1Only = opener.need === 'h1'
+  const alpn = alpnOf(pool.settings, site, h1Only)
+  if (site.seatsPerDial === Infinity && !h1Only)
+    pool.timers.after(site.shareDeadline, pool.limits.shareTimeout, pool.now)
+  connection.traced = opener.traced
+  if (opener.traced) trace(pool, opener, connection, 'pool.open', { reason: whyOpened(opener) })
+  connection.establishing = new Establishing(pool.surroundings, connection, alpn, opener.timeouts.connect)
+  connection.establishing.start(pool.now)
+}
+
+function resolve(pool: PoolState, host: string, asker: Establishing): void {
+  const others = pool.resolving.get(host)
+  if (others !== undefined) {
+    others.add(asker)
+    return
+  }
+  pool.resolving.set(host, new Set([asker]))
+  pool.commands.push({ type: 'resolve', host })
+}
+
+export function askers(pool: PoolState, host: string): readonly Establishing[] {
+  const all = pool.resolving.get(host)
+  pool.resolving.delete(host)
+  return all === undefined ? [] : [...all]
+}
+
+function established(
+  pool: PoolState,
+  connection: PoolConnection,
+  { link, info, version, surplus }: Established,
+  now: Millis,
+): void {
+  const { site, opener } = connection
+  const multiplexed = version === 'h2'
+  const machine = pool.makeMachine(version, now)
+  connection.establishing = undefined
+  connection.link = link
+  connection.written = link.ahead
+  link.owner = connection
+  connection.machine = machine
+  connection.info = info
+  // A dial for HTTP/1.1 alone does not tell what else the origin speaks.
+  const asked = connection.group !== groupOf('h1')
+  if (asked) remember(pool, site, version)
+  const age = pool.settings.maxConnectionAge
+  if (age !== undefined) pool.timers.after(connection.deadline('age'), age * (1 - chance(pool) / 10), now)
+  markDirty(pool, connection)
+  if (connection.traced && multiplexed) {
+    for (const how of ['started', 'complete']) {
+      trace(pool, opener as Exchange | undefined, connection, `http2.send_connection_init.${how}`)
+    }
+  }
+  if (asked && !multiplexed) refuseWaiting(pool, connection, 'h2-connect')
+  // Whether it takes extended CONNECT is known with its first SETTINGS.
+  pool.scheduler.opened(
+    connection,
+    multiplexed ? SERVES.any : SERVES.any | SERVES.h1,
+    seatsOf(pool, connection),
+    multiplexed,
+  )
+  armMachine(pool, connection)
+  armPing(pool, connection)
+  decide(pool)
+  // Its dial was somebody else's gain: it waits on.
+  if (opener !== undefined && opener.waiting && opener.dial === undefined) awaitSeat(pool, opener as Exchange)
+  if (surplus.length > 0) feed(pool, connection, surplus)
+  else if (connection.idle) rest(pool, connection)
+}
+
+/** A failed dial fails only the request that it was opened for. */
+function notEstablished(pool: PoolState, connection: PoolConnection, error: unknown): void {
+  const opener = connection.opener as Exchange | undefined
+  connection.establishing = undefined
+  if (opener !== undefined) fail(pool, opener, error, connection)
+  gone(pool, connection)
+}
+
+// ── what an origin speaks ──
+
+function remember(pool: PoolState, site: Site, version: 'h1' | 'h2'): void {
+  if (pool.remembered.size >= MAX_REMEMBERED) pool.remembered.clear()
+  pool.remembered.set(site.key, version)
+  pool.timers.clear(site.shareDeadline)
+  if (mayShare(pool.settings, site)) pool.scheduler.expect(site, version === 'h2' ? Infinity : 1)
+}
+
+/** How many requests one more dial is for, when the first takes long. */
+export function seatsPerDial(pool: PoolState, site: Site): number {
+  return pool.remembered.get(site.key) === 'h2' ? pool.limits.assumedConcurrentStreams : 1
+}

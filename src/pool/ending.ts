@@ -1,0 +1,265 @@
+// An exchange ends: with its response, by a fault, by its caller; or it is sent again, where retry.ts allows it (P8).
+//
+// Each way leads through `settle`, once (P5), and through `leave`, which takes it off its connection. That one's seat is
+// free then: what is decided about it stands in lifecycle.ts.
+import type { Disposition, Millis, PeerFault } from '../http/index.ts'
+import type { LinkSide, RequestId, Settlement } from './commands.ts'
+import type { PoolConnection, Site } from './connection.ts'
+import type { Exchange } from './exchange.ts'
+import { connectionLost, handshakeFailed, peerFailed, unsupported } from './failures.ts'
+import { closeLink, destroy, release, retire } from './lifecycle.ts'
+import { markDirty } from './output.ts'
+import { retryOf } from './retry.ts'
+import type { Need } from './scheduler.ts'
+import { awaitSeat, chance, forgetSite, type PoolState } from './state.ts'
+import { trace, traceFailure, traceQueued, traceStep } from './tracing.ts'
+
+const NO_ERROR = 0
+const REFUSED_STREAM = 7
+/** What a machine says of exchanges that the end of the connection left unfinished. */
+const CUT_SHORT: ReadonlySet<string> = new Set(['server-disconnected', 'incomplete-message', 'goaway'])
+const OK: Settlement = { ok: true }
+
+// ── well ──
+
+/** The response is complete. What of the request has not left by now is not wanted. */
+export function complete(pool: PoolState, exchange: Exchange): void {
+  const { attempt } = exchange
+  const { connection, onConnection } = attempt
+  const machine = connection?.machine
+  if (connection === undefined || machine === undefined) return
+  const unfinished = exchange.uploading || exchange.content === 'dropped'
+  if (unfinished && exchange.stage === 'receiving') {
+    dropContent(pool, exchange)
+    machine.cancel(onConnection, NO_ERROR)
+  } else if (exchange.stage === 'receiving' && (connection.multiplexed || machine.active > 0)) {
+    // What was delivered is the reader's; the machine need not hold it against the connection until it has been read.
+    machine.consume(onConnection, attempt.unconsumed)
+  }
+  if (exchange.traced) {
+    traceStep(pool, exchange, 'response_closed')
+    traceStep(pool, exchange, undefined)
+  }
+  connection.refusing = false
+  leave(pool, exchange)
+  settle(pool, exchange, OK)
+}
+
+/** The response had come to its end, only the rest of the request was still to leave: no harm is done. */
+function finish(pool: PoolState, exchange: Exchange): void {
+  settle(pool, exchange, OK)
+  leave(pool, exchange)
+}
+
+/** Takes it off its connection, whose seat is free then. */
+export function leave(pool: PoolState, exchange: Exchange): void {
+  const { attempt } = exchange
+  const { connection } = attempt
+  if (connection === undefined) return
+  attempt.connection = undefined
+  connection.drop(exchange)
+  if (connection.tunnel === exchange && connection.phase !== 'gone') {
+    if (!attempt.ended || exchange.content !== 'ended') return destroy(pool, connection)
+    // Both sides have ended it: what was written still leaves.
+    connection.flushing = true
+    pool.scheduler.released(connection, 0)
+    return closeLink(pool, connection)
+  }
+  release(pool, connection)
+}
+
+export function settle(pool: PoolState, exchange: Exchange, result: Settlement): void {
+  if (exchange.stage === 'over') return
+  exchange.stage = 'over'
+  if (!result.ok) traceFailure(pool, exchange, result.error)
+  exchange.clearDeadlines(pool.timers)
+  pool.exchanges.delete(exchange)
+  exchange.site.requests--
+  stopContent(pool, exchange)
+  const { bytesSent, bytesReceived } = exchange.attempt
+  pool.commands.push({
+    type: 'settle',
+    id: exchange.id,
+    result,
+    timings: exchange.timings(pool.now),
+    bytesSent,
+    bytesReceived,
+  })
+  forgetSite(pool, exchange.site)
+}
+
+function stopContent(pool: PoolState, exchange: Exchange): void {
+  if (exchange.opened && exchange.uploading) pool.commands.push({ type: 'stopContent', id: exchange.id })
+  exchange.opened = false
+}
+
+export function dropContent(pool: PoolState, exchange: Exchange): void {
+  if (!exchange.uploading) return
+  stopContent(pool, exchange)
+  exchange.content = 'dropped'
+}
+
+// ── not well ──
+
+/** It has no connection: it leaves the queue, and settles with the error. */
+export function fail(pool: PoolState, exchange: Exchange, error: unknown, dial?: PoolConnection): void {
+  withdraw(pool, exchange, { ok: false, error }, dial)
+}
+
+function withdraw(pool: PoolState, exchange: Exchange, result: Settlement, dial?: PoolConnection): void {
+  if (exchange.waiting) {
+    const own = exchange.dial as PoolConnection | undefined
+    // A dial that nobody else has a use for ends with the request that it was opened for.
+    if (pool.scheduler.leave(exchange) && own !== undefined && own !== dial) destroy(pool, own)
+  }
+  settle(pool, exchange, result)
+}
+
+/** As `fail`, for a request that may be on a connection. `quietly`: it settles without an error. */
+export function giveUp(pool: PoolState, exchange: Exchange, error: unknown, quietly = false): void {
+  const { connection } = exchange.attempt
+  const result: Settlement = quietly ? OK : { ok: false, error }
+  if (connection?.machine === undefined) return withdraw(pool, exchange, result)
+  const { machine } = connection
+  const failing = exchange.stage
+  if (failing !== 'tunnel') machine.cancel(exchange.attempt.onConnection)
+  if (machine.outputBytes > 0) markDirty(pool, connection)
+  exchange.stage = failing
+  settle(pool, exchange, result)
+  leave(pool, exchange)
+}
+
+export function onCancel(pool: PoolState, id: RequestId, reason: unknown): void {
+  const exchange = pool.exchanges.get(id)
+  if (exchange !== undefined) giveUp(pool, exchange, reason)
+}
+
+/** Nobody here serves that need, and nobody will; said before the scheduler hears of it, or it would dial again. */
+export function refuseWaiting(pool: PoolState, connection: PoolConnection, need: Need): void {
+  const { site } = connection
+  if (site.undecided > (connection.undecided ? 1 : 0)) return
+  for (;;) {
+    const waiter = pool.scheduler.oldest(site, need) as Exchange | undefined
+    if (waiter === undefined) return
+    fail(pool, waiter, unsupported(waiter, 'the server does not take extended CONNECT', 'RFC 8441 §3'), connection)
+  }
+}
+
+/** The machine says that it failed. */
+export function exchangeFailed(pool: PoolState, exchange: Exchange, fault: PeerFault, disposition: Disposition): void {
+  const { attempt } = exchange
+  const connection = attempt.connection as PoolConnection
+  // Whatever ended the connection, for a request without an answer the server is gone.
+  const silent = !attempt.heard && attempt.bytesReceived === 0
+  const lost = connection.eof && silent && CUT_SHORT.has(fault.code)
+  if (fault.h2Code === REFUSED_STREAM && disposition === 'refused') connection.refusing = true
+  const writing = connection.writeFailure
+  const error =
+    lost && disposition === 'maybe-processed'
+      ? connectionLost(exchange, writing?.error, writing !== undefined)
+      : peerFailed(exchange, cutShort(exchange, connection, fault), disposition, undefined)
+  retryOrFail(pool, exchange, error, disposition, lost)
+}
+
+/**
+ * The connection is no more: what ran on it was lost.
+ * @param side where the link failed; left out: it ended otherwise
+ */
+export function breakConnection(pool: PoolState, connection: PoolConnection, cause: unknown, side?: LinkSide): void {
+  const exchanges = connection.exchanges.all()
+  const { tunnel, writeFailure } = connection
+  connection.machine?.abort()
+  destroy(pool, connection)
+  for (const exchange of exchanges) {
+    if (exchange === tunnel) {
+      const error = side === 'tls' ? handshakeFailed(exchange, cause) : connectionLost(exchange, cause, false)
+      settle(pool, exchange, { ok: false, error })
+      leave(pool, exchange)
+      continue
+    }
+    const error = connectionLost(exchange, writeFailure?.error ?? cause, writeFailure !== undefined)
+    retryOrFail(pool, exchange, error, exchange.attempt.disposition, true)
+  }
+}
+
+// ── again ──
+
+function retryOrFail(
+  pool: PoolState,
+  exchange: Exchange,
+  error: unknown,
+  disposition: Disposition,
+  lost: boolean,
+): void {
+  const { attempt, idempotent, replayable, pulled, replays, staleRetries } = exchange
+  const connection = attempt.connection as PoolConnection
+  if (attempt.ended) return finish(pool, exchange)
+  const retry = retryOf(
+    {
+      disposition,
+      connectionLost: lost,
+      reusedConnection: attempt.reused,
+      responseBytes: attempt.bytesReceived > 0 || attempt.heard,
+      idempotent,
+      replayable,
+      pulled,
+      replays,
+      staleRetries,
+    },
+    pool.limits,
+  )
+  if (retry === 'no' || pool.life !== 'open') {
+    settle(pool, exchange, { ok: false, error })
+    return leave(pool, exchange)
+  }
+  traceFailure(pool, exchange, error)
+  trace(pool, exchange, connection, 'pool.retry', { reason: retry, disposition, exception: error })
+  sendBack(pool, exchange, retry === 'replay')
+  if (retry === 'fresh') {
+    exchange.staleRetries++
+    // What else waits idle there is as old: it would be the next disappointment.
+    for (let other = idleOf(pool, exchange.site); other !== undefined; other = idleOf(pool, exchange.site)) {
+      retire(pool, other, 'stale')
+    }
+    pool.scheduler.requeueFresh(exchange)
+  } else {
+    exchange.replays++
+    // All that one connection sends back are one failure of its origin, and wait alike.
+    connection.backoff ??= backoffOf(pool, exchange.site)
+    const held = connection.backoff > 0
+    if (held) pool.timers.after(exchange.deadline('backoff'), connection.backoff, pool.now)
+    pool.scheduler.requeue(exchange, held)
+  }
+  pool.decide(pool)
+  if (!exchange.waiting) return
+  traceQueued(pool, exchange)
+  if (exchange.dial === undefined) awaitSeat(pool, exchange)
+}
+
+/** Back to those that wait. `unprocessed`: as if it had never been assigned. */
+function sendBack(pool: PoolState, exchange: Exchange, unprocessed: boolean): void {
+  stopContent(pool, exchange)
+  pool.timers.clear(exchange.io)
+  leave(pool, exchange)
+  exchange.sendBack(unprocessed)
+}
+
+function idleOf(pool: PoolState, site: Site): PoolConnection | undefined {
+  return pool.scheduler.longestIdle(site) as PoolConnection | undefined
+}
+
+/** None for the first failure since a response came; the jitter only shortens it. */
+function backoffOf(pool: PoolState, site: Site): Millis {
+  const { replayBackoff, replayBackoffCap } = pool.limits
+  const before = site.failures++
+  if (before === 0) return 0
+  return Math.min(replayBackoff * 2 ** Math.min(before - 1, 16), replayBackoffCap) * (1 - chance(pool) / 10)
+}
+
+/** The connection ended within the response, whatever else can be said of its end. */
+function cutShort(exchange: Exchange, connection: PoolConnection, fault: PeerFault): PeerFault {
+  const { heard, bytesReceived } = exchange.attempt
+  const begun = heard || bytesReceived > 0
+  const within = connection.eof && begun && CUT_SHORT.has(fault.code)
+  return within ? { ...fault, code: 'incomplete-message', message: 'the connection ended within the response' } : fault
+}

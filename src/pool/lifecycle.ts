@@ -1,0 +1,167 @@
+// A connection after its dial: seats are given back, it rests, it is retired, it is closed or destroyed, it is gone.
+//
+// A seat is given back in the step that destroys, or when an exchange has been looked after once more: a client's surplus
+// bytes end the connection before its seat is free. A connection that carries an exchange is never closed from here (P3).
+// It does not know why an exchange ended.
+import type { H2Extras, Millis } from '../http/index.ts'
+import type { PoolConnection } from './connection.ts'
+import { markDirty, write } from './output.ts'
+import { forgetSite, type PoolState } from './state.ts'
+import { trace, traceClosed, traceClosing } from './tracing.ts'
+
+/** A server that has answered and left so much of the request unread reads no more of it: who came next would wait. */
+const MOST_UNREAD = 64 * 1024
+const IDLE_H1: Millis = 4_000
+const IDLE_MULTIPLEXED: Millis = 60_000
+
+/** Why a connection takes no other request; the scheduler has reasons of its own. */
+type RetireReason =
+  | 'close-idle'
+  | 'idle-expired'
+  | 'max-age'
+  | 'max-requests'
+  | 'no-longer-usable'
+  | 'pool-closing'
+  | 'stale'
+
+// ── an exchange has left it ──
+
+export function release(pool: PoolState, connection: PoolConnection): void {
+  const machine = connection.machine
+  if (connection.phase === 'gone' || machine === undefined) return
+  const unread = connection.multiplexed ? 0 : connection.written - connection.accepted
+  const usable =
+    !machine.draining &&
+    !machine.closed &&
+    connection.writeFailure === undefined &&
+    unread <= MOST_UNREAD &&
+    pool.life === 'open'
+  if (!usable) pool.scheduler.leaving(connection)
+  pool.scheduler.released(connection, usable ? seatsOf(pool, connection) : 0)
+  pool.decide(pool)
+  if (connection.phase === 'leaving' && connection.active === 0) {
+    // Broken ones end at once; others are closed as they should be.
+    if (machine.closed && machine.outputBytes === 0) destroyOrClose(pool, connection)
+    else retire(pool, connection, usable ? 'max-requests' : 'no-longer-usable')
+  } else if (connection.idle) rest(pool, connection)
+}
+
+/** How many requests it could be given now. */
+export function seatsOf(pool: PoolState, { machine, refusing, requests }: PoolConnection): number {
+  if (machine === undefined || refusing) return 0
+  return Math.min(machine.capacity, pool.settings.maxRequestsPerConnection - requests)
+}
+
+/** Nothing runs on it: it waits for the next request, for so long. */
+export function rest(pool: PoolState, connection: PoolConnection): void {
+  const expiry = expiryOf(pool, connection)
+  connection.idleSince = pool.now
+  if (expiry <= 0) return retire(pool, connection, 'idle-expired')
+  hold(pool, connection, false)
+  if (expiry === Infinity) return
+  const deadline = connection.idleDeadline
+  // Often idle for moments only: where the deadline is set already it is looked at when it fires.
+  if (deadline.at > pool.now + expiry) pool.timers.after(deadline, expiry, pool.now)
+}
+
+export function expiryOf(pool: PoolState, connection: PoolConnection): Millis {
+  const { keepAliveExpiry } = pool.settings
+  const { hint } = connection
+  if (hint !== undefined) return Math.min(hint, keepAliveExpiry ?? Infinity)
+  return keepAliveExpiry ?? (connection.multiplexed ? IDLE_MULTIPLEXED : IDLE_H1)
+}
+
+/** The idle hold no process. */
+export function hold(pool: PoolState, connection: PoolConnection, ref: boolean): void {
+  const { link } = connection
+  connection.held = ref
+  if (link !== undefined && !link.destroyed) pool.commands.push({ type: ref ? 'ref' : 'unref', link: link.id })
+}
+
+// ── it takes no other request ──
+
+/** Takes no other request; closes when the last is over. */
+export function retire(pool: PoolState, connection: PoolConnection, reason: RetireReason): void {
+  if (connection.traced && !connection.retired) trace(pool, undefined, connection, 'pool.close', { reason })
+  connection.retired = true
+  pool.scheduler.leaving(connection)
+  if (connection.active > 0 || connection.closing || connection.phase !== 'leaving') return
+  connection.machine?.close(pool.now)
+  closeLink(pool, connection)
+}
+
+/** The machine is done with the connection. */
+export function over(pool: PoolState, connection: PoolConnection): void {
+  pool.scheduler.leaving(connection)
+  if (connection.active === 0) closeLink(pool, connection)
+}
+
+function destroyOrClose(pool: PoolState, connection: PoolConnection): void {
+  if (connection.machine?.closeReason === 'cancelled' || connection.writeFailure !== undefined)
+    destroy(pool, connection)
+  else closeLink(pool, connection)
+}
+
+/** Written to its end, then closed; it counts until the network says so, or for `closeTimeout`. */
+export function closeLink(pool: PoolState, connection: PoolConnection): void {
+  if (connection.closing) return
+  write(pool, connection)
+  // The machine may have come to the same end while it was asked for its last bytes.
+  if (connection.closing) return
+  connection.closing = true
+  if (connection.traced) traceClosing(pool, connection, 'started')
+  const { link } = connection
+  if (link === undefined || link.destroyed) return gone(pool, connection)
+  pool.commands.push({ type: 'close', link: link.id })
+  pool.timers.after(connection.deadline('closing'), pool.limits.closeTimeout, pool.now)
+}
+
+// ── it is no more ──
+
+/** Its seat is free in this step; what the network still says of it is not heard. */
+export function destroy(pool: PoolState, connection: PoolConnection): void {
+  connection.establishing?.abandon()
+  connection.establishing = undefined
+  const { link } = connection
+  if (link !== undefined && !link.destroyed) {
+    link.destroyed = true
+    pool.commands.push({ type: 'destroy', link: link.id })
+  }
+  gone(pool, connection)
+}
+
+export function gone(pool: PoolState, connection: PoolConnection): void {
+  pool.connections.delete(connection)
+  if (connection.traced && connection.machine !== undefined) traceClosed(pool, connection)
+  connection.clearDeadlines(pool.timers)
+  pool.scheduler.gone(connection)
+  forgetSite(pool, connection.site)
+}
+
+// ── what it waits for ──
+
+export function armMachine(pool: PoolState, connection: PoolConnection): void {
+  const at = connection.machine?.nextTimeout()
+  if (at === undefined) {
+    const known = connection.knownDeadline('machine')
+    if (known !== undefined) pool.timers.clear(known)
+  } else if (connection.knownDeadline('machine')?.at !== at) pool.timers.at(connection.deadline('machine'), at)
+}
+
+/** The option `keepAlivePing`: a connection on which nothing comes is asked whether it lives. */
+export function armPing(pool: PoolState, connection: PoolConnection): void {
+  const option = pool.settings.http2Options?.keepAlivePing
+  if (connection.pinged) pool.timers.clear(connection.deadline('ping'))
+  connection.pinged = false
+  if (option === undefined || option === null || !connection.multiplexed) return
+  pool.timers.after(connection.deadline('ping'), option.after, pool.now)
+}
+
+export function ping(pool: PoolState, connection: PoolConnection, within: Millis): void {
+  const machine = connection.machine
+  if (machine === undefined || machine.closed) return
+  connection.pinged = true
+  ;(machine as unknown as H2Extras).ping(new Uint8Array(8), pool.now)
+  markDirty(pool, connection)
+  pool.timers.after(connection.deadline('ping'), within, pool.now)
+}

@@ -1,0 +1,69 @@
+// What the machines have to say leaves, and a request counts as sent when the network has accepted its last byte.
+//
+// Output is taken when nothing else is left to tell, so that what one turn asks for leaves together; at most 256 KiB wait
+// for the network, so that control frames are not stuck behind content. What it was that left is not known here.
+import type { PoolConnection } from './connection.ts'
+import { NEVER, type Exchange } from './exchange.ts'
+import type { PoolState } from './state.ts'
+import { traceStep } from './tracing.ts'
+
+/** What is given to the network before it has accepted it. */
+export const MAX_AHEAD = 256 * 1024
+
+/** Its machine has something to say: it is taken when everything else has been told. */
+export function markDirty(pool: PoolState, connection: PoolConnection): void {
+  if (connection.dirty) return
+  connection.dirty = true
+  pool.dirty.push(connection)
+}
+
+export function write(pool: PoolState, connection: PoolConnection): void {
+  const { machine, link, closing, writeFailure } = connection
+  if (machine === undefined || link === undefined || link.destroyed || closing || writeFailure !== undefined) return
+  const room = MAX_AHEAD - (connection.written - connection.accepted)
+  if (room > 0 && machine.outputBytes > 0) {
+    // Where nothing has to pass, a large chunk leaves whole: in pieces it costs a fifth more.
+    const chunks = machine.takeOutput(connection.multiplexed ? room : Infinity)
+    let bytes = 0
+    for (const chunk of chunks) bytes += chunk.byteLength
+    connection.written += bytes
+    if (bytes > 0) pool.commands.push({ type: 'write', link: link.id, chunks })
+    for (const id of machine.taken) {
+      const exchange = connection.exchanges.get(id)
+      if (exchange?.attempt.leaving !== true) continue
+      exchange.attempt.movedAt = pool.now
+      if (machine.unsent(id) === 0) written(pool, exchange, connection)
+    }
+    pool.drain(pool, connection)
+  }
+}
+
+// ── a request has left ──
+
+/** Its last byte is the machine's; it counts as sent when the network has accepted it. */
+export function handedOver(pool: PoolState, exchange: Exchange): void {
+  const { attempt } = exchange
+  const { connection } = attempt
+  attempt.leaving = true
+  if (exchange.traced && attempt.step === 'send_request_body') traceStep(pool, exchange, 'receive_response_headers')
+  if (connection?.machine?.unsent(attempt.onConnection) === 0) written(pool, exchange, connection)
+}
+
+/** All of it has left the machine. */
+function written(pool: PoolState, exchange: Exchange, connection: PoolConnection): void {
+  const { attempt } = exchange
+  attempt.leaving = false
+  attempt.sentMark = connection.written
+  if (connection.accepted >= attempt.sentMark) requestSent(pool, exchange, connection)
+  else connection.exchanges.left(exchange)
+}
+
+export function requestSent(pool: PoolState, exchange: Exchange, connection: PoolConnection): void {
+  const { attempt } = exchange
+  if (attempt.connection !== connection || exchange.stage === 'over' || attempt.sentAt !== NEVER) return
+  attempt.sentAt = pool.now
+  if (exchange.stage !== 'sending') return
+  exchange.stage = 'waiting'
+  attempt.movedAt = pool.now
+  pool.timers.after(exchange.io, exchange.timeouts.read, pool.now)
+}

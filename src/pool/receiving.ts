@@ -1,0 +1,273 @@
+// What comes of the peer: bytes go to the machine of their connection, and what it makes of them to the owners of its
+// exchanges, or to the scheduler as facts. A socket is read for as long as somebody wants what comes.
+//
+// Lent bytes pass through: nothing is kept here. What is delivered is a prefix of what was sent for that request (P10).
+import {
+  asciiLower,
+  listMembers,
+  parseDecimal,
+  type Bytes,
+  type Fields,
+  type H11Event,
+  type H2Event,
+  type Millis,
+  type PeerFault,
+} from '../http/index.ts'
+import type { DeliveredEvent, RequestId } from './commands.ts'
+import type { PoolConnection } from './connection.ts'
+import { complete, dropContent, exchangeFailed, giveUp, refuseWaiting } from './ending.ts'
+import type { Exchange } from './exchange.ts'
+import { armMachine, armPing, over, seatsOf } from './lifecycle.ts'
+import { markDirty, MAX_AHEAD } from './output.ts'
+import { SERVES } from './scheduler.ts'
+import { continueContent, pull, tunnelRoom } from './sending.ts'
+import type { PoolState } from './state.ts'
+import { traceStep } from './tracing.ts'
+
+/** A server's Keep-Alive hint is a promise that ends while we are sending: stop relying on it so much earlier. */
+const HINT_MARGIN: Millis = 2_000
+
+export function feed(pool: PoolState, connection: PoolConnection, data: Bytes): void {
+  const { machine, tunnel } = connection
+  if (machine === undefined || connection.closing) return
+  if (connection.multiplexed) connection.lastReceived = pool.now
+  if (tunnel !== undefined) {
+    tunnel.attempt.bytesReceived += data.byteLength
+    return deliverContent(pool, tunnel, { type: 'data', exchange: tunnel.attempt.onConnection, data })
+  }
+  machine.receiveData(data, pool.now)
+  drainMachine(pool, connection)
+}
+
+/** Everything the machine has to tell; then the exchanges that ended leave, and the connection goes on or does not. */
+export function drainMachine(pool: PoolState, connection: PoolConnection): void {
+  const machine = connection.machine
+  if (machine === undefined) return
+  const finished = pool.finished
+  pool.finished = []
+  for (let event = machine.nextEvent(); event !== undefined; event = machine.nextEvent())
+    onEvent(pool, connection, event)
+  const done = pool.finished
+  pool.finished = finished
+  for (const exchange of done) complete(pool, exchange)
+  if (connection.phase === 'gone') return
+  regulate(pool, connection)
+  armMachine(pool, connection)
+  if (machine.outputBytes > 0) markDirty(pool, connection)
+  if (machine.wantsClose === 'now' && connection.tunnel === undefined) over(pool, connection)
+  else if (machine.wantsClose === 'after-output') markDirty(pool, connection)
+}
+
+// ── events ──
+
+function onEvent(pool: PoolState, connection: PoolConnection, event: H11Event | H2Event): void {
+  switch (event.type) {
+    case 'data': {
+      const exchange = connection.exchanges.get(event.exchange)
+      if (exchange !== undefined) deliverContent(pool, exchange, event)
+      return
+    }
+    case 'response':
+    case 'informational':
+    case 'end':
+    case 'switched':
+      return onMessage(pool, connection, event)
+    case 'writable': {
+      const exchange = connection.exchanges.get(event.exchange)
+      if (exchange === undefined || exchange.content !== 'blocked') return
+      exchange.attempt.movedAt = pool.now
+      return pull(pool, exchange)
+    }
+    case 'failed': {
+      const exchange = connection.exchanges.get(event.exchange)
+      if (exchange !== undefined) exchangeFailed(pool, exchange, event.fault, event.disposition)
+      return
+    }
+    case 'slots':
+      pool.scheduler.seats(connection, seatsOf(pool, connection))
+      // At once: what is read next may take the seats away.
+      return pool.decide(pool)
+    case 'draining':
+      pool.scheduler.leaving(connection)
+      for (const id of event.unprocessed) {
+        const exchange = connection.exchanges.get(id)
+        if (exchange !== undefined) exchangeFailed(pool, exchange, goingAway(event.reason), 'refused')
+      }
+      return
+    case 'settings':
+      return onSettings(pool, connection, event.settings, event.first)
+    case 'ping':
+      if (event.ack) armPing(pool, connection)
+      return
+    default:
+      // closed, error: what they mean stands in wantsClose; the rest is between the machines.
+      return
+  }
+}
+
+function onMessage(
+  pool: PoolState,
+  connection: PoolConnection,
+  event: Extract<H11Event, { type: 'response' | 'informational' | 'end' | 'switched' }>,
+): void {
+  const exchange = connection.exchanges.get(event.exchange)
+  if (exchange === undefined) return
+  const { attempt } = exchange
+  attempt.heard = true
+  switch (event.type) {
+    case 'informational':
+      if (event.status === 100) continueContent(pool, exchange)
+      return deliver(pool, exchange, event)
+    case 'response':
+      return onHead(pool, connection, exchange, event)
+    case 'end':
+      attempt.ended = true
+      deliver(pool, exchange, event)
+      // Each side of a tunnel ends for itself; any other request is over with its response.
+      if (!exchange.uploading || !attempt.duplex) pool.finished.push(exchange)
+      return
+    case 'switched':
+      connection.tunnel = exchange
+      exchange.stage = 'tunnel'
+      pool.timers.clear(exchange.io)
+      pool.scheduler.leaving(connection)
+      deliver(pool, exchange, event)
+      attempt.unconsumed += event.leading.byteLength
+      return tunnelRoom(pool, connection, exchange)
+  }
+}
+
+function onHead(
+  pool: PoolState,
+  connection: PoolConnection,
+  exchange: Exchange,
+  event: Extract<H11Event, { type: 'response' }>,
+): void {
+  const { attempt } = exchange
+  attempt.headAt = attempt.movedAt = pool.now
+  connection.site.failures = 0
+  connection.backoff = undefined
+  // A final response instead of 100: the content is not wanted. RFC 9110 §10.1.1.
+  // Nor is the rest of it where the server says no, or will not keep the connection.
+  const unwanted = !connection.multiplexed && (event.status >= 400 || connection.machine?.draining === true)
+  attempt.duplex = connection.multiplexed && exchange.head.method === 'CONNECT' && event.status < 300
+  if ((exchange.content === 'held' && !attempt.duplex) || (unwanted && event.status >= 200)) {
+    dropContent(pool, exchange)
+  }
+  // Where the request is still leaving, the deadline of writing becomes that of reading.
+  if (exchange.stage === 'sending') pool.timers.after(exchange.io, exchange.timeouts.read, pool.now)
+  exchange.stage = 'receiving'
+  if (!connection.multiplexed) connection.hint = keepAliveHint(event.headers, pool.limits.maxKeepAliveHint)
+  if (exchange.traced) traceStep(pool, exchange, 'receive_response_body', { status: event.status })
+  deliver(pool, exchange, event)
+  if (!attempt.duplex) return
+  pool.timers.clear(exchange.io)
+  if (exchange.content === 'held') pull(pool, exchange)
+}
+
+/** How long `timeout` of a Keep-Alive field can be relied on, in milliseconds; undefined: none that can be read. */
+function keepAliveHint(headers: Fields, most: Millis): Millis | undefined {
+  const value = headers.get('keep-alive')
+  if (value === undefined) return undefined
+  for (const member of listMembers(value)) {
+    const [name = '', seconds = ''] = member.split('=')
+    const timeout = asciiLower(name) === 'timeout' ? parseDecimal(seconds) : -1
+    if (timeout >= 0) return Math.min(timeout * 1000 - HINT_MARGIN, most)
+  }
+  return undefined
+}
+
+function onSettings(
+  pool: PoolState,
+  connection: PoolConnection,
+  settings: Readonly<Record<string, number>>,
+  first: boolean,
+): void {
+  const most = settings['maxConcurrentStreams']
+  // Its own seats are given before anybody dials for others.
+  if (connection.refusing || most !== undefined) {
+    connection.refusing = false
+    pool.scheduler.seats(connection, seatsOf(pool, connection))
+  }
+  if (most !== undefined) pool.scheduler.suspend(connection, most === 0)
+  if (first) {
+    const extended = settings['enableConnectProtocol'] === 1
+    if (!extended) refuseWaiting(pool, connection, 'h2-connect')
+    pool.scheduler.decide(connection, extended ? SERVES.any | SERVES['h2-connect'] : SERVES.any)
+  }
+  pool.decide(pool)
+}
+
+function goingAway(reason: string): PeerFault {
+  return {
+    code: 'goaway',
+    rule: 'RFC 9113 §6.8',
+    message: `the server went away before it processed the request (${reason})`,
+    scope: 'exchange',
+    offset: 0,
+  }
+}
+
+// ── to the reader ──
+
+export function deliver(pool: PoolState, exchange: Exchange, event: DeliveredEvent): void {
+  pool.commands.push({ type: 'deliver', id: exchange.id, event })
+}
+
+function deliverContent(pool: PoolState, exchange: Exchange, event: Extract<DeliveredEvent, { type: 'data' }>): void {
+  const { attempt, draining } = exchange
+  attempt.movedAt = pool.now
+  const bytes = event.data.byteLength
+  if (draining !== undefined) {
+    draining.left -= bytes
+    consume(pool, exchange, bytes)
+    if (draining.left < 0) giveUp(pool, exchange, undefined, true)
+    return
+  }
+  attempt.unconsumed += bytes
+  deliver(pool, exchange, event)
+  if (exchange.stage === 'tunnel' && attempt.connection !== undefined) regulate(pool, attempt.connection)
+}
+
+export function onConsumed(pool: PoolState, id: RequestId, bytes: number): void {
+  const exchange = pool.exchanges.get(id)
+  if (exchange === undefined || exchange.stage === 'queued') return
+  const { attempt } = exchange
+  const used = Math.min(bytes, attempt.unconsumed)
+  attempt.unconsumed -= used
+  if (attempt.unconsumed === 0) attempt.movedAt = pool.now
+  consume(pool, exchange, used)
+}
+
+/** Room for the sender again. */
+function consume(pool: PoolState, exchange: Exchange, bytes: number): void {
+  const { connection, onConnection } = exchange.attempt
+  const machine = connection?.machine
+  if (connection === undefined || machine === undefined || bytes === 0) return
+  if (exchange.stage !== 'tunnel') machine.consume(onConnection, bytes)
+  if (machine.outputBytes > 0) markDirty(pool, connection)
+  if (connection.paused) regulate(pool, connection)
+}
+
+/** Reads the socket as long as somebody wants what comes. */
+function regulate(pool: PoolState, connection: PoolConnection): void {
+  const { machine, tunnel, link } = connection
+  if (machine === undefined || link === undefined || link.destroyed) return
+  const pause = tunnel === undefined ? machine.readState === 'paused' : tunnel.attempt.unconsumed >= MAX_AHEAD
+  if (pause === connection.paused) return
+  connection.paused = pause
+  pool.commands.push({ type: pause ? 'pauseReading' : 'resumeReading', link: link.id })
+  if (!pause && tunnel === undefined) drainMachine(pool, connection)
+}
+
+export function onDrain(pool: PoolState, id: RequestId, limit: number): void {
+  const exchange = pool.exchanges.get(id)
+  if (exchange === undefined || exchange.draining !== undefined || exchange.stage === 'tunnel') return
+  exchange.draining = { left: limit }
+  pool.timers.after(exchange.deadline('drain'), pool.limits.drainTimeout, pool.now)
+  const { attempt } = exchange
+  const { unconsumed } = attempt
+  if (unconsumed === 0) return
+  attempt.unconsumed = 0
+  consume(pool, exchange, unconsumed)
+}

@@ -1,0 +1,191 @@
+// A request is given its seat and leaves: its head, then its content, chunk by chunk as the machine has room for it; after
+// a switch, what goes through the tunnel.
+//
+// How bytes reach the network stands in output.ts; what comes back, in receiving.ts.
+import { Fields, formatAuthority, type Bytes, type RequestHead } from '../http/index.ts'
+import type { PoolInput, RequestId } from './commands.ts'
+import type { Link, PoolConnection, Site } from './connection.ts'
+import { complete, fail, giveUp } from './ending.ts'
+import { Establishing, forwardingProxy, proxyFields, rawPairs } from './establish.ts'
+import type { Exchange } from './exchange.ts'
+import { misused } from './failures.ts'
+import { hold, over, release } from './lifecycle.ts'
+import { handedOver, markDirty, MAX_AHEAD, requestSent, write } from './output.ts'
+import type { PoolState } from './state.ts'
+import { trace, traceStep } from './tracing.ts'
+
+// ── the head ──
+
+export function assign(pool: PoolState, connection: PoolConnection, exchange: Exchange): void {
+  const { machine, link } = connection
+  if (machine === undefined || link === undefined) return
+  if (!connection.held) hold(pool, connection, true)
+  const reused = connection.requests > 0
+  exchange.clearPool(pool.timers)
+  const attempt = exchange.begin(connection, reused, pool.now)
+  if (exchange.traced) trace(pool, exchange, connection, 'pool.assigned', { reason: reused ? 'reused' : 'dialled' })
+  const duplex = connection.multiplexed && exchange.head.method === 'CONNECT'
+  try {
+    const head = headFor(pool, exchange)
+    if (exchange.traced) traceStep(pool, exchange, 'send_request_headers')
+    attempt.onConnection = machine.sendRequest(head, { end: exchange.plan === 'none' && !duplex, ledger: attempt })
+  } catch (error) {
+    attempt.connection = undefined
+    release(pool, connection)
+    return fail(pool, exchange, misused(exchange, error))
+  }
+  if (exchange.traced) traceStep(pool, exchange, 'send_request_body')
+  connection.requests++
+  connection.carry(exchange)
+  pool.commands.push({
+    type: 'assigned',
+    id: exchange.id,
+    link: link.id,
+    reused,
+    httpVersion: connection.httpVersion,
+    info: connection.info,
+  })
+  pool.timers.after(exchange.io, exchange.timeouts.write, pool.now)
+  if (connection.requests >= pool.settings.maxRequestsPerConnection) pool.scheduler.leaving(connection)
+  beginContent(pool, exchange, duplex)
+  markDirty(pool, connection)
+}
+
+function headFor(pool: PoolState, exchange: Exchange): RequestHead {
+  const { head, plan, site } = exchange
+  const forward = forwardingProxy(pool.settings, site)
+  if (forward === undefined && !exchange.expectContinue)
+    return head.content === plan ? head : { ...head, content: plan }
+  let headers = head.headers
+  if (exchange.expectContinue && plan !== 'none' && !headers.has('expect')) {
+    headers = Fields.from([...rawPairs(headers), ['Expect', '100-continue']])
+  }
+  if (forward === undefined) return { ...head, headers, content: plan }
+  const own = headers
+  const added = rawPairs(proxyFields(forward)).filter(([name]) => !own.has(name))
+  headers = Fields.from([...added, ...rawPairs(own)])
+  return { ...head, headers, content: plan, target: absoluteForm(site, head) }
+}
+
+/** `scheme://authority/path`; for `*` without a path. RFC 9112 §3.2.2, §3.2.4. */
+function absoluteForm(site: Site, head: RequestHead): string {
+  if (head.target.includes('://')) return head.target
+  return `http://${formatAuthority({ ...site.origin, scheme: 'http' })}${head.target === '*' ? '' : head.target}`
+}
+
+// ── content ──
+
+function beginContent(pool: PoolState, exchange: Exchange, duplex: boolean): void {
+  if (exchange.plan === 'none') {
+    // Of a tunnel the head alone is the request; its content waits until there is a way through.
+    exchange.content = duplex ? 'held' : 'none'
+    return handedOver(pool, exchange)
+  }
+  exchange.opened = true
+  pool.commands.push({ type: 'openContent', id: exchange.id })
+  if (!exchange.expectContinue) return pull(pool, exchange)
+  exchange.content = 'held'
+  pool.timers.after(exchange.deadline('expect'), pool.limits.expectTimeout, pool.now)
+}
+
+export function pull(pool: PoolState, exchange: Exchange): void {
+  exchange.content = 'pulled'
+  exchange.pulled = true
+  pool.commands.push({ type: 'pullContent', id: exchange.id })
+}
+
+export function continueContent(pool: PoolState, exchange: Exchange): void {
+  if (exchange.content !== 'held') return
+  pool.timers.clear(exchange.deadline('expect'))
+  exchange.attempt.movedAt = pool.now
+  pull(pool, exchange)
+}
+
+export function onContent(pool: PoolState, id: RequestId, data: Bytes): void {
+  const exchange = pool.exchanges.get(id)
+  const connection = exchange?.attempt.connection
+  if (exchange === undefined || connection?.machine === undefined || exchange.content !== 'pulled') return
+  if (exchange.stage === 'tunnel') return sendThrough(pool, connection, exchange, data)
+  try {
+    const room = connection.machine.sendData(exchange.attempt.onConnection, data)
+    exchange.attempt.movedAt = pool.now
+    if (room) pull(pool, exchange)
+    else exchange.content = 'blocked'
+  } catch (error) {
+    return giveUp(pool, exchange, misused(exchange, error))
+  }
+  markDirty(pool, connection)
+}
+
+export function onContentEnd(pool: PoolState, id: RequestId, trailers: Fields | undefined): void {
+  const exchange = pool.exchanges.get(id)
+  const connection = exchange?.attempt.connection
+  if (exchange === undefined || connection?.machine === undefined) return
+  if (!exchange.uploading) return
+  exchange.content = 'ended'
+  if (exchange.stage === 'tunnel') {
+    pool.commands.push({ type: 'end', link: (connection.link as Link).id })
+    if (exchange.attempt.ended) complete(pool, exchange)
+    return
+  }
+  try {
+    connection.machine.end(exchange.attempt.onConnection, trailers)
+  } catch (error) {
+    return giveUp(pool, exchange, misused(exchange, error))
+  }
+  handedOver(pool, exchange)
+  markDirty(pool, connection)
+  if (exchange.attempt.ended) complete(pool, exchange)
+  else pool.drain(pool, connection)
+}
+
+// ── output ──
+
+export function flush(pool: PoolState, connection: PoolConnection): void {
+  connection.dirty = false
+  write(pool, connection)
+  const { machine, closing } = connection
+  if (machine === undefined || closing || connection.tunnel !== undefined) return
+  if (machine.wantsClose !== 'no' && machine.outputBytes === 0) over(pool, connection)
+}
+
+export function onDrained(pool: PoolState, id: number, bytes: number): void {
+  const link = pool.links.get(id)
+  if (link === undefined || link.destroyed) return
+  if (link.owner instanceof Establishing) {
+    link.ahead -= bytes
+    return
+  }
+  const connection = link.owner
+  connection.accepted += bytes
+  connection.lastDrained = pool.now
+  const { tunnel } = connection
+  const { sent } = connection.exchanges
+  while (sent.length > 0 && (sent[0] as Exchange).attempt.sentMark <= connection.accepted) {
+    requestSent(pool, sent.shift() as Exchange, connection)
+  }
+  if (tunnel !== undefined && tunnel.content === 'blocked') tunnelRoom(pool, connection, tunnel)
+  if (connection.machine !== undefined && connection.machine.outputBytes > 0) markDirty(pool, connection)
+}
+
+// ── after a switch ──
+
+function sendThrough(pool: PoolState, connection: PoolConnection, exchange: Exchange, data: Bytes): void {
+  if (connection.closing || connection.writeFailure !== undefined) return
+  connection.written += data.byteLength
+  exchange.attempt.bytesSent += data.byteLength
+  pool.commands.push({ type: 'write', link: (connection.link as Link).id, chunks: [data] })
+  tunnelRoom(pool, connection, exchange)
+}
+
+export function tunnelRoom(pool: PoolState, connection: PoolConnection, exchange: Exchange): void {
+  if (connection.written - connection.accepted < MAX_AHEAD) pull(pool, exchange)
+  else exchange.content = 'blocked'
+}
+
+export function onStartTls(pool: PoolState, id: RequestId, tls: Extract<PoolInput, { type: 'startTls' }>['tls']): void {
+  const exchange = pool.exchanges.get(id)
+  const link = exchange?.attempt.connection?.link
+  if (exchange?.stage !== 'tunnel' || link === undefined || link.destroyed) return
+  pool.commands.push({ type: 'startTls', link: link.id, tls })
+}
