@@ -43,6 +43,7 @@ export function complete(pool: PoolState, exchange: Exchange): void {
   connection.refusing = false
   leave(pool, exchange)
   settle(pool, exchange, OK)
+  exchange.shed()
 }
 
 /** The response had come to its end, only the rest of the request was still to leave: no harm is done. */
