@@ -2,7 +2,7 @@
 //
 // Nobody is ever told twice, and nothing is told to nobody: a failure after the head waits here for the next reader,
 // so that an abandoned response is not an unhandled rejection.
-import { misuse, type Bytes, type OwnedBytes } from '../../http/index.ts'
+import { misuse, type Bytes, type LocalProtocolError, type OwnedBytes } from '../../http/index.ts'
 import { CLOSED, Exchange } from '../shared/exchange.ts'
 import type { PreparedRequest } from '../shared/options.ts'
 import { Response } from './response.ts'
@@ -108,7 +108,12 @@ export class AsyncExchange extends Exchange {
   /** Every piece as it comes, lent until the callback returns or its promise settles. */
   async each(consume: Lent): Promise<void> {
     this.#consumer = consume
-    for (let chunk = this.take(); chunk !== undefined; chunk = this.take()) await consume(chunk)
+    try {
+      for (let chunk = this.take(); chunk !== undefined; chunk = this.take()) await consume(chunk)
+    } catch (error) {
+      this.giveUp(error)
+      throw error
+    }
     this.mode = 'lend'
     await this.#until('ended')
   }
@@ -194,7 +199,7 @@ export class AsyncExchange extends Exchange {
     while (writers !== undefined && writers.length > 0 && (this.#room || this.settled)) {
       const { data, waiter } = writers.shift() as PendingWrite
       if (this.settled) {
-        waiter.reject(this.failure?.error ?? misuse('stream-closed', 'RFC 9110 §7.8', 'the stream is closed'))
+        waiter.reject(this.failure?.error ?? closed())
       } else if (data.byteLength === 0) waiter.resolve()
       else {
         this.#room = false
@@ -202,7 +207,7 @@ export class AsyncExchange extends Exchange {
         waiter.resolve()
       }
     }
-    if (this.settled) this.#handshake?.reject(this.failure?.error)
+    if (this.settled) this.#handshake?.reject(this.failure?.error ?? closed())
   }
   /** Half-close, after what was written. */
   async endWriting(): Promise<void> {
@@ -218,4 +223,8 @@ export class AsyncExchange extends Exchange {
       if (this.settled) this.changed()
     })
   }
+}
+
+function closed(): LocalProtocolError {
+  return misuse('stream-closed', 'RFC 9110 §7.8', 'the stream is closed')
 }
