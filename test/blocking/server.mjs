@@ -19,6 +19,8 @@ function answer(request, response) {
     return more()
   }
   if (what === 'late') return void setTimeout(() => response.end('late'), Number(count))
+  // Over HTTP/1.1: a response as it is given, in one write, and then the end.
+  if (what === 'raw') return void request.socket.end(decodeURIComponent(count))
   const chunks = []
   request.on('data', (chunk) => chunks.push(chunk))
   request.on('end', () => {
