@@ -87,13 +87,17 @@ const MAX_QUEUED = 1_000_000
 const MAX_RETRIES = 100
 
 export function preparePool(options: CommonPoolOptions): PreparedPool {
-  if (typeof options !== 'object' || options === null) throw new TypeError('the options of a pool must be an object')
-  for (const name of Object.keys(options)) {
-    if (!OPTION_NAMES.has(name)) throw new TypeError(`there is no pool option '${name}'`)
-  }
+  checkNames('pool', options, OPTION_NAMES)
   const { trace } = options
   if (trace !== undefined && typeof trace !== 'function') throw new TypeError('trace must be a function')
   return { settings: settingsOf(options), timeouts: prepareTimeouts(options.timeout), trace }
+}
+
+function checkNames(whose: string, options: object, names: ReadonlySet<string>): void {
+  if (typeof options !== 'object' || options === null) throw new TypeError(`the ${whose} options must be an object`)
+  for (const name of Object.keys(options)) {
+    if (!names.has(name)) throw new TypeError(`there is no ${whose} option '${name}'`)
+  }
 }
 
 const OPTION_NAMES: ReadonlySet<string> = new Set<keyof CommonPoolOptions>([
@@ -155,8 +159,22 @@ function settingsOf(options: CommonPoolOptions): PoolSettings {
     unixSocket,
     socketOptions: copied(options.socketOptions),
     limits: options.limits,
-    http2Options: options.http2Options,
+    http2Options: http2OptionsOf(options.http2Options),
   }
+}
+
+const HTTP2_NAMES: ReadonlySet<string> = new Set(['streamWindow', 'connectionWindow', 'keepAlivePing'])
+
+/** The windows are limits, and checked with them. */
+function http2OptionsOf(options: CommonPoolOptions['http2Options']): PoolSettings['http2Options'] {
+  if (options === undefined) return undefined
+  checkNames('http2Options', options, HTTP2_NAMES)
+  const ping = options.keepAlivePing
+  if (ping === undefined || ping === null) return options
+  if (typeof ping !== 'object') throw new TypeError('keepAlivePing must be an object')
+  const after = checkMillis('keepAlivePing.after', ping.after)
+  const within = checkMillis('keepAlivePing.within', ping.within)
+  return { ...options, keepAlivePing: { ...ping, after, within } }
 }
 
 function optionalMillis(name: string, value: number | null | undefined): Millis | undefined {
@@ -197,7 +215,13 @@ function proxiesOf(proxy: CommonPoolOptions['proxy']): readonly ProxyTarget[] {
   return [typeof proxy === 'string' || 'href' in proxy ? proxyOf({ url: proxy }) : proxyOf(proxy as ProxyOptions)]
 }
 
+const PROXY_NAMES: ReadonlySet<string> = new Set<keyof ProxyOptions>(['url', 'auth', 'headers', 'tls', 'tunnel'])
+
 function proxyOf(options: ProxyOptions): ProxyTarget {
+  checkNames('proxy', options, PROXY_NAMES)
+  const { tunnel = 'https' } = options
+  // A misspelt 'always' would forward in the clear what was to be tunnelled.
+  if (tunnel !== 'https' && tunnel !== 'always') throw new TypeError("tunnel must be 'https' or 'always'")
   const text = typeof options.url === 'string' ? options.url : options.url.href
   const { scheme, authority } = splitAuthority(text)
   const byDefault = PROXY_PORTS.get(scheme)
@@ -209,9 +233,15 @@ function proxyOf(options: ProxyOptions): ProxyTarget {
   const at = authority.lastIndexOf('@')
   const { host, port } = splitHostPort(authority.slice(at + 1), text)
   const auth = options.auth ?? (at < 0 ? undefined : userinfo(authority.slice(0, at)))
+  if (
+    auth !== undefined &&
+    !(Array.isArray(auth) && auth.length === 2 && auth.every((part) => typeof part === 'string'))
+  ) {
+    throw new TypeError('auth must be a user name and a password')
+  }
   const headers = Fields.from(options.headers)
   for (let i = 0; i < headers.length; i++) checkField(headers.rawName(i), headers.value(i))
-  const place = { host, port: port ?? byDefault, tls: copied(options.tls), tunnel: options.tunnel ?? 'https' } as const
+  const place = { host, port: port ?? byDefault, tls: copied(options.tls), tunnel } as const
   return scheme === 'socks5' || scheme === 'socks5h'
     ? { kind: scheme, ...place, credentials: auth === undefined ? undefined : socksCredentials(auth) }
     : {
