@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { ConnectionPool, LocalProtocolError, UnsupportedProtocol } from '../../src/index.ts'
+import { ConnectionPool as BlockingPool } from '../../src/sync.ts'
 import { makePool, serveHttp } from './servers.ts'
 
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
@@ -231,5 +232,21 @@ describe('what may not be sent', () => {
       await expect(pool.request('GET', url, { headers })).rejects.toThrow(LocalProtocolError)
     }
     expect(text((await pool.request('GET', url)).content)).toBe(JSON.stringify(['Host', new URL(url).host]))
+  })
+})
+
+describe('a pool is not made with', () => {
+  it.each([
+    ['an unknown option', { http3: true }, TypeError],
+    ['an option out of its bounds', { maxConnections: 0 }, RangeError],
+    ['an unknown option of a proxy', { proxy: { url: 'http://proxy.test', tsl: {} } }, TypeError],
+    ['another tunnel', { proxy: [{ url: 'http://proxy.test', tunnel: 'allways' }] }, TypeError],
+    ['credentials in one string', { proxy: { url: 'http://proxy.test', auth: 'me' } }, TypeError],
+    ['an unknown option of HTTP/2', { http2Options: { window: 1 } }, TypeError],
+    ['a window that is none', { http2Options: { streamWindow: -1 } }, RangeError],
+    ['a ping without a time', { http2Options: { keepAlivePing: { after: 1_000 } } }, TypeError],
+    ['a ping before its time', { http2Options: { keepAlivePing: { after: -1, within: 1 } } }, RangeError],
+  ])('%s', (_, options, type) => {
+    for (const Pool of [ConnectionPool, BlockingPool]) expect(() => new Pool(options as never)).toThrow(type)
   })
 })

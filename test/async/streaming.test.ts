@@ -67,6 +67,22 @@ describe('a streamed response', () => {
     expect(seen.join('')).toBe('a'.repeat(3_000))
   })
 
+  it('is given up when the callback of forEach throws, also on a piece that had come before it was called', async () => {
+    const { url } = await serveContent()
+    const mistake = new Error('mine')
+    const throws = (): never => {
+      throw mistake
+    }
+    for (const consume of [throws, () => Promise.reject(mistake)]) {
+      const pool = makePool({ maxConnections: 1 })
+      const response = await pool.stream('GET', url)
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      await expect(response.forEach(consume)).rejects.toBe(mistake)
+      expect(pool.stats).toMatchObject({ requests: 0, active: 0 })
+      expect((await pool.request('GET', url)).status).toBe(200)
+    }
+  })
+
   it('is read whole, or as a ReadableStream', async () => {
     const { url } = await serveContent()
     const pool = makePool()

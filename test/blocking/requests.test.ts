@@ -235,6 +235,69 @@ it('sends trailers', () => {
   })
 })
 
+describe('what fails right behind the head', () => {
+  const raw = (content: string): string => {
+    const head = 'HTTP/1.1 200 OK\r\nX-Mine: yes\r\nTransfer-Encoding: chunked\r\n\r\n'
+    return http(`/raw/${encodeURIComponent(head + content)}`)
+  }
+  it('does not hide it: stream() returns, what came is read, and then it fails', async () => {
+    const broken = raw('5\r\nhello\r\nZZ\r\n')
+    const asynchronous = new AsyncPool()
+    const response = await asynchronous.stream('GET', broken)
+    const reader = response[Symbol.asyncIterator]()
+    const other = [response.headers.get('x-mine'), text((await reader.next()).value as Uint8Array)]
+    const code = await reader.next().catch((error: unknown) => (error as LocalProtocolError).code)
+    await asynchronous.destroy()
+    expect([...other, code]).toEqual(['yes', 'hello', 'chunk-size'])
+    withPool({}, (pool) => {
+      const own = pool.stream('GET', broken)
+      const pieces = own[Symbol.iterator]()
+      const seen = [own.headers.get('x-mine'), text(pieces.next().value as Uint8Array)]
+      expect([...seen, (thrown(() => pieces.next()) as LocalProtocolError).code]).toEqual([...other, code])
+    })
+  })
+  it('does not disturb who closes', () => {
+    withPool({}, (pool) => {
+      const response = pool.stream('GET', raw('ZZ\r\n'))
+      response.close()
+      expect(response.complete).toBe(false)
+    })
+  })
+  it('fails request(), which wants all of it', () => {
+    withPool({}, (pool) => {
+      expect((thrown(() => pool.request('GET', raw('ZZ\r\n'))) as LocalProtocolError).code).toBe('chunk-size')
+    })
+  })
+  it('is not what forEach throws when its callback has thrown before', () => {
+    withPool({}, (pool) => {
+      const mistake = new Error('mine')
+      const response = pool.stream('GET', raw('5\r\nhello\r\nZZ\r\n'))
+      const error = thrown(() =>
+        response.forEach(() => {
+          throw mistake
+        }),
+      )
+      expect(error).toBe(mistake)
+    })
+  })
+  it('by a callback of ours is thrown by stream() itself, though the head came with what it was called for', () => {
+    const both = http(`/raw/${encodeURIComponent('HTTP/1.1 103 \r\n\r\nHTTP/1.1 200 \r\nContent-Length: 5\r\n\r\n')}`)
+    withPool({}, (pool) => {
+      const mistake = new Error('mine')
+      const controller = new AbortController()
+      const { signal } = controller
+      const throws = (): never => {
+        throw mistake
+      }
+      expect(thrown(() => pool.stream('GET', both, { onInformational: throws }))).toBe(mistake)
+      const aborts = (): void => controller.abort(mistake)
+      expect(thrown(() => pool.stream('GET', both, { signal, onInformational: aborts }))).toBe(mistake)
+      const again = { signal: new AbortController().signal, onInformational: throws }
+      expect(thrown(() => pool.request('GET', both, again))).toBe(mistake)
+    })
+  })
+})
+
 describe('callbacks', () => {
   it('of content may make a request of their own', () => {
     withPool({}, (pool) => {
@@ -340,10 +403,11 @@ it('10,000 requests in sequence over one connection to nginx', { timeout: 120_00
 })
 
 describe('in a process of its own', () => {
-  const script = async (name: string, code: string): Promise<string> => {
+  const script = async (name: string, code: string, flags: string[] = [], env: object = {}): Promise<string> => {
     const file = join(folder, name)
     writeFileSync(file, code)
-    return (await run(process.execPath, [file], { timeout: 60_000 })).stdout.trim()
+    const options = { timeout: 60_000, env: { ...process.env, ...env } }
+    return (await run(process.execPath, [...flags, file], options)).stdout.trim()
   }
   const sync = (): string => JSON.stringify(join(builtSource(), 'sync.js'))
 
@@ -359,6 +423,46 @@ describe('in a process of its own', () => {
     const inner = `require('node:worker_threads').parentPort.postMessage(require(${sync()}).request('GET', '${http('/')}').status)`
     const code = `new (require('node:worker_threads').Worker)(${JSON.stringify(inner)}, { eval: true }).on('message', console.log)`
     expect(await script('three.cjs', code)).toBe('200')
+  })
+  describe('that loads a module of ours before its own, in the worker too', () => {
+    const preload = (name: string, code: string): string => {
+      const file = join(folder, name)
+      writeFileSync(
+        file,
+        `${code}\nprocess.env.LOADED = String(request('GET', '${http('/')}', { timeout: 20_000 }).status)`,
+      )
+      return file
+    }
+    const imported = (): string => preload('preload.mjs', `import { request } from ${sync()}`)
+    const required = (): string => preload('preload.cjs', `const { request } = require(${sync()})`)
+    const code = (): string =>
+      `const { request } = require(${sync()})\nconsole.log(process.env.LOADED, request('GET', '${http('/')}').status)`
+    it.for([
+      ['--import', imported, 'a flag'],
+      ['--require', required, 'a flag'],
+      ['--require', required, 'in the environment'],
+    ] as const)('$0, $2', { timeout: 60_000 }, async ([flag, file, where]) => {
+      const flags = [flag, file()]
+      const printed =
+        where === 'in the environment'
+          ? await script('loading.cjs', code(), [], { NODE_OPTIONS: flags.join(' ') })
+          : await script('loading.cjs', code(), flags)
+      expect(printed).toBe('200 200')
+    })
+  })
+  it.each([
+    [
+      'of a script of its own',
+      ['--tls-keylog', '/dev/null', '--tls-max-v1.2', '--tls-cipher-list', 'DEFAULT', '--input-type=module'],
+    ],
+    ['of a file', ['--tls-max-v1.2', '--use-bundled-ca', '--expose-gc']],
+  ])('heeds flags of sockets, on the command line %s', async (_, flags) => {
+    const code = `
+      import { ConnectionPool } from ${sync()}
+      const pool = new ConnectionPool({ tls: { ca: ${JSON.stringify(ca)} } })
+      console.log(pool.request('GET', 'https://localhost:${ports.https}/').connection.tlsVersion)`
+    const last = flags.at(-1) === '--input-type=module' ? ['-e', code] : []
+    expect(await script('flags.mjs', code, [...flags, ...last])).toBe('TLSv1.2')
   })
   const counting = `
       import threads from 'node:worker_threads'

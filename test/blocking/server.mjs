@@ -25,6 +25,8 @@ function answer(request, response) {
     response.end('hinted')
     return request.socket.uncork()
   }
+  // Over HTTP/1.1: a response as it is given, in one write, and then the end.
+  if (what === 'raw') return void request.socket.end(decodeURIComponent(count))
   const chunks = []
   request.on('data', (chunk) => chunks.push(chunk))
   request.on('end', () => {

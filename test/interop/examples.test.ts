@@ -1,6 +1,6 @@
 // The examples as a reader runs them: from the built package, against tools that others wrote.
 import { execFile, execFileSync, spawn, type ChildProcess } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
@@ -134,6 +134,28 @@ describe('networks of one’s own', () => {
   })
   it('a message port: a server in another thread', async () => {
     expect(await printed('message-port')).toEqual(['200 HELLO, THREAD'])
+  })
+})
+
+describe('in memory', () => {
+  it('sim: what is silent, what is cut, and when it is known', async () => {
+    expect((await run(process.execPath, ['examples/sim.mjs'], { timeout: 10_000 })).stdout.trim().split('\n')).toEqual([
+      '/ hello after 0 s',
+      '/silent ReadTimeout, maybe-processed after 300 s',
+      '/cut ReadError, maybe-processed after 300 s',
+    ])
+  })
+})
+
+describe('blocks of the documentation that stand alone', () => {
+  it.each([
+    ['README.md', 'holding a machine by hand', 'response\ndata\nend'],
+    ['docs/networks.md', 'on a clock that waits for you', 'ReadTimeout 300040'],
+  ])('%s, %s', async (file, heading, printed) => {
+    const [, section] = readFileSync(file, 'utf8').split(new RegExp(`^## .*${heading}$`, 'm')) as [string, string]
+    const code = /^```js\n([^]*?)^```$/m.exec(section)?.[1] as string
+    const { stdout } = await run(process.execPath, ['--input-type=module', '-e', code], { timeout: 10_000 })
+    expect(stdout.trim()).toBe(printed)
   })
 })
 

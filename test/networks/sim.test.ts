@@ -79,6 +79,17 @@ describe('the checks find', () => {
     'a fact after closed': (sink) => ({ closed: () => (sink.closed(), sink.eof()) }),
     'an end that is not told': () => ({ eof: () => undefined }),
     'a handshake that is not told': () => ({ secured: () => undefined }),
+    'a handshake that is told twice': (sink) => ({ secured: (info) => (sink.secured(info), sink.secured(info)) }),
+    'bytes that are other ones when they arrive': (sink) => {
+      let bytes = 0
+      return {
+        received: (data) => {
+          const others = data.map((byte, i) => (bytes + i === 100_000 ? byte ^ 1 : byte))
+          bytes += data.length
+          return sink.received(others)
+        },
+      }
+    },
   }
   const wrongLinks: Record<string, Wrong> = {
     'a fact from inside a call': (link, sink) => ({ end: () => (sink.eof(), link.end()) }),
@@ -87,9 +98,23 @@ describe('the checks find', () => {
       write: (chunks: readonly Uint8Array[]) => link.write([...chunks].reverse()),
     }),
     'a close that does not wait for what was written': (link) => ({ close: () => link.destroy() }),
+    'a close that waits for the end of the peer': (link) => ({ close: () => link.end() }),
+    'a destroy that waits for what was written': (link) => ({ destroy: () => link.close() }),
+  }
+  const wrongTimers: Record<string, (network: Network) => Network['timer']> = {
+    'a timer that fires from inside the call': (network) => (at, fire, keepAlive) => {
+      if (at > network.now()) return network.timer(at, fire, keepAlive)
+      fire()
+      return () => undefined
+    },
+    'a timer that is early': (network) => (at, fire, keepAlive) => network.timer(at - 5, fire, keepAlive),
   }
   /** How many checks do not hold where the network is wrong in this. */
-  async function found(sinks: (sink: Sink) => Partial<Sink>, links: Wrong): Promise<number> {
+  async function found(
+    sinks: (sink: Sink) => Partial<Sink>,
+    links: Wrong,
+    timers?: (network: Network) => Network['timer'],
+  ): Promise<number> {
     let count = 0
     for (const { run } of conformance(can)) {
       const right = subject({ latency: 1 })
@@ -97,7 +122,7 @@ describe('the checks find', () => {
         const link = right.network.connect(target, over(sink, sinks(sink)))
         return over(link, links(link, sink))
       }
-      const network = over(right.network, { connect })
+      const network = over(right.network, { connect, timer: timers?.(right.network) })
       await run({ ...right, network }).catch(() => count++)
     }
     return count
@@ -117,5 +142,8 @@ describe('the checks find', () => {
   )
   test.each(Object.entries(wrongLinks))('%s', async (_, wrong) =>
     expect(await found(nothing, wrong)).toBeGreaterThan(0),
+  )
+  test.each(Object.entries(wrongTimers))('%s', async (_, wrong) =>
+    expect(await found(nothing, nothing, wrong)).toBeGreaterThan(0),
   )
 })

@@ -161,6 +161,24 @@ describe.each(Object.entries(OWN_ROUTES) as [string, Route][])('%s', (_, route) 
     })
   })
 
+  it('the certificate is told of a resumed session too, which does not bring it again', async () => {
+    const { raw } = new X509Certificate(made.good.cert)
+    for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+      await handshake({ maxVersion }, {}, async (pool, url) => {
+        for (const resumed of [false, true, true]) {
+          const response = await pool.request('GET', url, { headers: { Connection: 'close' } })
+          const { peerCertificate, tlsVersion } = response.connection
+          expect([seen(response).resumed, tlsVersion, peerCertificate]).toEqual([
+            resumed,
+            maxVersion,
+            new Uint8Array(raw),
+          ])
+          peerCertificate?.fill(0)
+        }
+      })
+    }
+  })
+
   it('ALPN: offered in the order of preference; what was chosen is spoken and told', async () => {
     for (const [options, offers, version] of [
       [{}, ['http/1.1'], 'HTTP/1.1'],

@@ -162,6 +162,7 @@ it('CONNECT by hand: a tunnel through a proxy, TLS within it, a request within t
   expect(got).toMatch(/^HTTP\/1\.1 200/)
   expect(got).toContain('inside')
   await stream.close()
+  await expect(stream.startTls()).rejects.toMatchObject({ code: 'stream-closed' })
   expect(pool.stats).toMatchObject({ requests: 0, active: 0 })
   await pool.close()
   await origin.stop()

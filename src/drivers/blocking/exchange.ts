@@ -27,16 +27,29 @@ export class BlockingExchange extends Exchange {
   /** There is room for a chunk; only after a switch. */
   #room = false
   #endsWriting = false
+  /** By a callback of the user's, or a limit. */
+  #givenUp = false
 
   constructor(loop: Loop, driver: Driver, request: PreparedRequest, mode: ContentMode, hooks: ExchangeHooks) {
     super(driver, request, mode, hooks)
     this.#loop = loop
   }
 
-  /** Until there is the head, or, where content is collected, all of it. */
+  /**
+   * Until there is the head, or, where content is collected, all of it. A head that came is returned, and what failed
+   * right behind it is for whoever reads on.
+   */
   begin(request: PreparedRequest, expectContinue: boolean, sniHostname: string | undefined, trace: boolean): void {
     this.start(request, expectContinue, sniHostname, trace)
-    this.#until(() => this.answered)
+    this.#loop.until(() => this.answered)
+    const headed = this.mode !== 'collect' && this.response !== undefined
+    if (this.failure !== undefined && (!headed || this.#givenUp)) throw this.failure.error
+  }
+  /** Users are called late: what theirs has thrown counts, though the peer may have failed meanwhile. */
+  override giveUp(error: unknown): void {
+    if (!this.#givenUp) this.failure = { error }
+    this.#givenUp = true
+    super.giveUp(error)
   }
 
   /** Throws what the request has failed with. */
@@ -89,7 +102,8 @@ export class BlockingExchange extends Exchange {
       if (answer instanceof Promise) throw new TypeError(`the callback must not return a promise: ${NO_WAITING}`)
     } catch (error) {
       this.giveUp(error)
-      this.#until(() => this.settled)
+      this.#loop.until(() => this.settled)
+      throw error
     }
   }
   /** The loop has not come to rest when bytes are delivered: they wait for it like any others. */

@@ -88,10 +88,17 @@ export type ToCaller =
 
 /** What the worker is given to begin with. */
 export interface WorkerStart {
+  readonly name: typeof WORKER_NAME
   readonly commands: SharedArrayBuffer
   readonly facts: SharedArrayBuffer
   readonly words: SharedArrayBuffer
   readonly port: unknown
+}
+
+export const WORKER_NAME = 'httpcore'
+/** Whether it is the worker's own thread that was started with this. */
+export function isWorkerStart(data: unknown): data is WorkerStart {
+  return typeof data === 'object' && data !== null && (data as Partial<WorkerStart>).name === WORKER_NAME
 }
 
 // ── errors ──

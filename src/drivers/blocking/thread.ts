@@ -8,9 +8,11 @@ import { NetworkError, type Bytes, type Millis } from '../../http/index.ts'
 import { builtin } from '../shared/builtin.ts'
 import {
   COMMAND,
+  isWorkerStart,
   receivedError,
   RING_BYTES,
   WORD,
+  WORKER_NAME,
   WORDS,
   type ToCaller,
   type ToWorker,
@@ -54,6 +56,31 @@ function threads(): Threads {
   return found
 }
 
+// A worker is started with the flags of its process, so what those load (--import, --require) is loaded in it too, before
+// its own file. That may make a blocking request: on this thread another worker serves it, which must load nothing.
+
+function needsBareStart(workerData: unknown): boolean {
+  // A flag for a script on the command line, which a worker's file is not.
+  return isWorkerStart(workerData) || process.execArgv.some((flag) => flag.startsWith('--input-type'))
+}
+
+const WORDS_OF_OPTIONS = /(?:"(?:\\.|[^"])*"|[^\s"])+/g
+const OF_SOCKETS = /^"?--(?:tls-(?:keylog|min|max)|dns-result-order|(?:no-)?(?:enable-)?network-family)/
+
+/**
+ * Only the flags that sockets heed, each with its value: a minimum of TLS holds however the worker is started. Those of the
+ * whole process need not be given, and must not.
+ */
+function bareStart(): Pick<WorkerThreads.WorkerOptions, 'execArgv' | 'env'> {
+  const flags = [
+    ...(process.env['NODE_OPTIONS']?.match(WORDS_OF_OPTIONS) ?? []),
+    ...process.execArgv.map((flag) => JSON.stringify(flag)),
+  ]
+  let heeded = false
+  const kept = flags.filter((flag) => (heeded = OF_SOCKETS.test(flag) || (heeded && !/^"?-/.test(flag))))
+  return { execArgv: [], env: { ...process.env, NODE_OPTIONS: kept.join(' ') } }
+}
+
 export class WorkerThread {
   readonly facts: RingReader
   readonly #threads: Threads
@@ -70,7 +97,13 @@ export class WorkerThread {
     this.#threads = threads()
     const words = new SharedArrayBuffer(4 * WORDS)
     const { port1, port2 } = new this.#threads.MessageChannel()
-    const start: WorkerStart = { commands: makeRing(RING_BYTES), facts: makeRing(RING_BYTES), words, port: port2 }
+    const start: WorkerStart = {
+      name: WORKER_NAME,
+      commands: makeRing(RING_BYTES),
+      facts: makeRing(RING_BYTES),
+      words,
+      port: port2,
+    }
     this.#words = new Int32Array(words)
     this.#commands = new RingWriter(start.commands)
     this.facts = new RingReader(start.facts)
@@ -82,16 +115,14 @@ export class WorkerThread {
     this.#worker.on('exit', () => this.#giveUp('has ended'))
   }
   #start(workerData: WorkerStart, port: MessagePort): Worker {
-    // A flag for a script on the command line, which a worker's file is not.
-    const script = process.execArgv.some((flag) => flag.startsWith('--input-type'))
     // It begins by looking at the ring: until then nobody has to wake it.
     Atomics.store(this.#words, WORD.workerWoken, 1)
     try {
       return new this.#threads.Worker(WORKER_FILE, {
-        name: 'httpcore',
+        name: WORKER_NAME,
         workerData,
         transferList: [port],
-        ...(script ? { execArgv: [] } : undefined),
+        ...(needsBareStart(this.#threads.workerData) ? bareStart() : undefined),
       })
     } catch (error) {
       throw unavailable('the worker cannot be started', error)

@@ -77,6 +77,7 @@ export class Recorder implements Sink {
   #note(fact: string): void {
     if (this.inCall) this.violations.push(`${fact} from inside a call`)
     if (this.has('closed')) this.violations.push(`${fact} after closed`)
+    if ((fact === 'connected' || fact === 'eof') && this.has(fact)) this.violations.push(`${fact} twice`)
     if (this.facts.some((f) => f.startsWith('failed') && f !== 'failed write') && fact !== 'closed') {
       this.violations.push(`${fact} after failed`)
     }
@@ -177,6 +178,10 @@ class Trial {
 }
 
 const ECHO: PeerScript = { data: (bytes, peer) => peer.write(bytes.slice()), end: (peer) => peer.end() }
+/** No two places of it look alike, nor does another's. */
+const markAt = (offset: number, whose: number): number =>
+  (offset * 31 + (offset >>> 8) * 7 + (offset >>> 16) * 13 + whose * 101) & 0xff
+const marked = (size: number, whose: number): Bytes => Uint8Array.from({ length: size }, (_, i) => markAt(i, whose))
 const bytesOf = (s: string): Bytes => Uint8Array.from(s, (char) => char.charCodeAt(0))
 const textOf = (bytes: Iterable<number>): string => String.fromCharCode(...bytes)
 const failures = (sink: Recorder): string[] => sink.facts.filter((fact) => fact.startsWith('failed'))
@@ -209,6 +214,22 @@ const ALL: Readonly<Record<string, Body>> = {
     link.write([bytesOf('three')])
     await at.until(() => sink.bytes === 13 && sink.drainedBytes === 13)
     same(textOf(sink.content), 'one two three')
+  },
+  'bytes of two links, both ways at once, come back as they were written': async (at) => {
+    const size = 1_000_000
+    const wrong: string[] = []
+    const links = [await at.dial(ECHO), await at.dial(ECHO)]
+    for (const [whose, { sink, link }] of links.entries()) {
+      sink.onReceived = (data) => {
+        const from = sink.bytes - data.length
+        const place = data.findIndex((byte, i) => byte !== markAt(from + i, whose))
+        if (place >= 0) wrong.push(`another byte at ${from + place} of link ${whose}`)
+      }
+      const bytes = marked(size, whose)
+      for (let i = 0; i < size; i += 250_000) link.write([bytes.slice(i, i + 250_000)])
+    }
+    await at.until(() => links.every(({ sink }) => sink.bytes >= size && sink.drainedBytes === size))
+    same([wrong.slice(0, 1), links.map(({ sink }) => sink.bytes)], [[], [size, size]])
   },
   'bytes of a large write are all drained, and not before the peer reads': async (at) => {
     let far = 0
@@ -249,6 +270,22 @@ const ALL: Readonly<Record<string, Body>> = {
     await at.until(() => sink.has('closed') && ended)
     same([far, sink.drainedBytes], [3_000_000, 3_000_000])
   },
+  'the end by close does not wait for the end of the peer': async (at) => {
+    const { sink, link } = await at.dial({})
+    link.write([bytesOf('x')])
+    link.close()
+    await at.until(() => sink.has('closed'))
+    same(failures(sink), [])
+  },
+  'the end by destroy does not wait for what was written': async (at) => {
+    const { sink, link } = await at.dial({ open: (p) => p.pause() })
+    await at.until(() => sink.has('connected'))
+    link.write([new Uint8Array(16 * 1024 * 1024)])
+    await at.quiet()
+    link.destroy()
+    await at.until(() => sink.has('closed'))
+    same(failures(sink), [])
+  },
   'the end by destroy says nothing but closed': async (at) => {
     const { sink, link } = await at.dial({ open: (p) => p.write(new Uint8Array(1_000_000)) })
     await at.until(() => sink.bytes > 0)
@@ -284,6 +321,18 @@ const ALL: Readonly<Record<string, Body>> = {
     await at.until(() => fired.length === 2)
     holds((fired[0] as number) >= 9 && (fired[1] as number) >= 29, `the timers fired at ${fired.join()}`)
   },
+  'a timer that is due already fires all the same, but not from inside the call; to call it off then does nothing':
+    async (at) => {
+      const { network } = at.subject
+      const fired: boolean[] = []
+      let inside = true
+      const off = network.timer(network.now() - 1, () => fired.push(inside), true)
+      inside = false
+      await at.until(() => fired.length > 0)
+      off()
+      await at.quiet()
+      same(fired, [false])
+    },
   'a timer takes a wait that is longer than any of the platform': async (at) => {
     let fired = false
     const off = at.subject.network.timer(at.subject.network.now() + 2 ** 40, () => (fired = true), false)
@@ -358,6 +407,7 @@ const TLS: Readonly<Record<string, Body>> = {
       link.end()
       await at.until(() => sink.has('closed'))
       same([sink.alpn, sink.facts.slice(0, 2), sink.has('eof')], ['h2', ['connected', 'secured'], true])
+      same(sink.facts.lastIndexOf('secured'), 1)
     }
   },
   ...Object.fromEntries(

@@ -1,7 +1,11 @@
 // A network in memory, on a clock that moves only when it is told to. Same seed, same steps, same bytes.
 //
 //   const sim = new SimNetwork({ seed: 7, latency: [1, 20], cut: true })
-//   sim.listen('example.test', 80, (link) => pump(new H11Connection('server', { now: 0 }), () => sim.now(), …))
+//   sim.listen('example.test', 80, (link) => {
+//     const sink = pump(new H11Connection('server', { now: sim.now() }), () => sim.now(), …)
+//     sink.attach(link)
+//     return sink
+//   })
 //   sim.fault({ host: 'example.test', at: 'toClient', afterBytes: 100, what: 'reset' })
 //   await sim.run(pool.request('GET', 'http://example.test/'))
 //

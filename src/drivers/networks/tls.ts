@@ -5,7 +5,7 @@
 // environment do not. Who may have which name is the platform's check; there is none of our own.
 //
 // A resumed session is not verified again. So sessions are kept under everything that decided about the first
-// handshake: the address, the name, ALPN and each option.
+// handshake: the address, the name, ALPN and each option. The certificate is kept with them: it is not sent again either.
 import type { Socket, SocketConnectOpts } from 'node:net'
 import type { ConnectionOptions, SecureContext, TLSSocket } from 'node:tls'
 import type { OwnedBytes } from '../../http/index.ts'
@@ -25,9 +25,16 @@ export interface Carrier {
   readonly onread?: SocketConnectOpts['onread']
 }
 
+interface Kept {
+  readonly session: Buffer
+  readonly certificate: OwnedBytes | undefined
+}
+/** What each socket may resume. */
+const offered = new WeakMap<TLSSocket, Kept>()
+
 /** Opens TLS sockets, and remembers sessions and contexts for the next one. One per network. */
 export class TlsClient {
-  readonly #sessions = new RecentMap<Buffer>()
+  readonly #sessions = new RecentMap<Kept>()
   readonly #contexts = new RecentMap<SecureContext>()
 
   /**
@@ -45,7 +52,7 @@ export class TlsClient {
     const kept = key === undefined ? undefined : this.#sessions.get(key)
     const socket = needed('node:tls').connect({
       secureContext: this.#context(options, wanted),
-      ...(kept === undefined ? undefined : { session: kept }),
+      ...(kept === undefined ? undefined : { session: kept.session }),
       ...options,
       ...NOT_THE_USERS,
       ...carrier,
@@ -53,6 +60,7 @@ export class TlsClient {
       ...(target.alpn.length === 0 ? undefined : { ALPNProtocols: [...target.alpn] }),
       rejectUnauthorized: options.rejectUnauthorized !== false,
     } as ConnectionOptions)
+    if (kept !== undefined) offered.set(socket, kept)
     if (key !== undefined) this.#keepSession(socket, key)
     if (keylog !== undefined) socket.on('keylog', (line: Buffer) => keylog(new Uint8Array(line)))
     return socket
@@ -71,13 +79,14 @@ export class TlsClient {
   #keepSession(socket: TLSSocket, key: string): void {
     let secured = false
     let early: Buffer | undefined
+    const keep = (session: Buffer): void => this.#sessions.set(key, { session, certificate: peerCertificate(socket) })
     socket.on('session', (session: Buffer) => {
-      if (secured) this.#sessions.set(key, session)
+      if (secured) keep(session)
       else early = session
     })
     socket.once('secureConnect', () => {
       secured = true
-      if (early !== undefined) this.#sessions.set(key, early)
+      if (early !== undefined) keep(early)
     })
     socket.once('error', () => {
       if (!secured) this.#sessions.delete(key)
@@ -126,7 +135,8 @@ export function tlsInfo(socket: TLSSocket): LinkInfo {
 }
 
 function peerCertificate(socket: TLSSocket): OwnedBytes | undefined {
-  const der = (socket.getPeerCertificate() as { raw?: Uint8Array } | undefined)?.raw
+  const sent = (socket.getPeerCertificate() as { raw?: Uint8Array } | undefined)?.raw
+  const der = sent ?? (socket.isSessionReused() ? offered.get(socket)?.certificate : undefined)
   return der === undefined ? undefined : new Uint8Array(der)
 }
 

@@ -213,8 +213,6 @@ const PROXY_PORTS: ReadonlyMap<string, number> = new Map([
   ['socks5h', 1080],
 ])
 
-const PROXY_NAMES: ReadonlySet<string> = new Set<keyof ProxyOptions>(['url', 'auth', 'headers', 'tls', 'tunnel'])
-
 function proxiesOf(proxy: CommonPoolOptions['proxy']): readonly ProxyTarget[] {
   if (proxy === undefined) return []
   if (Array.isArray(proxy)) return (proxy as readonly ProxyOptions[]).map(proxyOf)
@@ -223,6 +221,8 @@ function proxiesOf(proxy: CommonPoolOptions['proxy']): readonly ProxyTarget[] {
 function isUrl(value: unknown): value is string | URL {
   return typeof value === 'string' || (typeof value === 'object' && value !== null && 'href' in value)
 }
+
+const PROXY_NAMES: ReadonlySet<string> = new Set<keyof ProxyOptions>(['url', 'auth', 'headers', 'tls', 'tunnel'])
 
 function proxyOf(options: ProxyOptions): ProxyTarget {
   checkNames('proxy', options, PROXY_NAMES)
