@@ -34,7 +34,7 @@ const tscMaps = {
  * public methods keep theirs, for stack traces; the maps lead back from the rest.
  */
 const short = terser({
-  module: false,
+  module: true,
   compress: false,
   mangle: { keep_fnames: true, keep_classnames: true },
   format: { beautify: true, indent_level: 0, ascii_only: true },
