@@ -409,10 +409,8 @@ export function requestSection(head: RequestHead, validate: boolean): Outgoing {
   const priority = head.priority === undefined ? '' : formatPriority(head.priority)
   if (!validate) return { section: uncheckedSection(control, given), plan: undefined }
   checkRequest(head, scheme, authority, given)
-  const plan = planOf(given, head.content) ?? (method === 'TRACE' ? 'none' : undefined)
-  if (method === 'TRACE' && hasSome(plan as ContentPlan)) {
-    throw misuse('content', 'RFC 9110 §9.3.8', 'a TRACE request has no content')
-  }
+  const planned = planOf(given, head.content)
+  const plan = method === 'TRACE' ? empty(planned, 'RFC 9110 §9.3.8', 'a TRACE request') : planned
   if (priority !== '' && !given.has('priority')) control.push('priority', priority)
   return { section: { control, fields: withLength(checkedFields(given, 'client', authority), plan) }, plan }
 }
@@ -457,10 +455,8 @@ export function responseSection(head: ResponseHead, validate: boolean, method: s
     throw misuse('status', 'RFC 9110 §15', `${head.status} is not the status of a final response`)
   }
   const { status } = head
-  const plan = planOf(given, head.content) ?? (status === 205 ? 'none' : undefined)
-  if (status === 205 && hasSome(plan as ContentPlan)) {
-    throw misuse('content', 'RFC 9110 §15.3.6', 'a 205 response has no content')
-  }
+  const planned = planOf(given, head.content)
+  const plan = status === 205 ? empty(planned, 'RFC 9110 §15.3.6', 'a 205 response') : planned
   if (given.has('content-length') && (status === 204 || (method === 'CONNECT' && status < 300))) {
     throw misuse('content-length', 'RFC 9110 §8.6', `a ${status} response has no Content-Length`)
   }
@@ -469,6 +465,12 @@ export function responseSection(head: ResponseHead, validate: boolean, method: s
     section: { control, fields: withLength(checkedFields(given, 'server', undefined), bare ? undefined : plan) },
     plan,
   }
+}
+
+/** The plan of what has no content, though its framing may say so. */
+function empty(planned: ContentPlan | undefined, rule: string, what: string): ContentPlan {
+  if (planned !== undefined && hasSome(planned)) throw misuse('content', rule, `${what} has no content`)
+  return planned ?? 'none'
 }
 
 export function informationalSection(status: number, headers: FieldsInit | undefined, validate: boolean): Section {

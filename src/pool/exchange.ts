@@ -152,7 +152,7 @@ export class Exchange extends Waiter {
   }
   /**
    * It is over. One that has waited long is in the old generation, and keeps alive what it points to until that is
-   * collected: a tenth of a request among a hundred thousand.
+   * collected: a sixth of all that survives where a hundred thousand wait.
    */
   shed(): void {
     this.attempt = NOWHERE

@@ -164,7 +164,8 @@ export function onDrained(pool: PoolState, id: number, bytes: number): void {
   while (sent.length > 0 && (sent[0] as Exchange).attempt.sentMark <= connection.accepted) {
     requestSent(pool, sent.shift() as Exchange, connection)
   }
-  // Nobody counts on from here. (Past 2^31 a counter is no small integer any more, and all code that knows it so is made anew.)
+  // Nothing waits for a mark: it is counted from here. Past 2^31 a counter would be no small integer any more, and all
+  // code that was optimised for one would be made anew.
   if (connection.accepted === connection.written) connection.accepted = connection.written = 0
   if (tunnel !== undefined && tunnel.content === 'blocked') tunnelRoom(pool, connection, tunnel)
   if (connection.machine !== undefined && connection.machine.outputBytes > 0) markDirty(pool, connection)

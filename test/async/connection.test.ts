@@ -40,6 +40,13 @@ describe.each(['h1', 'h2'] as const)('%s', (version) => {
     expect(await asked(it)).toBe(id)
     await it.sim.run(it.connection.close())
   })
+  it('takes no URL of another type', async () => {
+    const { connection } = world(version)
+    for (const url of [undefined, 5, {}]) {
+      await expect(connection.request('GET', url as never)).rejects.toThrow(TypeError)
+      await expect(connection.stream('GET', url as never)).rejects.toThrow(TypeError)
+    }
+  })
   it('is not dialled again when it is gone', async () => {
     const it = world(version)
     await asked(it)

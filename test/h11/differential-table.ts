@@ -15,6 +15,13 @@ const BOTH_REFUSE_HOST = /^refused (?:invalid|missing)-host \/ complete/
 const HEAD_GRAMMAR =
   /^refused (?:field-line|field-name|field-value|space-before-colon|leading-whitespace|obs-fold|bare-lf|bare-cr|status-line|request-line|target|version) \/ (?:complete|incomplete|refused error)/
 const UPGRADES = /\r\nconnection:.*upgrade\r\n/
+/** Of both: a 101 is judged by what was asked. */
+const UNKNOWN_OFFER = {
+  mode: 'response',
+  found: /^refused unexpected-upgrade \/ complete/,
+  wire: /^HTTP\/1\.1 101 |\r\n\r\nHTTP\/1\.1 101 /,
+  why: 'it does not know what the request offered (RFC 9110 §7.8)',
+} as const
 
 const ROWS: readonly Row[] = [
   {
@@ -77,10 +84,7 @@ const ROWS: readonly Row[] = [
   },
   {
     peer: 'llhttp',
-    mode: 'response',
-    found: /^refused unexpected-upgrade \/ complete/,
-    wire: /^HTTP\/1\.1 101 |\r\n\r\nHTTP\/1\.1 101 /,
-    why: 'it does not know what the request offered (RFC 9110 §7.8)',
+    ...UNKNOWN_OFFER,
   },
   {
     peer: 'http-parser-js',
@@ -118,10 +122,7 @@ const ROWS: readonly Row[] = [
   },
   {
     peer: 'http-parser-js',
-    mode: 'response',
-    found: /^refused unexpected-upgrade \/ complete/,
-    wire: /^HTTP\/1\.1 101 |\r\n\r\nHTTP\/1\.1 101 /,
-    why: 'it does not know what the request offered (RFC 9110 §7.8)',
+    ...UNKNOWN_OFFER,
   },
   {
     peer: 'http-parser-js',

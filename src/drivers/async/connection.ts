@@ -2,10 +2,11 @@
 // ConnectionNotAvailable at once; so whoever owns several of them decides which one takes a request.
 //
 // It knows no protocol: what the bytes travel over is the option `link`, or the network's own dial.
-import { ConnectionNotAvailable, formatOrigin, splitUrl } from '../../http/index.ts'
+import { ConnectionNotAvailable, formatOrigin } from '../../http/index.ts'
 import type { ConnectTarget, LinkInfo, LinkSide } from '../../pool/lean.ts'
 import { nodeNetwork } from '../networks/node.ts'
 import type { Link, Network, Sink } from '../network.ts'
+import { originOf } from '../shared/options.ts'
 import { ConnectionPool, type PoolOptions, type RequestOptions } from './pool.ts'
 import type { Response } from './response.ts'
 
@@ -43,7 +44,7 @@ export class SingleConnection implements AsyncDisposable {
   }
   /** The pool would close the connection to make room for one to elsewhere, which is then refused. */
   #check(url: string | URL): void {
-    const origin = formatOrigin(splitUrl(String(url)).origin)
+    const origin = formatOrigin(originOf(url))
     this.#origin ??= origin
     if (origin === this.#origin) return
     throw new ConnectionNotAvailable(`the connection is to ${this.#origin}, not to ${origin}`, {

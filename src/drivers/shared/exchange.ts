@@ -261,7 +261,10 @@ export abstract class Exchange {
       this.giveUp(error)
     }
   }
-  /** What the request fails with, even when all its bytes are there already: what the user's own code threw, its signal's reason, or a limit. */
+  /**
+   * What the request fails with, even when all its bytes are there already: what the user's own code threw, its signal's
+   * reason, or a limit.
+   */
   giveUp(error: unknown): void {
     this.failure ??= { error }
     this.cancel(error)

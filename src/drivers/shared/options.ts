@@ -151,6 +151,10 @@ function locate(url: string | URL): { site: Located; target: string } {
   }
   return { site, target }
 }
+/** The origin of a URL; the same object for the same authority, mostly. */
+export function originOf(url: string | URL): Origin {
+  return locate(url).site.origin
+}
 function knownSite(text: string): Located | undefined {
   if (latest !== undefined && text.startsWith(latest.prefix) && text.charCodeAt(latest.prefix.length) === SLASH) {
     return latest
