@@ -2,7 +2,7 @@
 import { misuse, type Millis } from '../../http/index.ts'
 import { PoolMachine, type Http2, type PoolSettings, type TraceEvent } from '../../pool/lean.ts'
 import type { Exchange, ExchangeHooks } from './exchange.ts'
-import { checkInteger, checkMillis, type CommonRequestOptions } from './options.ts'
+import { checkInteger, checkMillis, checkNames, type CommonRequestOptions } from './options.ts'
 import { tell, type TraceCallback } from './trace.ts'
 
 const GiB = 1024 ** 3
@@ -20,9 +20,26 @@ const NO_HOOKS: ExchangeHooks = {
   trace: undefined,
 }
 
+const OPTION_NAMES: ReadonlySet<string> = new Set<keyof CommonRequestOptions<unknown>>([
+  'headers',
+  'content',
+  'trailers',
+  'timeout',
+  'signal',
+  'target',
+  'protocol',
+  'sniHostname',
+  'expectContinue',
+  'priority',
+  'onInformational',
+  'trace',
+  'maxContentBytes',
+])
+
 /** Throws the signal's own reason where it has been aborted. */
 export function hooksOf(options: CommonRequestOptions<unknown> | undefined): ExchangeHooks {
   if (options === undefined) return NO_HOOKS
+  checkNames('request', options, OPTION_NAMES)
   const { signal, onInformational, trace, sniHostname } = options
   if (signal !== undefined) checkSignal(signal)
   signal?.throwIfAborted()

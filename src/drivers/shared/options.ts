@@ -106,6 +106,14 @@ export function checkMillis(name: string, value: unknown): Millis {
   return value === Infinity ? Infinity : Math.min(value, MAX_MILLIS)
 }
 
+/** An option that is misspelt would be one without effect. */
+export function checkNames(whose: string, options: unknown, names: ReadonlySet<string>): void {
+  if (typeof options !== 'object' || options === null) throw new TypeError(`the ${whose} options must be an object`)
+  for (const name of Object.keys(options)) {
+    if (!names.has(name)) throw new TypeError(`there is no ${whose} option '${name}'`)
+  }
+}
+
 /** An integer from `min` to `max`; left out: the default. */
 export function checkInteger(name: string, value: unknown, byDefault: number, min: number, max: number): number {
   if (value === undefined) return byDefault

@@ -14,7 +14,7 @@ import {
   type Millis,
 } from '../../http/index.ts'
 import type { PoolSettings, ProxyTarget, Timeouts } from '../../pool/lean.ts'
-import { checkInteger, checkMillis, prepareTimeouts, type TimeoutInit } from './options.ts'
+import { checkInteger, checkMillis, checkNames, prepareTimeouts, type TimeoutInit } from './options.ts'
 import type { TraceCallback } from './trace.ts'
 
 export interface ProxyOptions {
@@ -91,14 +91,6 @@ export function preparePool(options: CommonPoolOptions): PreparedPool {
   const { trace } = options
   if (trace !== undefined && typeof trace !== 'function') throw new TypeError('trace must be a function')
   return { settings: settingsOf(options), timeouts: prepareTimeouts(options.timeout), trace }
-}
-
-/** An option that is misspelt would be one without effect. */
-function checkNames(whose: string, options: unknown, names: ReadonlySet<string>): void {
-  if (typeof options !== 'object' || options === null) throw new TypeError(`the ${whose} options must be an object`)
-  for (const name of Object.keys(options)) {
-    if (!names.has(name)) throw new TypeError(`there is no ${whose} option '${name}'`)
-  }
 }
 
 const OPTION_NAMES: ReadonlySet<string> = new Set<keyof CommonPoolOptions>([
