@@ -3,16 +3,22 @@ import { createServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
 import { createServer as createTlsServer, TLSSocket } from 'node:tls'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll } from 'vitest'
 import type { Network } from '../../src/drivers/network.ts'
 import { certificates } from '../fixtures/certificates.ts'
 import type { Peer, PeerScript, Subject } from '../../src/conformance.ts'
 
-/** @param fetch what a network wants done while one waits, between turns of the event loop */
-export function socketSubject(network: Network, fetch: () => void = () => {}): () => Promise<Subject> {
+/**
+ * @param whenOver takes what ends the servers
+ * @param fetch what a network wants done while one waits, between turns of the event loop
+ */
+export function socketSubject(
+  network: Network,
+  whenOver: (stop: () => Promise<void>) => void,
+  fetch: () => void = () => {},
+): () => Promise<Subject> {
   const servers: Server[] = []
   const sockets = new Set<Socket>()
-  afterAll(async () => {
+  whenOver(async () => {
     for (const socket of sockets) socket.destroy()
     await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
   })

@@ -11,7 +11,7 @@
 // reads are small again. It knows no socket and no HTTP.
 
 /** What one read takes at most: a receiver is fed no more at once, so that no peer starves the others. */
-const READ_BYTES = 64 * 1024
+export const READ_BYTES = 64 * 1024
 /** A read of so much is a large download: a full TLS record, a quarter of the buffer. */
 const MUCH = 16 * 1024
 const LITTLE = 4 * 1024

@@ -1,7 +1,7 @@
 // The network of Node (and of Bun and Deno, which carry node:net and node:tls): TCP, Unix sockets, TLS.
 //
-// Reading goes through `onread` into one buffer per thread, the 'data' path remains where TLS lies over a socket that
-// exists already (node:tls ignores `onread` there). Writing: what waits leaves as one corked batch, one batch at a time,
+// Reading goes through `onread` into one buffer per thread, the 'data' path remains for the other two, and where TLS lies
+// over a socket that exists already (node:tls ignores `onread` there). Writing: what waits leaves as one corked batch, one batch at a time,
 // so that what the system has accepted is known. An error listener is there from birth to close.
 //
 // Node destroys a socket when a write fails, and with it whatever the peer had said before it stopped listening. Here
@@ -17,7 +17,7 @@ import type { ConnectTarget, LinkInfo, LinkSide, TlsTarget } from '../../pool/le
 import type { Link, Network, NetworkCapabilities, Sink } from '../network.ts'
 import { needed } from '../shared/builtin.ts'
 import { soon } from '../shared/soon.ts'
-import { deliver, flush, nextBuffer, release } from './buffers.ts'
+import { deliver, flush, nextBuffer, READ_BYTES, release } from './buffers.ts'
 import type { Receiver } from './buffers.ts'
 import { refusedAlpn, TlsClient, tlsInfo } from './tls.ts'
 import type { Carrier } from './tls.ts'
@@ -95,6 +95,9 @@ function onRead(this: Carried, length: number, buffer: Uint8Array): boolean {
   this[LINK]?.read(length, buffer)
   return true
 }
+function onData(this: Carried, chunk: Buffer): void {
+  this[LINK]?.readAlone(chunk)
+}
 function onConnect(this: Carried): void {
   this[LINK]?.connected(this)
 }
@@ -114,8 +117,11 @@ const guardedWritev: NonNullable<Socket['_writev']> = function (this: Carried, c
   ;(Object.getPrototypeOf(this) as Socket)._writev?.call(this, chunks, (this[LINK] as NodeLink).guard(done))
 }
 
-/** What every socket reads with. */
-const ONREAD = { buffer: nextBuffer, callback: onRead } as SocketConnectOpts['onread']
+/** What every socket reads with, but where it does not say whose bytes they are (Bun) or keeps them from TLS (Deno). */
+const ONREAD =
+  'Bun' in globalThis || 'Deno' in globalThis
+    ? undefined
+    : ({ buffer: nextBuffer, callback: onRead } as SocketConnectOpts['onread'])
 
 /** How every socket is used. */
 const WAYS = { allowHalfOpen: true, autoSelectFamily: false }
@@ -220,12 +226,20 @@ class NodeLink implements Link, Receiver {
         ? needed('node:net').connect(carrier as SocketConnectOpts)
         : this.#client.connect(tls, carrier, this.#peer())
     this.#watch(socket)
+    if (ONREAD === undefined) socket.on('data', onData)
     socket.on('connect', onConnect)
     if (tls !== undefined) this.#whenSecured(socket as TLSSocket, tls)
   }
   /** @internal */
   read(length: number, buffer: Uint8Array): void {
     if (!this.#over) deliver(this, buffer as Uint8Array<ArrayBuffer>, length)
+  }
+  /** @internal */
+  readAlone(chunk: Buffer): void {
+    const end = chunk.byteOffset + chunk.byteLength
+    for (let at = chunk.byteOffset; at < end && !this.#over; at += READ_BYTES) {
+      this.#sink.received(new Uint8Array(chunk.buffer, at, Math.min(end - at, READ_BYTES)))
+    }
   }
   /** @internal */
   receive(data: Uint8Array, turn: number): boolean {
@@ -264,12 +278,11 @@ class NodeLink implements Link, Receiver {
     const carrier = this.#socket as Socket
     this.#phase = 'securing'
     try {
+      carrier.off('data', onData)
       const socket = this.#client.connect(tls, { socket: carrier, host: this.#target.address }, this.#peer())
       this.#watch(socket)
       this.#whenSecured(socket, tls)
-      socket.on('data', (chunk: Buffer) => {
-        if (!this.#over) this.#sink.received(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength))
-      })
+      socket.on('data', onData)
     } catch (error) {
       queueMicrotask(() => {
         if (this.#over) return
