@@ -7,7 +7,7 @@
 // A resumed session is not verified again. So sessions are kept under everything that decided about the first
 // handshake: the address, the name, ALPN and each option. The certificate is kept with them: it is not sent again either.
 import type { Socket, SocketConnectOpts } from 'node:net'
-import type { ConnectionOptions, SecureContext, TLSSocket } from 'node:tls'
+import type { ConnectionOptions, PeerCertificate, SecureContext, TLSSocket } from 'node:tls'
 import type { OwnedBytes } from '../../http/index.ts'
 import type { LinkInfo, TlsTarget } from '../../pool/lean.ts'
 import { needed } from '../shared/builtin.ts'
@@ -100,9 +100,17 @@ type Check = NonNullable<ConnectionOptions['checkServerIdentity']>
 function nameOf(target: TlsTarget, options: ConnectionOptions): ConnectionOptions {
   const name = target.serverName ?? ''
   const own = options.checkServerIdentity
-  const check = own === undefined ? needed('node:tls').checkServerIdentity : guarded(own)
+  const check = own === undefined ? ownCheck : guarded(own)
   if (needed('node:net').isIP(name) === 0) return { servername: name.replace(/\.$/, ''), checkServerIdentity: check }
   return { servername: '', checkServerIdentity: (_, certificate) => check(name, certificate) }
+}
+/** Node's. In 22.23 it takes no IPv6 address for one: OpenSSL knows which addresses a certificate has. */
+function ownCheck(name: string, certificate: PeerCertificate): Error | undefined {
+  if (name.includes(':')) {
+    const { X509Certificate } = needed('node:crypto')
+    if (new X509Certificate(certificate.raw).checkIP(name) !== undefined) return undefined
+  }
+  return needed('node:tls').checkServerIdentity(name, certificate)
 }
 /** What it throws it has against the peer. Node does not expect it to, and the handshake would never end. */
 function guarded(check: Check): Check {

@@ -1,6 +1,7 @@
 // Modules of the platform, loaded when they are first used: together they would be a fifth of what importing this package
 // costs, and many programs never come to them. And no import fails where there is no such module: a browser may import
 // any subpath, if only to be told what it cannot do there. A look-up costs a tenth of a microsecond.
+import type * as Crypto from 'node:crypto'
 import type * as DiagnosticsChannel from 'node:diagnostics_channel'
 import type * as Dns from 'node:dns'
 import type * as Fs from 'node:fs'
@@ -9,6 +10,7 @@ import type * as Tls from 'node:tls'
 import type * as WorkerThreads from 'node:worker_threads'
 
 interface Builtins {
+  'node:crypto': typeof Crypto
   'node:diagnostics_channel': typeof DiagnosticsChannel
   'node:dns': typeof Dns
   'node:fs': typeof Fs
