@@ -25,6 +25,11 @@ export interface Network {
   timer(at: Millis, fire: () => void, keepAlive: boolean): () => void
   resolve(host: string, done: (error: unknown, addresses: readonly string[]) => void): void
   connect(target: ConnectTarget, sink: Sink): Link
+  /**
+   * Calls `done` once when all that has come by now was told, not from inside the call. Left out: nothing comes that is
+   * not told at once.
+   */
+  caughtUp?(done: () => void): void
 }
 
 /** One connection, as far as a network cares. Every call is answered by facts at its Sink, never from inside the call. */

@@ -67,6 +67,14 @@ describe('a peer that is broken', () => {
     await expectFree(pool)
   })
 
+  it('a connection that ends behind a response that did not say so: not even the next POST is lost', async () => {
+    const url = await serveTcp((socket) => {
+      socket.once('data', () => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'))
+    })
+    const pool = makePool()
+    for (let i = 0; i < 20; i++) expect((await pool.request('POST', url, { content: 'x' })).status).toBe(200)
+  })
+
   it('a response that is cut', async () => {
     const url = await serveTcp((socket) => {
       socket.once('data', () => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello'))

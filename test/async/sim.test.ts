@@ -2,7 +2,7 @@
 // machines. An hour takes milliseconds, and every cut, delay and reset comes from a seed.
 import { fc, test } from '@fast-check/vitest'
 import { describe, expect, it } from 'vitest'
-import { ConnectionPool, type PoolOptions } from '../../src/index.ts'
+import { ConnectionPool, PoolClosed, type PoolOptions } from '../../src/index.ts'
 import { SimNetwork, type SimOptions } from '../../src/sim.ts'
 import { contentOf, peers, server } from '../fixtures/peers.ts'
 
@@ -94,6 +94,57 @@ describe.each(['h1', 'h2'] as const)('%s', (version) => {
     await sim.run(lost)
     expect(await lost).toMatchObject({ name: 'ConnectError' })
     await sim.run(pool.close())
+  })
+})
+
+describe('what cannot be sent again', () => {
+  /** Says when it has caught up with its peers as the test wants it. */
+  class Behind extends SimNetwork {
+    readonly asked: (() => void)[] = []
+    caughtUp(done: () => void): void {
+      this.asked.push(done)
+    }
+  }
+  async function connected(): Promise<{ sim: Behind; pool: ConnectionPool }> {
+    const sim = new Behind({})
+    sim.listen('example.test', 80, server(sim, 'h1', peers()))
+    const pool = new ConnectionPool({ networkBackend: sim, maxConnections: 1 })
+    await sim.run(pool.request('POST', `${URL}/a`))
+    return { sim, pool }
+  }
+
+  it('waits for nothing where there is no connection', async () => {
+    expect((await connected()).sim.asked).toHaveLength(0)
+  })
+
+  it('waits until all that has come was told, and what is asked for after it waits behind it', async () => {
+    const { sim, pool } = await connected()
+    await sim.run(pool.request('GET', `${URL}/a`))
+    expect(sim.asked).toHaveLength(0)
+    const answered: string[] = []
+    const all = ['POST', 'GET', 'PATCH'].map((method) =>
+      pool.request(method, `${URL}/a`).then(() => answered.push(method)),
+    )
+    const unrepeatable = pool.request('PUT', `${URL}/a`, { content: [] }).then(() => answered.push('PUT'))
+    await sim.advance(1_000)
+    expect([answered, pool.stats['requests'], sim.asked.length]).toEqual([[], 0, 4])
+    for (const done of sim.asked) done()
+    await sim.run(Promise.all([...all, unrepeatable]))
+    expect(answered).toEqual(['POST', 'GET', 'PATCH', 'PUT'])
+  })
+
+  it('can be cancelled while it waits, and so can its pool be destroyed', async () => {
+    const { sim, pool } = await connected()
+    const abort = new AbortController()
+    const { signal } = abort
+    const cancelled = pool.request('POST', `${URL}/a`, { signal }).catch((error: unknown) => error)
+    abort.abort()
+    expect(await cancelled).toBe(signal.reason)
+    const destroyed = pool.request('POST', `${URL}/a`).catch((error: unknown) => error)
+    await sim.run(pool.destroy())
+    expect(await destroyed).toBeInstanceOf(PoolClosed)
+    for (const done of sim.asked) done()
+    expect([sim.asked.length, pool.stats['requests'], pool.connections]).toEqual([2, 0, []])
   })
 })
 

@@ -36,6 +36,8 @@ export class WorkerNetwork implements Network {
   #thread: WorkerThread | undefined
   #links = new Map<number, WorkerLink>()
   #lookups = new Map<number, Resolved>()
+  /** Who waits for the worker to have told all; it answers in order. */
+  #behind: (() => void)[] = []
   #lastId = 0
   readonly #timers = new Set<Timer>()
   /** Links that go on reading, with something set aside. */
@@ -75,6 +77,11 @@ export class WorkerNetwork implements Network {
     )
     this.#links.set(link.id, link)
     return link
+  }
+  caughtUp(done: () => void): void {
+    const thread = this.start()
+    this.#behind.push(done)
+    thread.tell(COMMAND.catchUp, 0)
   }
   startTls(thread: WorkerThread, link: number, tls: TlsTarget): void {
     this.withTls(tls, (sent) =>
@@ -171,6 +178,8 @@ export class WorkerNetwork implements Network {
         this.#lookups.delete(whose)
         return done?.(error && receivedError(error), resolved)
       }
+      case FACT.caughtUp:
+        return this.#behind.shift()?.()
     }
   }
 
@@ -215,6 +224,8 @@ export class WorkerNetwork implements Network {
     this.#forgotten = []
     for (const link of links.values()) this.#orphans.push(() => link.lost(lost))
     for (const done of lookups.values()) this.#orphans.push(() => done(lost, []))
+    this.#orphans.push(...this.#behind)
+    this.#behind = []
   }
   #tellOrphans(): boolean {
     if (this.#orphans.length === 0) return false

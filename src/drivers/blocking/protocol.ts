@@ -25,6 +25,8 @@ export const COMMAND = {
   resolve: 9,
   /** To be answered in the word PONG with its value: a worker that is gone cannot say so. */
   ping: 10,
+  /** To be answered when all that has come was told. */
+  catchUp: 11,
 } as const
 
 /** A record's `what`, worker to caller. */
@@ -41,6 +43,7 @@ export const FACT = {
   closed: 7,
   /** Announces an Answer. */
   resolved: 8,
+  caughtUp: 9,
 } as const
 
 /** Whether the peer's end was known to be one. */

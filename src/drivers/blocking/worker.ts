@@ -105,6 +105,9 @@ class Pump {
         return this.#resolve(whose)
       case COMMAND.ping:
         Atomics.store(this.#words, WORD.pong, value)
+        return
+      case COMMAND.catchUp:
+        return this.#network.caughtUp?.(this.#caughtUp)
     }
   }
 
@@ -181,6 +184,7 @@ class Pump {
     if (this.#waiting.length === 0 && this.#put(fact) === 0) this.ring()
     else this.#wait(fact)
   }
+  readonly #caughtUp = (): void => this.tell({ what: FACT.caughtUp, whose: 0, value: 0 })
   /** What was written has left: that can wait a little, mostly until the answer to it is there and one bell tells both. */
   drained(link: PumpLink, bytes: number): void {
     const fact = { what: FACT.drained, whose: link.id, value: bytes }

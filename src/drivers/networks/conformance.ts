@@ -208,6 +208,20 @@ const ALL: Readonly<Record<string, Body>> = {
     await at.quiet()
     same(sink.facts, ['closed'])
   },
+  'catching up is answered once for each, in order, and not from inside the call (where a network does that)': async (
+    at,
+  ) => {
+    const { network } = at.subject
+    if (network.caughtUp === undefined) return
+    const { sink } = await at.dial({ open: (peer) => (peer.write(bytesOf('bye')), peer.end()) })
+    const answers: string[] = []
+    for (const name of ['first', 'second']) {
+      network.caughtUp(() => answers.push(name))
+      same(answers, [])
+    }
+    await at.until(() => answers.length === 2 && sink.has('eof'))
+    same(answers, ['first', 'second'])
+  },
   'bytes come back in order, whatever the chunks': async (at) => {
     const { sink, link } = await at.dial(ECHO)
     link.write([bytesOf('one '), bytesOf(''), bytesOf('two ')])

@@ -6,7 +6,7 @@
 //
 // Facts of the network run the loop at once: lent bytes must be delivered before `received` returns. What the
 // interface asks for runs it at the end of the turn, so that a hundred requests of one turn leave in one write.
-import type { Millis } from '../../http/index.ts'
+import { IDEMPOTENT_METHODS, type Millis } from '../../http/index.ts'
 import {
   BySlot,
   Slots,
@@ -23,6 +23,7 @@ import type { Link, Network, Sink } from '../network.ts'
 import type { ConnectionInfo, Exchange } from './exchange.ts'
 
 type Assigned = Extract<PoolCommand, { type: 'assigned' }>
+type Request = Extract<PoolInput, { type: 'request' }>
 
 export interface DriverHooks {
   /** Runs `flush` soon, once. */
@@ -40,6 +41,8 @@ export class Driver {
   readonly #exchanges = new Slots<Exchange>()
   readonly #links = new BySlot<LinkHandle>()
   #unsettled = 0
+  /** Requests that wait for what has come, and those behind them. */
+  #waiting: Request[] = []
   /** Sockets and look-ups that hold the process by themselves. */
   #holders = 0
   /** Links that need not: they are told when no request is left, since until then the process stays anyway. */
@@ -66,13 +69,35 @@ export class Driver {
     this.#unsettled++
   }
 
+  /**
+   * A new request. One that cannot be sent again waits until all that has come was told: many a server closes right behind
+   * a response that promised otherwise, and what is written after that would be lost without anybody's fault.
+   */
+  begin(request: Request): void {
+    const { network } = this
+    const careful = this.#links.size > 0 && !(request.replayable && IDEMPOTENT_METHODS.has(request.head.method))
+    if (network.caughtUp === undefined || !(careful || this.#waiting.length > 0)) return this.ask(request)
+    this.#waiting.push(request)
+    network.caughtUp(this.#next)
+  }
+  readonly #next = (): void => {
+    const request = this.#waiting.shift()
+    if (request !== undefined) this.ask(request)
+  }
+
   /** From the interface. */
   ask(input: PoolInput): void {
+    // What ends requests must find them.
+    if (input.type === 'cancel' || input.type === 'close' || input.type === 'destroy') this.#admit()
     this.#now = this.network.now()
     this.machine.handle(input, this.#now)
     if (this.#running || this.#deferred) return
     this.#deferred = true
     this.#hooks.defer(this.#flush)
+  }
+
+  #admit(): void {
+    while (this.#waiting.length > 0) this.#next()
   }
 
   /** From the network. A look at the clock costs a hundredth of a request: none where no time can have passed. */

@@ -149,7 +149,7 @@ export abstract class Exchange {
     trace: boolean,
   ): void {
     this.#traced = trace
-    this.driver.ask({
+    this.driver.begin({
       type: 'request',
       id: this.id,
       origin: this.origin,
