@@ -88,7 +88,8 @@ export function planOf(headers: Fields, content: ContentPlan | undefined): Conte
     throw misuse('framing', 'RFC 9112 §6.2', 'Content-Length and Transfer-Encoding exclude each other')
   }
   const said: ContentPlan | undefined = chunked ? 'unknown' : length >= 0 ? { length } : undefined
-  if (content === undefined) return said
+  // What the caller does not know, its fields may.
+  if (content === undefined || content === 'unknown') return said ?? content
   if (typeof content === 'object' && !(Number.isSafeInteger(content.length) && content.length >= 0)) {
     throw misuse('content-length', 'RFC 9110 §8.6', 'the length of the content is not an integer from 0 to 2^53−1')
   }
@@ -98,9 +99,8 @@ export function planOf(headers: Fields, content: ContentPlan | undefined): Conte
   return content
 }
 
-function agree(said: ContentPlan, content: ContentPlan): boolean {
-  if (typeof said === 'string') return said === content
-  return said.length === (typeof content === 'object' ? content.length : content === 'none' ? 0 : said.length)
+function agree(said: ContentPlan, content: 'none' | { readonly length: number }): boolean {
+  return typeof said === 'object' && said.length === (content === 'none' ? 0 : content.length)
 }
 
 /** Whether content may follow a head with this plan. */

@@ -356,6 +356,17 @@ describe('content', () => {
     refuses(machine, (client) => client.sendData(1, bytes('x')), 'state')
     refuses(machine, (client) => client.sendData(2, bytes('x')), 'exchange')
   })
+  it('is framed by its Content-Length, also where the caller does not know the length', () => {
+    const client = make('client')
+    client.sendRequest({ ...POST, headers: [['Content-Length', '3']], content: 'unknown' })
+    refuses(client, (machine) => machine.sendData(1, bytes('abcd')), 'content-length')
+    client.sendData(1, bytes('abc'), true)
+    expect(written(client)).toBe('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc')
+    const server = asked('GET / HTTP/1.0\r\n\r\n')
+    server.sendResponse(1, { status: 200, headers: [['Content-Length', '3']], content: 'unknown' })
+    server.sendData(1, bytes('abc'), true)
+    expect(written(server)).toBe('HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc')
+  })
   it('is none where a message has none', () => {
     const machine = make('client')
     machine.sendRequest(GET)

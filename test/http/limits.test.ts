@@ -57,7 +57,11 @@ describe('planOf', () => {
     expect(plan({}, { length: 3 })).toEqual({ length: 3 })
     expect(plan({ 'content-length': '3' }, { length: 3 })).toEqual({ length: 3 })
     expect(plan({ 'content-length': '0' }, 'none')).toBe('none')
-    expect(plan({ 'content-length': '9' }, 'unknown')).toBe('unknown')
+    expect(plan({}, 'unknown')).toBe('unknown')
+    expect(plan({ 'transfer-encoding': 'chunked' }, 'unknown')).toBe('unknown')
+  })
+  it('takes the length from the fields where the caller does not know it', () => {
+    expect(plan({ 'content-length': '9' }, 'unknown')).toEqual({ length: 9 })
   })
   it.each<[Record<string, string | string[]>, ContentPlan | undefined]>([
     [{ 'content-length': '+5' }, undefined],
@@ -68,6 +72,7 @@ describe('planOf', () => {
     [{ 'transfer-encoding': 'gzip, chunked' }, undefined],
     [{ 'transfer-encoding': 'chunked, chunked' }, undefined],
     [{ 'transfer-encoding': ['chunked', 'chunked'] }, undefined],
+    [{ 'transfer-encoding': 'chunked' }, 'none'],
     [{ 'transfer-encoding': 'chunked', 'content-length': '5' }, undefined],
     [{ 'content-length': '5' }, 'none'],
     [{ 'content-length': '5' }, { length: 6 }],
