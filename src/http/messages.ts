@@ -90,17 +90,15 @@ export function planOf(headers: Fields, content: ContentPlan | undefined): Conte
   const said: ContentPlan | undefined = chunked ? 'unknown' : length >= 0 ? { length } : undefined
   // What the caller does not know, its fields may.
   if (content === undefined || content === 'unknown') return said ?? content
-  if (typeof content === 'object' && !(Number.isSafeInteger(content.length) && content.length >= 0)) {
+  // Read once: what was checked is what is sent.
+  const planned = content === 'none' ? 0 : typeof content === 'object' ? content.length : -1
+  if (!Number.isSafeInteger(planned) || planned < 0) {
     throw misuse('content-length', 'RFC 9110 §8.6', 'the length of the content is not an integer from 0 to 2^53−1')
   }
-  if (said !== undefined && !agree(said, content)) {
+  if (chunked || (length >= 0 && length !== planned)) {
     throw misuse('framing', 'RFC 9112 §6.3', 'the framing fields contradict what the caller says of the content')
   }
-  return content
-}
-
-function agree(said: ContentPlan, content: 'none' | { readonly length: number }): boolean {
-  return typeof said === 'object' && said.length === (content === 'none' ? 0 : content.length)
+  return content === 'none' ? content : { length: planned }
 }
 
 /** Whether content may follow a head with this plan. */

@@ -60,6 +60,17 @@ describe('planOf', () => {
     expect(plan({}, 'unknown')).toBe('unknown')
     expect(plan({ 'transfer-encoding': 'chunked' }, 'unknown')).toBe('unknown')
   })
+  it('reads a length once, and answers what it has read', () => {
+    let reads = 0
+    const content = {
+      get length(): number {
+        return reads++
+      },
+    }
+    expect(plan({}, content)).toEqual({ length: 0 })
+    expect(plan({ 'content-length': '1' }, content)).toEqual({ length: 1 })
+    expect(reads).toBe(2)
+  })
   it('takes the length from the fields where the caller does not know it', () => {
     expect(plan({ 'content-length': '9' }, 'unknown')).toEqual({ length: 9 })
   })
@@ -83,6 +94,9 @@ describe('planOf', () => {
     [{}, { length: -1 }],
     [{}, { length: 1.5 }],
     [{}, { length: NaN }],
+    [{}, 5 as never],
+    [{}, 'hello' as never],
+    [{}, {} as never],
   ])('refuses %j with %j', (fields, content) => {
     expect(() => plan(fields, content)).toThrow(LocalProtocolError)
   })
