@@ -167,6 +167,12 @@ describe('a request is written', () => {
     machine.sendRequest({ ...GET, ...head }, { end: true })
     expect(written(machine)).toBe(`GET / HTTP/1.1\r\nHost: a\r\n${fields}\r\n`)
   })
+  it('with a Host from its target, however long that is', () => {
+    const host = 'a'.repeat(70_000)
+    const machine = make('client')
+    machine.sendRequest({ method: 'GET', target: `http://${host}/`, headers: [] }, { end: true })
+    expect(written(machine)).toBe(`GET http://${host}/ HTTP/1.1\r\nHost: ${host}\r\n\r\n`)
+  })
   it('with the case and order that it was given, Host first', () => {
     const machine = make('client')
     machine.sendRequest(
