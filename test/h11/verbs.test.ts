@@ -767,6 +767,14 @@ it('output leaves in pieces of any size', () => {
   )
 })
 
+test.each([-1, NaN, 0.5])('%d bytes of output are none', (most) => {
+  const machine = make('client')
+  machine.sendRequest(GET, { end: true })
+  const waiting = machine.outputBytes
+  expect(machine.takeOutput(most)).toEqual([])
+  expect(machine.outputBytes).toBe(waiting)
+})
+
 describe('a harness', () => {
   const free = { validateOutbound: false } as const
   it('writes what it likes in place of a request', () => {

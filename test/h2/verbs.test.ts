@@ -324,6 +324,13 @@ describe('an answer', () => {
   })
 })
 
+test.each([-1, NaN, 0.5])('%d bytes of output are none', (most) => {
+  const machine = make('client')
+  const waiting = machine.outputBytes
+  expect(machine.takeOutput(most)).toEqual([])
+  expect(machine.outputBytes).toBe(waiting)
+})
+
 describe('questions', () => {
   it('sendWindow is the smaller of both windows, and nothing where there is no stream', () => {
     const machine = asking({}, false)
