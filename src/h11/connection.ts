@@ -462,7 +462,8 @@ export class H11Connection implements Connection<H11Event> {
   #readTrailers(): H11Event | undefined {
     const rules = this.#rules
     rules.trailers ??= trailerRules(rules.role, rules.lenient, rules.limits)
-    const outcome = this.#readSection(rules.limits.maxTrailerBytes, rules.trailers)
+    // The empty line that ends every one is within any limit.
+    const outcome = this.#readSection(Math.max(2, rules.limits.maxTrailerBytes), rules.trailers)
     if (outcome !== COMPLETE) return outcome === FAULTY ? this.#failSection() : this.#dry()
     notes.reset()
     const trailers = this.#desk.reader.fields(notes)
