@@ -141,7 +141,7 @@ export class SectionReader {
   /** After FAULTY: the line up to the fault. Never more of a value than the byte that broke it. */
   get detail(): string {
     const { bytes, pos, fault, length } = this.#current
-    if (fault.startsWith('limit-')) return ''
+    if (fault.startsWith('limit-') || fault.startsWith('bare-')) return ''
     if (fault === 'field-value') return `: byte 0x${(bytes[pos] as number).toString(16).padStart(2, '0')}`
     let from = pos
     while (from > 0 && pos - from < 48 && bytes[from - 1] !== LF) from--

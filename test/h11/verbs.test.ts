@@ -884,6 +884,22 @@ it('a refusal says which rule', () => {
   }
 })
 
+test.each([
+  ['userinfo in a target', 'GET http://me:hunter2@a/ HTTP/1.1\r\nHost: a\r\n\r\n'],
+  ['userinfo in a broken request-line', 'GET http://me:hunter2@a/ HTTP/1.1 \r\n\r\n'],
+  ['a value that holds a bare CR', 'GET / HTTP/1.1\r\nCookie: hunter2\r \r\n\r\n'],
+  ['a value that ends with a bare LF', 'GET / HTTP/1.1\r\nCookie: hunter2\n\r\n'],
+])('a fault does not show %s', (_, text) => {
+  const machine = make('server')
+  machine.receiveData(bytes(text), 0)
+  expect(JSON.stringify(events(machine))).toMatch(/^(?!.*hunter2).*"message"/)
+})
+it('a refusal does not show userinfo', () => {
+  const send = (head: Partial<RequestHead>) => () => make('client').sendRequest({ ...GET, ...head })
+  expect(send({ target: 'http://me:hunter2@a/' })).toThrow(/^(?!.*hunter2)/)
+  expect(send({ authority: 'me:hunter2@a' })).toThrow(/^(?!.*hunter2)/)
+})
+
 describe('a ledger', () => {
   it('counts the octets of its own exchange, both ways', () => {
     const machine = make('client')
