@@ -67,7 +67,7 @@ export interface H11Options {
   /** By name; see src/http/limits.ts. */
   readonly limits?: Limits | undefined
   /** What to let through that a strict reading refuses. All off. */
-  readonly lenient?: Readonly<Partial<Record<Leniency, boolean>>> | undefined
+  readonly lenient?: Readonly<Partial<Record<Leniency, boolean | undefined>>> | undefined
   /** false: what is sent is written as it is given. For harnesses. Default true. */
   readonly validateOutbound?: boolean | undefined
   /** true: a 'chunk' event tells of each chunk-size line. Default false. */

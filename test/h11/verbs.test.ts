@@ -58,6 +58,11 @@ describe('options', () => {
   })
 })
 
+it('a leniency that is undefined is left out, as any option', () => {
+  const lenient = { bareLf: undefined, missingHost: true }
+  expect(hear(make('server', { lenient }), 'GET / HTTP/1.1\r\n\r\n')).toEqual(['request', 'end'])
+})
+
 describe('a request is refused', () => {
   test.each<[string, Partial<RequestHead>, string]>([
     ['whose method is no token', { method: 'GE T' }, 'method'],
