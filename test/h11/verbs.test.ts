@@ -899,6 +899,14 @@ test.each([
   machine.receiveData(bytes(text), 0)
   expect(JSON.stringify(events(machine))).toMatch(/^(?!.*hunter2).*"message"/)
 })
+it('a fault of a line end names the field, and shows nothing of a line that continues another', () => {
+  const told = ['Cookie: hunter2\n', 'Cookie: a\r\n hunter2\r '].map((line) => {
+    const machine = asking()
+    machine.receiveData(bytes(`HTTP/1.1 200 OK\r\n${line}`), 0)
+    return events(machine).flatMap((event) => (event.type === 'error' ? event.fault.message : []))
+  })
+  expect(told).toEqual([['a line ends with a bare LF: "Cookie"'], ['a CR is not followed by LF: ""']])
+})
 it('a refusal does not show userinfo', () => {
   const send = (head: Partial<RequestHead>) => () => make('client').sendRequest({ ...GET, ...head })
   expect(send({ target: 'http://me:hunter2@a/' })).toThrow(/^(?!.*hunter2)/)
