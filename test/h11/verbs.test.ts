@@ -913,6 +913,54 @@ it('a refusal does not show userinfo', () => {
   expect(send({ authority: 'me:hunter2@a' })).toThrow(/^(?!.*hunter2)/)
 })
 
+it('what was handed over for each of several answers is unsent until it was taken', () => {
+  const machine = asked('GET / HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(3))
+  const unsent = (): boolean[] => [1, 2, 3].map((id) => machine.unsent(id) > 0)
+  const answer = (id: number): number => {
+    const before = machine.outputBytes
+    machine.sendResponse(id, { status: 204, headers: [] }, { end: true })
+    return machine.outputBytes - before
+  }
+  const first = answer(1)
+  machine.nextExchange()
+  events(machine)
+  expect(unsent()).toEqual([true, false, false])
+  const second = answer(2)
+  machine.nextExchange()
+  events(machine)
+  expect(unsent()).toEqual([true, true, false])
+  machine.takeOutput(first - 1)
+  expect([unsent(), machine.taken]).toEqual([
+    [true, true, false],
+    [1, 2, 3],
+  ])
+  machine.takeOutput(1)
+  expect([unsent(), machine.taken]).toEqual([
+    [false, true, false],
+    [1, 2, 3],
+  ])
+  const third = answer(3)
+  machine.takeOutput(second)
+  expect([unsent(), machine.taken]).toEqual([
+    [false, false, true],
+    [2, 3],
+  ])
+  machine.takeOutput(third)
+  expect([unsent(), machine.taken]).toEqual([[false, false, false], [3]])
+  const cancelling = asked('GET / HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(2))
+  cancelling.sendResponse(1, { status: 204, headers: [] }, { end: true })
+  cancelling.nextExchange()
+  events(cancelling)
+  cancelling.sendInformational(2, 103)
+  cancelling.cancel(2)
+  expect([cancelling.unsent(1) > 0, cancelling.unsent(2)]).toEqual([true, 0])
+  const raw = make('client')
+  raw.sendRaw(bytes('\r\n'))
+  raw.sendRequest(GET, { end: true })
+  raw.takeOutput()
+  expect(raw.taken).toEqual([1])
+})
+
 describe('a ledger', () => {
   it('counts the octets of its own exchange, both ways', () => {
     const machine = make('client')
