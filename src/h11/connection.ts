@@ -67,7 +67,7 @@ export interface H11Options {
   /** By name; see src/http/limits.ts. */
   readonly limits?: Limits | undefined
   /** What to let through that a strict reading refuses. All off. */
-  readonly lenient?: Readonly<Partial<Record<Leniency, boolean>>> | undefined
+  readonly lenient?: Readonly<Partial<Record<Leniency, boolean | undefined>>> | undefined
   /** false: what is sent is written as it is given. For harnesses. Default true. */
   readonly validateOutbound?: boolean | undefined
   /** true: a 'chunk' event tells of each chunk-size line. Default false. */
@@ -290,7 +290,7 @@ export class H11Connection implements Connection<H11Event> {
     this.#exchange++
     this.#running = true
     this.#request = REQUEST.idle.head
-    this.#awaitResponse(method)
+    this.#awaitResponse(method, this.#desk.output.bytes)
     this.#desk.emptyBytes = 0
     const { connection } = notes
     const upgrade =
@@ -462,7 +462,8 @@ export class H11Connection implements Connection<H11Event> {
   #readTrailers(): H11Event | undefined {
     const rules = this.#rules
     rules.trailers ??= trailerRules(rules.role, rules.lenient, rules.limits)
-    const outcome = this.#readSection(rules.limits.maxTrailerBytes, rules.trailers)
+    // The empty line that ends every one is within any limit.
+    const outcome = this.#readSection(Math.max(2, rules.limits.maxTrailerBytes), rules.trailers)
     if (outcome !== COMPLETE) return outcome === FAULTY ? this.#failSection() : this.#dry()
     notes.reset()
     const trailers = this.#desk.reader.fields(notes)
@@ -491,9 +492,11 @@ export class H11Connection implements Connection<H11Event> {
     if (this.#closeReason === undefined || input === 'fail') this.#closeReason = reason
   }
 
-  #awaitResponse(method: string): void {
+  /** @param before bytes that wait, of exchanges before this one */
+  #awaitResponse(method: string, before: number): void {
     this.#response = RESPONSE.idle.request
     const desk = this.#desk
+    if (before > 0 && desk.exchangeBytes > 0) desk.before.push({ id: this.#exchange - 1, bytes: before })
     desk.method = method
     desk.headBytes = desk.informational = desk.exchangeBytes = 0
     desk.receivedAny = false
@@ -623,7 +626,7 @@ export class H11Connection implements Connection<H11Event> {
     this.#running = true
     desk.ledger = options?.ledger
     this.#request = REQUEST.idle.head
-    this.#awaitResponse(method)
+    this.#awaitResponse(method, before)
     desk.upgrade = sent.upgrade
     desk.requestHeaders = fields
     desk.exchangeBytes = output.bytes - before
@@ -680,7 +683,7 @@ export class H11Connection implements Connection<H11Event> {
     const sent = writeResponseHead(output, status, reasonPhrase, fields, plan, asked, closing, this.#rules.validate)
     if (this.#response === 'idle') {
       this.#exchange = exchange
-      this.#awaitResponse(asked.method)
+      this.#awaitResponse(asked.method, before)
     }
     desk.exchangeBytes += output.bytes - before
     desk.responseHeaders = fields
@@ -759,6 +762,7 @@ export class H11Connection implements Connection<H11Event> {
     const desk = this.#desk
     const vanishes = this.role === 'client' && this.#untouched && !desk.receivedAny && this.#life === 'open'
     desk.output.drop(Math.min(desk.exchangeBytes, desk.output.bytes))
+    desk.exchangeBytes = 0
     desk.blocked = this.#running = false
     desk.requestHeaders = desk.responseHeaders = desk.ledger = undefined
     if (vanishes) {
@@ -909,7 +913,9 @@ export class H11Connection implements Connection<H11Event> {
     return this.#closeReason
   }
   unsent(exchange: ExchangeId): number {
-    return exchange === this.#exchange ? this.#desk.output.bytes : 0
+    const { before, exchangeBytes, output } = this.#desk
+    const own = exchange === this.#exchange ? exchangeBytes : (before.find(({ id }) => id === exchange)?.bytes ?? 0)
+    return Math.min(own, output.bytes)
   }
   sendWindow(_exchange: ExchangeId): number {
     return Infinity

@@ -48,6 +48,8 @@ export class Desk {
   sendLeft = 0
   /** Bytes written of the current exchange: while as many wait, none has been taken. */
   exchangeBytes = 0
+  /** Exchanges before the current one, and how many bytes are to be taken until nothing of them waits. */
+  readonly before: { readonly id: ExchangeId; bytes: number }[] = []
   taken: readonly ExchangeId[] = NONE
   blocked = false
 
@@ -70,7 +72,14 @@ export class Desk {
     const bytes = before - this.output.bytes
     if (this.ledger !== undefined) this.ledger.bytesSent += bytes
     this.taken = bytes === 0 ? NONE : [exchange]
+    if (this.before.length > 0) this.#tookBefore(bytes)
     return chunks
+  }
+  #tookBefore(bytes: number): void {
+    const { before } = this
+    this.taken = [...before.map(({ id }) => id), ...this.taken]
+    for (const one of before) one.bytes -= bytes
+    while (before.length > 0 && (before[0] as { bytes: number }).bytes <= 0) before.shift()
   }
 }
 

@@ -83,7 +83,7 @@ export function writeRequestHead(
   validate: boolean,
 ): SentHead {
   const said = new Said(fields)
-  const size = method.length + target.length + (authority === undefined ? 0 : authority.length)
+  const size = method.length + target.length + (authority ?? target).length
   beginSection(said.chars + size + ADDED)
   if (!validate) return writeAsGiven(output, `${method} ${target} HTTP/1.1\r\n`, fields, said, plan)
   if (!isToken(method)) throw misuse('method', 'RFC 9110 §9.1', `${excerpt(method)} is not a method`)

@@ -28,11 +28,12 @@ const STRICT: Lenient = Object.freeze(
 )
 
 /** Every flag. TypeError: no such flag, or no boolean. */
-export function resolveLenient(given: Readonly<Record<string, boolean>> | undefined): Lenient {
+export function resolveLenient(given: Readonly<Record<string, boolean | undefined>> | undefined): Lenient {
   if (given === undefined) return STRICT
   const resolved: Record<string, boolean> = { ...STRICT }
   for (const [flag, value] of Object.entries(given)) {
     if (!Object.hasOwn(STRICT, flag)) throw new TypeError(`there is no leniency '${flag}'`)
+    if (value === undefined) continue
     if (typeof value !== 'boolean') throw new TypeError(`leniency '${flag}' must be a boolean, not ${typeof value}`)
     resolved[flag] = value
   }

@@ -3,7 +3,7 @@
 // The bytes are copied into a scratch buffer that all connections share, scanned there (section.ts), decoded to one
 // latin1 string, and the values are slices of it. A section whose bytes run out goes on in a buffer of the connection's
 // own; the buffer is handed on when the connection is done with it.
-import { decodeLatin1, excerpt, Fields } from '../http/index.ts'
+import { decodeLatin1, excerpt, Fields, TCHAR } from '../http/index.ts'
 import type { FaultCode } from './faults.ts'
 import type { FieldName } from './grammar.ts'
 import { CR, HTAB, LF, SP } from './grammar.ts'
@@ -138,14 +138,17 @@ export class SectionReader {
   get faultAt(): number {
     return this.#current.pos
   }
-  /** After FAULTY: the line up to the fault. Never more of a value than the byte that broke it. */
+  /** After FAULTY: the line up to the fault, or its first word. Never more of a value than the byte that broke it. */
   get detail(): string {
     const { bytes, pos, fault, length } = this.#current
     if (fault.startsWith('limit-')) return ''
     if (fault === 'field-value') return `: byte 0x${(bytes[pos] as number).toString(16).padStart(2, '0')}`
     let from = pos
-    while (from > 0 && pos - from < 48 && bytes[from - 1] !== LF) from--
-    return `: ${excerpt(decodeLatin1(bytes, from, Math.min(pos + 1, length)))}`
+    while (from > 0 && bytes[from - 1] !== LF) from--
+    let to = Math.min(pos + 1, length)
+    // Most lines break in their value.
+    if (fault.startsWith('bare-')) for (to = from; TCHAR[bytes[to] as number] === 1; ) to++
+    return `: ${excerpt(decodeLatin1(bytes, Math.max(from, to - 49), to))}`
   }
 
   // ── after COMPLETE, until the next read ──

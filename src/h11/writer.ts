@@ -74,7 +74,9 @@ export class Output {
       return chunks
     }
     const taken: Bytes[] = []
-    let room = max
+    // No number of bytes is none.
+    const most = max > 0 ? Math.floor(max) : 0
+    let room = most
     while (room > 0) {
       const chunk = chunks[0] as Bytes
       if (chunk.length > room) {
@@ -87,7 +89,7 @@ export class Output {
         room -= chunk.length
       }
     }
-    this.bytes -= max
+    this.bytes -= most
     return taken
   }
   /** Drops the last so many bytes; they were sealed off from what precedes them. */

@@ -391,32 +391,39 @@ function withLength(fields: Fields, plan: ContentPlan | undefined): Fields {
 
 /** LocalProtocolError: what may not be sent. */
 export function requestSection(head: RequestHead, validate: boolean): Outgoing {
-  const { method, protocol } = head
+  // Read once: what was checked is what is sent.
+  const { method, target, protocol } = head
   const given = Fields.from(head.headers)
   const plain = method === 'CONNECT' && protocol === undefined
   const origin = head.authority ?? given.get('host')
   // A tunnel goes where the target says, whoever is asked for it. RFC 9113 §8.5.
-  const authority = plain && (origin === undefined || isAuthorityForm(head.target)) ? head.target : origin
+  const authority = plain && (origin === undefined || isAuthorityForm(target)) ? target : origin
   const asked = head.scheme ?? 'https'
   const lower = validate ? asciiLower(asked) : asked
   const scheme = lower === 'ws' ? 'http' : lower === 'wss' ? 'https' : lower
   const control = [':method', method]
   if (!plain) control.push(':scheme', scheme)
   if (authority !== undefined) control.push(':authority', authority)
-  if (!plain) control.push(':path', head.target)
+  if (!plain) control.push(':path', target)
   if (protocol !== undefined) control.push(':protocol', protocol)
   // The sender goes by it too.
   const priority = head.priority === undefined ? '' : formatPriority(head.priority)
   if (!validate) return { section: uncheckedSection(control, given), plan: undefined }
-  checkRequest(head, scheme, authority, given)
+  checkRequest(method, target, protocol, scheme, authority, given)
   const planned = planOf(given, head.content)
   const plan = method === 'TRACE' ? empty(planned, 'RFC 9110 §9.3.8', 'a TRACE request') : planned
   if (priority !== '' && !given.has('priority')) control.push('priority', priority)
   return { section: { control, fields: withLength(checkedFields(given, 'client', authority), plan) }, plan }
 }
 
-function checkRequest(head: RequestHead, scheme: string, authority: string | undefined, headers: Fields): void {
-  const { method, target, protocol } = head
+function checkRequest(
+  method: string,
+  target: string,
+  protocol: string | undefined,
+  scheme: string,
+  authority: string | undefined,
+  headers: Fields,
+): void {
   if (!isToken(method)) throw misuse('method', 'RFC 9110 §9.1', `${excerpt(method)} is not a method`)
   if (!isScheme(scheme)) throw misuse('scheme', 'RFC 9110 §4.2', `${excerpt(scheme)} is not a scheme`)
   if (protocol !== undefined && (method !== 'CONNECT' || !isToken(protocol))) {
@@ -448,13 +455,13 @@ function checkRequest(head: RequestHead, scheme: string, authority: string | und
 
 /** @param method of the request that it answers */
 export function responseSection(head: ResponseHead, validate: boolean, method: string): Outgoing {
-  const control = [':status', `${head.status}`]
+  const { status } = head
+  const control = [':status', `${status}`]
   const given = Fields.from(head.headers)
   if (!validate) return { section: uncheckedSection(control, given), plan: undefined }
-  if (!Number.isInteger(head.status) || head.status < 200 || head.status > 999) {
-    throw misuse('status', 'RFC 9110 §15', `${head.status} is not the status of a final response`)
+  if (!Number.isInteger(status) || status < 200 || status > 999) {
+    throw misuse('status', 'RFC 9110 §15', `${status} is not the status of a final response`)
   }
-  const { status } = head
   const planned = planOf(given, head.content)
   const plan = status === 205 ? empty(planned, 'RFC 9110 §15.3.6', 'a 205 response') : planned
   if (given.has('content-length') && (status === 204 || (method === 'CONNECT' && status < 300))) {

@@ -76,7 +76,9 @@ export class Output {
       this.#bytes = 0
       return all
     }
-    let left = maxBytes
+    // No number of bytes is none.
+    const most = maxBytes > 0 ? Math.floor(maxBytes) : 0
+    let left = most
     let n = 0
     while (n < this.#chunks.length && (this.#chunks[n] as Bytes).length <= left)
       left -= (this.#chunks[n++] as Bytes).length
@@ -86,8 +88,8 @@ export class Output {
       taken.push(cut.subarray(0, left))
       this.#chunks[0] = cut.subarray(left)
     }
-    this.taken += maxBytes
-    this.#bytes -= maxBytes
+    this.taken += most
+    this.#bytes -= most
     return taken
   }
 

@@ -101,8 +101,13 @@ function lowered(text: string): string {
   return lower
 }
 
-/** A piece of the peer's input that is safe to print: at most 48 chars, controls and obs-text escaped. */
+/**
+ * A piece of the peer's input that is safe to print: at most 48 chars, controls and obs-text escaped, without what may be
+ * userinfo.
+ */
 export function excerpt(text: string): string {
+  const at = text.lastIndexOf('@')
+  if (at > 0) return '…' + excerpt(text.slice(at))
   let shown = ''
   for (let i = 0; i < text.length && i < 48; i++) {
     const c = text.charCodeAt(i)

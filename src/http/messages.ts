@@ -4,7 +4,7 @@
 // becomes is the machine's business.
 import { misuse } from './errors.ts'
 import type { Fields, FieldsInit } from './fields.ts'
-import { asciiLower, listMembers, parseDecimal } from './grammar.ts'
+import { asciiLower, parseDecimal } from './grammar.ts'
 
 export type Bytes = Uint8Array
 export type OwnedBytes = Uint8Array<ArrayBuffer>
@@ -77,8 +77,8 @@ export function planOf(headers: Fields, content: ContentPlan | undefined): Conte
       length = value
     } else if (name === 'transfer-encoding') {
       if (chunked) throw misuse('transfer-encoding', 'RFC 9112 §6.1', 'Transfer-Encoding is given twice')
-      const codings = listMembers(flat[i + 1] as string).map(asciiLower)
-      if (codings.length !== 1 || codings[0] !== 'chunked') {
+      // Not a list with empty members either: a server may take it for an attack. RFC 9110 §5.6.1.1.
+      if (asciiLower(flat[i + 1] as string) !== 'chunked') {
         throw misuse('transfer-encoding', 'RFC 9112 §6.1', "the only Transfer-Encoding that is sent is 'chunked'")
       }
       chunked = true
@@ -88,19 +88,17 @@ export function planOf(headers: Fields, content: ContentPlan | undefined): Conte
     throw misuse('framing', 'RFC 9112 §6.2', 'Content-Length and Transfer-Encoding exclude each other')
   }
   const said: ContentPlan | undefined = chunked ? 'unknown' : length >= 0 ? { length } : undefined
-  if (content === undefined) return said
-  if (typeof content === 'object' && !(Number.isSafeInteger(content.length) && content.length >= 0)) {
+  // What the caller does not know, its fields may.
+  if (content === undefined || content === 'unknown') return said ?? content
+  // Read once: what was checked is what is sent.
+  const planned = content === 'none' ? 0 : typeof content === 'object' ? content.length : -1
+  if (!Number.isSafeInteger(planned) || planned < 0) {
     throw misuse('content-length', 'RFC 9110 §8.6', 'the length of the content is not an integer from 0 to 2^53−1')
   }
-  if (said !== undefined && !agree(said, content)) {
+  if (chunked || (length >= 0 && length !== planned)) {
     throw misuse('framing', 'RFC 9112 §6.3', 'the framing fields contradict what the caller says of the content')
   }
-  return content
-}
-
-function agree(said: ContentPlan, content: ContentPlan): boolean {
-  if (typeof said === 'string') return said === content
-  return said.length === (typeof content === 'object' ? content.length : content === 'none' ? 0 : said.length)
+  return content === 'none' ? content : { length: planned }
 }
 
 /** Whether content may follow a head with this plan. */

@@ -31,7 +31,7 @@ export function splitUrl(url: string): SplitUrl {
   const { scheme, authority, rest } = splitAuthority(url)
   const defaultPort = DEFAULT_PORTS.get(scheme)
   if (defaultPort === undefined) {
-    throw new UnsupportedProtocol(`the URL ${shown(url)} has the scheme '${scheme}', not http, https, ws or wss`, {
+    throw new UnsupportedProtocol(`the URL ${excerpt(url)} has the scheme '${scheme}', not http, https, ws or wss`, {
       code: 'unsupported-scheme',
       rule: 'RFC 9110 §4.2',
     })
@@ -51,7 +51,7 @@ export function splitUrl(url: string): SplitUrl {
 export function splitAuthority(url: string): { scheme: string; authority: string; rest: string } {
   const match = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/([^/?#]*)/.exec(url)
   if (match === null) {
-    throw new UnsupportedProtocol(`the URL ${shown(url)} is not absolute: it lacks 'http://' or 'https://'`, {
+    throw new UnsupportedProtocol(`the URL ${excerpt(url)} is not absolute: it lacks 'http://' or 'https://'`, {
       code: 'missing-scheme',
       rule: 'RFC 9110 §4.2',
     })
@@ -165,10 +165,5 @@ export function isSecure(origin: Origin): boolean {
 }
 
 function badUrl(url: string, what: string): Error {
-  return misuse('url', 'RFC 9110 §4.2', `the URL ${shown(url)} ${what}`)
-}
-/** Without what may be userinfo, wherever it stands: it is likely to hold a password. */
-function shown(url: string): string {
-  const at = url.lastIndexOf('@')
-  return excerpt(at < 0 ? url : '…' + url.slice(at))
+  return misuse('url', 'RFC 9110 §4.2', `the URL ${excerpt(url)} ${what}`)
 }

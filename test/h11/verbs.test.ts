@@ -58,6 +58,11 @@ describe('options', () => {
   })
 })
 
+it('a leniency that is undefined is left out, as any option', () => {
+  const lenient = { bareLf: undefined, missingHost: true }
+  expect(hear(make('server', { lenient }), 'GET / HTTP/1.1\r\n\r\n')).toEqual(['request', 'end'])
+})
+
 describe('a request is refused', () => {
   test.each<[string, Partial<RequestHead>, string]>([
     ['whose method is no token', { method: 'GE T' }, 'method'],
@@ -166,6 +171,12 @@ describe('a request is written', () => {
     const machine = make('client')
     machine.sendRequest({ ...GET, ...head }, { end: true })
     expect(written(machine)).toBe(`GET / HTTP/1.1\r\nHost: a\r\n${fields}\r\n`)
+  })
+  it('with a Host from its target, however long that is', () => {
+    const host = 'a'.repeat(70_000)
+    const machine = make('client')
+    machine.sendRequest({ method: 'GET', target: `http://${host}/`, headers: [] }, { end: true })
+    expect(written(machine)).toBe(`GET http://${host}/ HTTP/1.1\r\nHost: ${host}\r\n\r\n`)
   })
   it('with the case and order that it was given, Host first', () => {
     const machine = make('client')
@@ -355,6 +366,17 @@ describe('content', () => {
     expect(written(machine)).toMatch(/Content-Length: 3\r\n\r\nabc$/)
     refuses(machine, (client) => client.sendData(1, bytes('x')), 'state')
     refuses(machine, (client) => client.sendData(2, bytes('x')), 'exchange')
+  })
+  it('is framed by its Content-Length, also where the caller does not know the length', () => {
+    const client = make('client')
+    client.sendRequest({ ...POST, headers: [['Content-Length', '3']], content: 'unknown' })
+    refuses(client, (machine) => machine.sendData(1, bytes('abcd')), 'content-length')
+    client.sendData(1, bytes('abc'), true)
+    expect(written(client)).toBe('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc')
+    const server = asked('GET / HTTP/1.0\r\n\r\n')
+    server.sendResponse(1, { status: 200, headers: [['Content-Length', '3']], content: 'unknown' })
+    server.sendData(1, bytes('abc'), true)
+    expect(written(server)).toBe('HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc')
   })
   it('is none where a message has none', () => {
     const machine = make('client')
@@ -750,6 +772,14 @@ it('output leaves in pieces of any size', () => {
   )
 })
 
+test.each([-1, NaN, 0.5])('%d bytes of output are none', (most) => {
+  const machine = make('client')
+  machine.sendRequest(GET, { end: true })
+  const waiting = machine.outputBytes
+  expect(machine.takeOutput(most)).toEqual([])
+  expect(machine.outputBytes).toBe(waiting)
+})
+
 describe('a harness', () => {
   const free = { validateOutbound: false } as const
   it('writes what it likes in place of a request', () => {
@@ -857,6 +887,78 @@ it('a refusal says which rule', () => {
     expect(error).toBeInstanceOf(LocalProtocolError)
     expect((error as Error).message).toContain('Host')
   }
+})
+
+test.each([
+  ['userinfo in a target', 'GET http://me:hunter2@a/ HTTP/1.1\r\nHost: a\r\n\r\n'],
+  ['userinfo in a broken request-line', 'GET http://me:hunter2@a/ HTTP/1.1 \r\n\r\n'],
+  ['a value that holds a bare CR', 'GET / HTTP/1.1\r\nCookie: hunter2\r \r\n\r\n'],
+  ['a value that ends with a bare LF', 'GET / HTTP/1.1\r\nCookie: hunter2\n\r\n'],
+])('a fault does not show %s', (_, text) => {
+  const machine = make('server')
+  machine.receiveData(bytes(text), 0)
+  expect(JSON.stringify(events(machine))).toMatch(/^(?!.*hunter2).*"message"/)
+})
+it('a fault of a line end names the field, and shows nothing of a line that continues another', () => {
+  const told = ['Cookie: hunter2\n', 'Cookie: a\r\n hunter2\r '].map((line) => {
+    const machine = asking()
+    machine.receiveData(bytes(`HTTP/1.1 200 OK\r\n${line}`), 0)
+    return events(machine).flatMap((event) => (event.type === 'error' ? event.fault.message : []))
+  })
+  expect(told).toEqual([['a line ends with a bare LF: "Cookie"'], ['a CR is not followed by LF: ""']])
+})
+it('a refusal does not show userinfo', () => {
+  const send = (head: Partial<RequestHead>) => () => make('client').sendRequest({ ...GET, ...head })
+  expect(send({ target: 'http://me:hunter2@a/' })).toThrow(/^(?!.*hunter2)/)
+  expect(send({ authority: 'me:hunter2@a' })).toThrow(/^(?!.*hunter2)/)
+})
+
+it('what was handed over for each of several answers is unsent until it was taken', () => {
+  const machine = asked('GET / HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(3))
+  const unsent = (): boolean[] => [1, 2, 3].map((id) => machine.unsent(id) > 0)
+  const answer = (id: number): number => {
+    const before = machine.outputBytes
+    machine.sendResponse(id, { status: 204, headers: [] }, { end: true })
+    return machine.outputBytes - before
+  }
+  const first = answer(1)
+  machine.nextExchange()
+  events(machine)
+  expect(unsent()).toEqual([true, false, false])
+  const second = answer(2)
+  machine.nextExchange()
+  events(machine)
+  expect(unsent()).toEqual([true, true, false])
+  machine.takeOutput(first - 1)
+  expect([unsent(), machine.taken]).toEqual([
+    [true, true, false],
+    [1, 2, 3],
+  ])
+  machine.takeOutput(1)
+  expect([unsent(), machine.taken]).toEqual([
+    [false, true, false],
+    [1, 2, 3],
+  ])
+  const third = answer(3)
+  machine.takeOutput(second)
+  expect([unsent(), machine.taken]).toEqual([
+    [false, false, true],
+    [2, 3],
+  ])
+  machine.takeOutput(third)
+  expect([unsent(), machine.taken]).toEqual([[false, false, false], [3]])
+  const cancelling = asked('GET / HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(2))
+  cancelling.sendResponse(1, { status: 204, headers: [] }, { end: true })
+  cancelling.nextExchange()
+  events(cancelling)
+  cancelling.sendInformational(2, 103)
+  cancelling.cancel(2)
+  expect([cancelling.unsent(1) > 0, cancelling.unsent(2)]).toEqual([true, 0])
+  const raw = make('client')
+  raw.sendRaw(bytes('\r\n'))
+  raw.sendRequest(GET, { end: true })
+  raw.takeOutput()
+  expect(raw.taken).toEqual([1])
 })
 
 describe('a ledger', () => {

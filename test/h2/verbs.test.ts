@@ -225,6 +225,35 @@ describe('a request', () => {
   })
 })
 
+describe('what is sent is what was checked, though a getter changes its mind', () => {
+  const fickle = (after: number, one: unknown, other: unknown): (() => never) => {
+    let reads = 0
+    return () => (reads++ < after ? one : other) as never
+  }
+  test.each([0, 1, 2, 3, 4])('after %d reads', (after) => {
+    for (const name of ['method', 'target', 'scheme', 'authority', 'protocol'] as const) {
+      const machine = ready('client')
+      const head: RequestHead = { ...POST_HEAD }
+      Object.defineProperty(head, name, { get: fickle(after, 'x\n', head[name]) })
+      try {
+        machine.sendRequest(head, { end: true })
+      } catch {
+        // Refused.
+      }
+      expect(written(machine, new HpackDecoder()).join()).not.toContain('\n')
+    }
+    const machine = asked()
+    const head = { headers: [], status: 200 }
+    Object.defineProperty(head, 'status', { get: fickle(after, '200\n', 200) })
+    try {
+      machine.sendResponse(1, head, { end: true })
+    } catch {
+      // Refused.
+    }
+    expect(written(machine, new HpackDecoder()).join()).not.toContain('\n')
+  })
+})
+
 describe('what was never indexed stays marked', () => {
   /** A literal that is never indexed, name and value given in full. RFC 7541 §6.2.3. */
   const never = (name: string, value: string): Uint8Array => {
@@ -322,6 +351,13 @@ describe('an answer', () => {
     machine.end(1)
     expect(takeAll(machine)).toHaveLength(0)
   })
+})
+
+test.each([-1, NaN, 0.5])('%d bytes of output are none', (most) => {
+  const machine = make('client')
+  const waiting = machine.outputBytes
+  expect(machine.takeOutput(most)).toEqual([])
+  expect(machine.outputBytes).toBe(waiting)
 })
 
 describe('questions', () => {

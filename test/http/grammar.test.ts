@@ -82,7 +82,10 @@ describe('strings and bytes', () => {
   it('asciiLower takes text of any length', () => {
     expect(asciiLower('aB'.repeat(100_000))).toBe('ab'.repeat(100_000))
   })
+  it('an excerpt leaves out what may be userinfo', () => {
+    expect(['http://u:p@h/', 'a@b@c', '@a', 'a'].map(excerpt)).toEqual(['…"@h/"', '…"@c"', '"@a"', '"a"'])
+  })
   test.prop([fc.string({ unit: 'binary', maxLength: 80 })])('an excerpt is printable and short', (text) => {
-    expect(excerpt(text)).toMatch(/^"[\x20-\x7e]{0,400}"…?$/)
+    expect(excerpt(text)).toMatch(/^…?"[\x20-\x7e]{0,400}"…?$/)
   })
 })

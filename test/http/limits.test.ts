@@ -57,7 +57,22 @@ describe('planOf', () => {
     expect(plan({}, { length: 3 })).toEqual({ length: 3 })
     expect(plan({ 'content-length': '3' }, { length: 3 })).toEqual({ length: 3 })
     expect(plan({ 'content-length': '0' }, 'none')).toBe('none')
-    expect(plan({ 'content-length': '9' }, 'unknown')).toBe('unknown')
+    expect(plan({}, 'unknown')).toBe('unknown')
+    expect(plan({ 'transfer-encoding': 'chunked' }, 'unknown')).toBe('unknown')
+  })
+  it('reads a length once, and answers what it has read', () => {
+    let reads = 0
+    const content = {
+      get length(): number {
+        return reads++
+      },
+    }
+    expect(plan({}, content)).toEqual({ length: 0 })
+    expect(plan({ 'content-length': '1' }, content)).toEqual({ length: 1 })
+    expect(reads).toBe(2)
+  })
+  it('takes the length from the fields where the caller does not know it', () => {
+    expect(plan({ 'content-length': '9' }, 'unknown')).toEqual({ length: 9 })
   })
   it.each<[Record<string, string | string[]>, ContentPlan | undefined]>([
     [{ 'content-length': '+5' }, undefined],
@@ -68,6 +83,10 @@ describe('planOf', () => {
     [{ 'transfer-encoding': 'gzip, chunked' }, undefined],
     [{ 'transfer-encoding': 'chunked, chunked' }, undefined],
     [{ 'transfer-encoding': ['chunked', 'chunked'] }, undefined],
+    [{ 'transfer-encoding': ', chunked' }, undefined],
+    [{ 'transfer-encoding': 'chunked,' }, undefined],
+    [{ 'transfer-encoding': '' }, undefined],
+    [{ 'transfer-encoding': 'chunked' }, 'none'],
     [{ 'transfer-encoding': 'chunked', 'content-length': '5' }, undefined],
     [{ 'content-length': '5' }, 'none'],
     [{ 'content-length': '5' }, { length: 6 }],
@@ -75,6 +94,9 @@ describe('planOf', () => {
     [{}, { length: -1 }],
     [{}, { length: 1.5 }],
     [{}, { length: NaN }],
+    [{}, 5 as never],
+    [{}, 'hello' as never],
+    [{}, {} as never],
   ])('refuses %j with %j', (fields, content) => {
     expect(() => plan(fields, content)).toThrow(LocalProtocolError)
   })
