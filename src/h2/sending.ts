@@ -106,16 +106,15 @@ export class Sending {
       if (session.deaf || session.stateOf(exchange, undefined) !== 'idle') return
       throw misuse('exchange', 'RFC 9113 §5.1', `there is no exchange ${exchange}`)
     }
-    if (isClosed(stream.state)) {
-      session.floods.discard(stream)
-      session.streams.letGo(stream)
-      session.creditConnection()
-    } else if (stream.state === 'idle') session.drop(stream)
+    session.floods.discard(stream)
+    if (isClosed(stream.state)) session.streams.letGo(stream)
+    else if (stream.state === 'idle') session.drop(stream)
     else if (h2Code === H2_ERROR.NO_ERROR && stream.sending === 'ending' && session.role === 'server') {
       // The response is complete: it leaves, and only then the peer is asked to stop. RFC 9113 §8.1.
       stream.resetAfterEnd = h2Code
       stream.silent = true
     } else session.reset(stream, h2Code)
+    session.creditConnection()
   }
 
   // ── checks ──
