@@ -308,8 +308,8 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
   }
 
   unsent(exchange: ExchangeId): number {
-    const stream = this.#session.streams.get(exchange)
-    return stream === undefined ? 0 : this.#session.sender.unsent(stream)
+    const { streams, sender } = this.#session
+    return sender.unsent(streams.get(exchange) ?? sender.leaving(exchange))
   }
   sendWindow(exchange: ExchangeId): number {
     const { streams, sender } = this.#session

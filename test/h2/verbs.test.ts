@@ -359,6 +359,16 @@ describe('questions', () => {
     machine.takeOutput()
     expect(machine.unsent(1)).toBe(0)
   })
+  it('unsent counts it on where the stream has ended before all of it was taken', () => {
+    const machine = asked(GET)
+    feed(machine, data(1, 0, true))
+    machine.sendResponse(1, { status: 200, headers: [] })
+    machine.sendData(1, new Uint8Array(70), true)
+    machine.takeOutput(12)
+    expect([machine.active, machine.unsent(1)]).toEqual([0, machine.outputBytes])
+    machine.takeOutput()
+    expect([machine.unsent(1), machine.taken]).toEqual([0, [1]])
+  })
   it('outputBytes guesses what is not encoded yet, and counts what could leave', () => {
     const machine = ready('client')
     expect(machine.outputBytes).toBe(0)
