@@ -135,7 +135,7 @@ function readSpecial(
       said.expectContinue = asciiLower(value) === '100-continue'
       return undefined
     case 'priority':
-      priority = value
+      priority = priority === undefined ? value : `${priority}, ${value}`
       return undefined
   }
 }
