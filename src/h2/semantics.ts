@@ -283,7 +283,9 @@ function isAuthority(text: string, web: boolean): boolean {
 /** Scheme-based normalization: case, and the scheme's own port. RFC 3986 §6.2.2.1, §6.2.3. */
 function sameHost(authority: string, host: string, scheme: string | undefined): boolean {
   if (authority === host) return true
-  const port = scheme === 'https' ? ':443' : scheme === 'http' ? ':80' : ':'
+  let port = scheme === 'https' ? ':443' : scheme === 'http' ? ':80' : ':'
+  // The Host of a CONNECT may leave the port to the target. RFC 9110 §9.3.6.
+  if (scheme === undefined) port = authority.slice(authority.lastIndexOf(':'))
   return normalHost(authority, port) === normalHost(host, port)
 }
 function normalHost(host: string, port: string): string {
@@ -434,13 +436,13 @@ function checkRequest(head: RequestHead, scheme: string, authority: string | und
     // Not shown: it may hold a password.
     throw misuse('authority', 'RFC 9113 §8.3.1', 'the authority is not a host with an optional port')
   }
+  if (plain) return
   for (const host of headers.getAll('host')) {
     // A Host field is the authority where no other is given: there is one.
     if (!sameHost(authority as string, host, scheme)) {
       throw misuse('authority', 'RFC 9113 §8.3.1', 'the Host field differs from the authority')
     }
   }
-  if (plain) return
   if (!isVisible(target) || (web && !isPath(method, target))) {
     throw misuse('target', 'RFC 9113 §8.3.1', `${excerpt(target)} is not a path with a query, or '*' for OPTIONS`)
   }

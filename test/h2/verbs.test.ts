@@ -186,6 +186,11 @@ describe('a request', () => {
       ':method=CONNECT :authority=a:1',
     ],
     [
+      'to CONNECT goes there whatever its Host is, which is left out',
+      { ...tunnel, target: 'a:80', headers: [['host', 'a']] },
+      ':method=CONNECT :authority=a:80',
+    ],
+    [
       'to CONNECT goes where its authority says, where the target is none',
       { ...tunnel, target: '', authority: 'b:2' },
       ':method=CONNECT :authority=b:2',
