@@ -414,7 +414,9 @@ export function requestSection(head: RequestHead, validate: boolean): Outgoing {
   const planned = planOf(given, head.content)
   const plan = method === 'TRACE' ? empty(planned, 'RFC 9110 §9.3.8', 'a TRACE request') : planned
   if (priority !== '' && !given.has('priority')) control.push('priority', priority)
-  return { section: { control, fields: withLength(checkedFields(given, 'client', authority), plan) }, plan }
+  // What goes through a tunnel is no content. RFC 9110 §9.3.6.
+  const said = method === 'CONNECT' ? undefined : plan
+  return { section: { control, fields: withLength(checkedFields(given, 'client', authority), said) }, plan }
 }
 
 function checkRequest(head: RequestHead, scheme: string, authority: string | undefined, headers: Fields): void {

@@ -191,6 +191,11 @@ describe('a request', () => {
       ':method=CONNECT :authority=a:80',
     ],
     [
+      'to CONNECT promises no length of what goes through the tunnel',
+      { ...tunnel, content: { length: 5 } },
+      ':method=CONNECT :authority=a:1',
+    ],
+    [
       'to CONNECT goes where its authority says, where the target is none',
       { ...tunnel, target: '', authority: 'b:2' },
       ':method=CONNECT :authority=b:2',
