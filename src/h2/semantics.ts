@@ -14,6 +14,7 @@ import {
   isHost,
   isToken,
   isVisible,
+  listMembers,
   misuse,
   parseDecimal,
   planOf,
@@ -359,12 +360,14 @@ function checkedFields(init: FieldsInit, role: Role, host: string | undefined): 
   return leaveOut ? without(fields, host !== undefined) : fields
 }
 
+/** What Connection names is about the connection too. RFC 9110 §7.6.1. */
 function without(fields: Fields, host: boolean): Fields {
+  const named = fields.getAll('connection').flatMap((value) => listMembers(asciiLower(value)))
   const flat: string[] = []
   const sensitive = new Set<number>()
   for (let i = 0; i < fields.length; i++) {
     const name = fields.name(i)
-    if (LEFT_OUT.has(name) || (host && name === 'host')) continue
+    if (LEFT_OUT.has(name) || (host && name === 'host') || (name !== 'te' && named.includes(name))) continue
     if (fields.isSensitive(i)) sensitive.add(flat.length / 2)
     flat.push(name, fields.value(i))
   }
