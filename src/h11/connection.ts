@@ -31,6 +31,7 @@ import {
   misuse,
   parseDecimal,
   planOf,
+  requireString,
   resolveLimits,
   SECRET_FIELDS,
 } from '../http/index.ts'
@@ -946,10 +947,6 @@ export class H11Connection implements Connection<H11Event> {
       held: { input: desk.input.length, section: desk.reader.held, output: desk.output.bytes },
     }
   }
-}
-
-function requireString(what: string, value: unknown): void {
-  if (typeof value !== 'string') throw new TypeError(`the ${what} must be a string, not ${typeof value}`)
 }
 
 function hasSome(decision: Decision): boolean {

@@ -97,7 +97,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
     const session = this.#session
     session.now = now
     if (session.deaf || session.eof || data.length === 0) return
-    session.reader.receive(data.constructor === Uint8Array ? data : plain(data))
+    session.reader.receive(plain(data))
   }
 
   receiveEof(now: Millis, _clean?: boolean): void {
@@ -185,7 +185,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
     this.#sending.response(exchange, head, options?.end === true)
   }
   sendData(exchange: ExchangeId, data: Bytes, end = false): boolean {
-    return this.#sending.data(exchange, data, end)
+    return this.#sending.data(exchange, plain(data), end)
   }
   end(exchange: ExchangeId, trailers?: FieldsInit): void {
     this.#sending.end(exchange, trailers)
@@ -213,7 +213,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
     this.#session.now = now
     if (payload.length !== 8) throw misuse('ping', 'RFC 9113 §6.7', 'a PING has eight octets')
     this.#begun()
-    this.#shutdown.ping(payload)
+    this.#shutdown.ping(plain(payload))
   }
   updateSettings(settings: Readonly<Record<string, number>>, now: Millis): void {
     this.#session.now = now
@@ -224,14 +224,16 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
   }
   sendFrame(frameType: number, flags: number, stream: number, payload: Bytes): void {
     if (payload.length >= 2 ** 24) throw misuse('frame-size', 'RFC 9113 §4.1', 'a length has 24 bits')
+    const octets = plain(payload)
     this.#begun()
     this.#fill(Infinity)
-    this.#session.sender.output.copied(frameType, flags, stream, payload)
+    this.#session.sender.output.copied(frameType, flags, stream, octets)
   }
   sendRaw(bytes: Bytes): void {
+    const octets = plain(bytes)
     this.#begun()
     this.#fill(Infinity)
-    this.#session.sender.output.raw(bytes)
+    this.#session.sender.output.raw(octets)
   }
 
   #begun(): void {
@@ -308,8 +310,8 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
   }
 
   unsent(exchange: ExchangeId): number {
-    const stream = this.#session.streams.get(exchange)
-    return stream === undefined ? 0 : this.#session.sender.unsent(stream)
+    const { streams, sender } = this.#session
+    return sender.unsent(streams.get(exchange) ?? sender.leaving(exchange))
   }
   sendWindow(exchange: ExchangeId): number {
     const { streams, sender } = this.#session
@@ -364,7 +366,9 @@ function settingsOf(limits: ResolvedLimits, role: Role): Record<string, number> 
   return settings
 }
 
-/** A plain view: subarray of a Buffer costs half as much again. */
+/** A plain view: subarray of a Buffer costs half as much again. TypeError: no bytes. */
 function plain(data: Bytes): Bytes {
+  if (data.constructor === Uint8Array) return data
+  if (!(data instanceof Uint8Array)) throw new TypeError('bytes must be a Uint8Array')
   return new Uint8Array(data.buffer, data.byteOffset, data.length)
 }

@@ -120,7 +120,9 @@ export class Control {
     if (this.#priorities.size <= limit) return true
     // Streams that were passed over will not come.
     for (const key of this.#priorities.keys()) if (key <= lastPeer) this.#priorities.delete(key)
-    return this.#priorities.size <= limit
+    if (this.#priorities.size <= limit) return true
+    // Who may not know the limit yet has done nothing wrong; it is only not kept.
+    return this.#negotiation.pending > 0 && this.#priorities.delete(id)
   }
 
   /** A request came, with this priority field. What PRIORITY_UPDATE said goes before it. RFC 9218 §7. */

@@ -277,14 +277,14 @@ export class Receiving {
     if (stream.empty && content > 0) return session.streamFault(stream, CONTENT_WHERE_NONE)
     if (stream.expected >= 0 && stream.received > stream.expected) return session.streamFault(stream, LONG_CONTENT)
     if (padding > 0) session.credit(stream, padding)
-    return floods.frame(stream, content) || session.calm('limit-small-data')
+    return stream.silent || floods.frame(stream, content) || session.calm('limit-small-data')
   }
 
   consume(exchange: ExchangeId, n: number): void {
     const session = this.#session
     const stream = session.streams.get(exchange)
     if (!Number.isSafeInteger(n) || n < 0) throw misuse('consume', 'RFC 9113 §5.2.2', `${n} is not a number of bytes`)
-    if (stream === undefined) return
+    if (stream === undefined || stream.silent) return
     if (n > stream.unread) {
       throw misuse('consume', 'RFC 9113 §5.2.2', `${n} bytes consumed, of ${stream.unread} that were delivered`)
     }

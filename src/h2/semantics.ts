@@ -14,6 +14,7 @@ import {
   isHost,
   isToken,
   isVisible,
+  listMembers,
   misuse,
   parseDecimal,
   planOf,
@@ -135,7 +136,7 @@ function readSpecial(
       said.expectContinue = asciiLower(value) === '100-continue'
       return undefined
     case 'priority':
-      priority = value
+      priority = priority === undefined ? value : `${priority}, ${value}`
       return undefined
   }
 }
@@ -283,7 +284,9 @@ function isAuthority(text: string, web: boolean): boolean {
 /** Scheme-based normalization: case, and the scheme's own port. RFC 3986 §6.2.2.1, §6.2.3. */
 function sameHost(authority: string, host: string, scheme: string | undefined): boolean {
   if (authority === host) return true
-  const port = scheme === 'https' ? ':443' : scheme === 'http' ? ':80' : ':'
+  let port = scheme === 'https' ? ':443' : scheme === 'http' ? ':80' : ':'
+  // The Host of a CONNECT may leave the port to the target. RFC 9110 §9.3.6.
+  if (scheme === undefined) port = authority.slice(authority.lastIndexOf(':'))
   return normalHost(authority, port) === normalHost(host, port)
 }
 function normalHost(host: string, port: string): string {
@@ -357,12 +360,14 @@ function checkedFields(init: FieldsInit, role: Role, host: string | undefined): 
   return leaveOut ? without(fields, host !== undefined) : fields
 }
 
+/** What Connection names is about the connection too. RFC 9110 §7.6.1. */
 function without(fields: Fields, host: boolean): Fields {
+  const named = fields.getAll('connection').flatMap((value) => listMembers(asciiLower(value)))
   const flat: string[] = []
   const sensitive = new Set<number>()
   for (let i = 0; i < fields.length; i++) {
     const name = fields.name(i)
-    if (LEFT_OUT.has(name) || (host && name === 'host')) continue
+    if (LEFT_OUT.has(name) || (host && name === 'host') || (name !== 'te' && named.includes(name))) continue
     if (fields.isSensitive(i)) sensitive.add(flat.length / 2)
     flat.push(name, fields.value(i))
   }
@@ -391,7 +396,6 @@ function withLength(fields: Fields, plan: ContentPlan | undefined): Fields {
 
 /** LocalProtocolError: what may not be sent. */
 export function requestSection(head: RequestHead, validate: boolean): Outgoing {
-  // Read once: what was checked is what is sent.
   const { method, target, protocol } = head
   const given = Fields.from(head.headers)
   const plain = method === 'CONNECT' && protocol === undefined
@@ -413,7 +417,9 @@ export function requestSection(head: RequestHead, validate: boolean): Outgoing {
   const planned = planOf(given, head.content)
   const plan = method === 'TRACE' ? empty(planned, 'RFC 9110 §9.3.8', 'a TRACE request') : planned
   if (priority !== '' && !given.has('priority')) control.push('priority', priority)
-  return { section: { control, fields: withLength(checkedFields(given, 'client', authority), plan) }, plan }
+  // What goes through a tunnel is no content. RFC 9110 §9.3.6.
+  const said = method === 'CONNECT' ? undefined : plan
+  return { section: { control, fields: withLength(checkedFields(given, 'client', authority), said) }, plan }
 }
 
 function checkRequest(
@@ -441,13 +447,13 @@ function checkRequest(
     // Not shown: it may hold a password.
     throw misuse('authority', 'RFC 9113 §8.3.1', 'the authority is not a host with an optional port')
   }
+  if (plain) return
   for (const host of headers.getAll('host')) {
     // A Host field is the authority where no other is given: there is one.
     if (!sameHost(authority as string, host, scheme)) {
       throw misuse('authority', 'RFC 9113 §8.3.1', 'the Host field differs from the authority')
     }
   }
-  if (plain) return
   if (!isVisible(target) || (web && !isPath(method, target))) {
     throw misuse('target', 'RFC 9113 §8.3.1', `${excerpt(target)} is not a path with a query, or '*' for OPTIONS`)
   }

@@ -157,8 +157,13 @@ export class Sender {
     stream.moving = true
     this.#moving.push(stream)
   }
+  /** A stream that is gone, while something of it waits in the output. */
+  leaving(exchange: ExchangeId): Stream | undefined {
+    return this.#moving.find(({ id }) => id === exchange)
+  }
   /** Octets handed over that have not been taken; one for what has none yet: a section, or the end. */
-  unsent(stream: Stream): number {
+  unsent(stream: Stream | undefined): number {
+    if (stream === undefined) return 0
     const written = Math.max(0, stream.writtenTo - this.output.taken)
     return stream.buffered + written + (stream.head !== undefined || stream.sending === 'ending' ? 1 : 0)
   }

@@ -1,6 +1,6 @@
 // What we say of an exchange: the verbs of the contract, each checked before it changes anything. What is said is handed
 // to the sender, which writes it when its turn comes.
-import { misuse } from '../http/index.ts'
+import { misuse, requireString } from '../http/index.ts'
 import type { Bytes, ExchangeId, FieldsInit, Ledger, RequestHead, ResponseHead } from '../http/index.ts'
 import { H2_ERROR } from './frames.ts'
 import { informationalSection, listBytes, requestSection, responseSection, trailerSection } from './semantics.ts'
@@ -20,10 +20,11 @@ export class Sending {
 
   // ── heads ──
 
-  request(head: RequestHead, end: boolean, ledger: Ledger | undefined): ExchangeId {
+  request(given: RequestHead, end: boolean, ledger: Ledger | undefined): ExchangeId {
     const session = this.#session
     if (session.role === 'server') throw misuse('role', 'RFC 9113 §8.1', 'a server sends no requests')
     if (session.capacity === 0) throw misuse('capacity', 'RFC 9113 §5.1.2', 'no stream may be opened now')
+    const head = readOnce(given)
     if (head.protocol !== undefined && this.#validate && session.peer.enableConnectProtocol === 0) {
       throw misuse('protocol', 'RFC 8441 §3', 'the server does not take extended CONNECT')
     }
@@ -57,12 +58,12 @@ export class Sending {
     this.#session.sender.section(stream, section)
   }
 
-  response(exchange: ExchangeId, head: ResponseHead, end: boolean): void {
+  response(exchange: ExchangeId, { status, headers, content }: ResponseHead, end: boolean): void {
     const stream = this.#answering(exchange)
     if (stream === undefined) return
-    const { section, plan } = responseSection(head, this.#validate, stream.method)
-    const bare = stream.method === 'HEAD' || head.status === 204 || head.status === 304
-    const tunnel = stream.method === 'CONNECT' && head.status < 300
+    const { section, plan } = responseSection({ status, headers, content }, this.#validate, stream.method)
+    const bare = stream.method === 'HEAD' || status === 204 || status === 304
+    const tunnel = stream.method === 'CONNECT' && status < 300
     const promised = tunnel || !this.#validate ? Infinity : bare ? 0 : promisedBy(plan)
     if (end && promised > 0 && promised !== Infinity) throw endsShort(promised)
     this.#checkSize(section)
@@ -106,16 +107,15 @@ export class Sending {
       if (session.deaf || session.stateOf(exchange, undefined) !== 'idle') return
       throw misuse('exchange', 'RFC 9113 §5.1', `there is no exchange ${exchange}`)
     }
-    if (isClosed(stream.state)) {
-      session.floods.discard(stream)
-      session.streams.letGo(stream)
-      session.creditConnection()
-    } else if (stream.state === 'idle') session.drop(stream)
-    else if (h2Code === H2_ERROR.NO_ERROR && stream.sending === 'ending') {
-      // The message is complete: it leaves, and only then the peer is asked to stop. RFC 9113 §8.1.
+    session.floods.discard(stream)
+    if (isClosed(stream.state)) session.streams.letGo(stream)
+    else if (stream.state === 'idle') session.drop(stream)
+    else if (h2Code === H2_ERROR.NO_ERROR && stream.sending === 'ending' && session.role === 'server') {
+      // The response is complete: it leaves, and only then the peer is asked to stop. RFC 9113 §8.1.
       stream.resetAfterEnd = h2Code
       stream.silent = true
     } else session.reset(stream, h2Code)
+    session.creditConnection()
   }
 
   // ── checks ──
@@ -170,6 +170,34 @@ function endsShort(missing: number): Error {
   return misuse('content-length', 'RFC 9113 §8.1.1', `the content ends ${missing} bytes short of what was promised`)
 }
 
+/** What is checked is what is sent, whatever the caller's object says when it is asked again. TypeError: no string. */
+function readOnce({
+  method,
+  scheme,
+  authority,
+  target,
+  headers,
+  content,
+  protocol,
+  priority,
+}: RequestHead): RequestHead {
+  requireString('method', method)
+  requireString('request-target', target)
+  requireString('scheme', scheme ?? '')
+  requireString('authority', authority ?? '')
+  requireString('protocol', protocol ?? '')
+  const { urgency, incremental } = priority ?? {}
+  return {
+    method,
+    scheme,
+    authority,
+    target,
+    headers,
+    content,
+    protocol,
+    priority: priority && { urgency, incremental },
+  }
+}
 /** Content that the plan allows; Infinity: any. */
 function promisedBy(plan: RequestHead['content']): number {
   if (plan === undefined || plan === 'unknown') return Infinity

@@ -143,7 +143,6 @@ export class Session {
   /** The stream is closed, and nothing of it is of use any more. */
   drop(stream: Stream): void {
     this.floods.discard(stream)
-    if (this.dataStream === stream) this.dataStream = undefined
     this.release(stream)
     this.creditConnection()
   }
@@ -151,6 +150,7 @@ export class Session {
   /** The stream is closed; what is unread of it may still be read. */
   release(stream: Stream): void {
     const full = this.capacity === 0
+    if (this.dataStream === stream) this.dataStream = undefined
     this.sender.forget(stream)
     this.floods.releaseHead(stream)
     this.streams.close(stream)

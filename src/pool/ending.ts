@@ -28,11 +28,13 @@ export function complete(pool: PoolState, exchange: Exchange): void {
   const { connection, onConnection } = attempt
   const machine = connection?.machine
   if (connection === undefined || machine === undefined) return
-  const unfinished = exchange.uploading || exchange.content === 'dropped'
+  const { multiplexed } = connection
+  const waits = multiplexed && !attempt.duplex && machine.unsent(onConnection) > 0
+  const unfinished = waits || exchange.uploading || exchange.content === 'dropped'
   if (unfinished && exchange.stage === 'receiving') {
     dropContent(pool, exchange)
     machine.cancel(onConnection, NO_ERROR)
-  } else if (exchange.stage === 'receiving' && (connection.multiplexed || machine.active > 0)) {
+  } else if (exchange.stage === 'receiving' && (multiplexed || machine.active > 0)) {
     // What was delivered is the reader's; the machine need not hold it against the connection until it has been read.
     machine.consume(onConnection, attempt.unconsumed)
   }

@@ -7,6 +7,7 @@ import { ReceiveWindow } from '../../src/h2/flow.ts'
 import { parsePriority } from '../../src/h2/priority.ts'
 import { Stream } from '../../src/h2/stream.ts'
 import { StreamTable } from '../../src/h2/streams.ts'
+import { feed, GET, headers, ready } from './support.ts'
 
 describe('a priority', () => {
   test.each<[string, number, boolean]>([
@@ -29,6 +30,17 @@ describe('a priority', () => {
     ['a=b, u=5, c', 5, false],
   ])('of %j', (value, urgency, incremental) => {
     expect(parsePriority(value)).toEqual({ urgency, incremental })
+  })
+  test('may come in several field lines', () => {
+    const machine = ready('server')
+    feed(
+      machine,
+      headers(1, GET, true, [
+        ['priority', 'u=1'],
+        ['priority', 'i'],
+      ]),
+    )
+    expect(machine.snapshot()).toMatchObject({ streams: [{ urgency: 1 }] })
   })
 })
 

@@ -136,6 +136,22 @@ describe('honest peers', () => {
     expect(pings).toBe(17_647)
   })
 
+  test('what was not read of requests that were answered early leaves nothing behind', () => {
+    const machine = ready('server', { limits: { smallDataBudget: 256, connectionWindow: 65_535 } })
+    for (let id = 1; id < 2_001; id += 2) {
+      feed(machine, concat([headers(id, POST), data(id, 5)]))
+      machine.sendResponse(id, { status: 413, headers: [] })
+      machine.sendData(id, new Uint8Array(70_000), true)
+      machine.cancel(id, H2_ERROR.NO_ERROR)
+      machine.consume(id, 5)
+      machine.takeOutput()
+      feed(machine, concat([data(id, 5), windowUpdate(0, 70_000), windowUpdate(id, 70_000)]))
+      if (id % 4 === 1) feed(machine, data(id, 1, true))
+      machine.takeOutput()
+    }
+    expect(machine.snapshot()).toMatchObject({ active: 0, streams: [], held: { unread: 0, overhead: 0 } })
+  })
+
   test('10,000 cancelled requests leave nothing behind', () => {
     const machine = ready('client')
     const empty = JSON.stringify((machine.snapshot() as { streams: unknown }).streams)

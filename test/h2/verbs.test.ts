@@ -124,6 +124,30 @@ describe('a request', () => {
     const offering = ready('client', {}, settings([8, 1]))
     refuses(offering, (machine) => machine.sendRequest({ ...GET_HEAD, ...head }), code)
   })
+  test.each<[string, Partial<Record<keyof RequestHead, unknown>>]>([
+    ['method', { method: 1 }],
+    ['request-target', { target: null }],
+    ['scheme', { scheme: 2 }],
+    ['authority', { authority: 7 }],
+    ['protocol', { protocol: {} }],
+  ])('whose %s is no string is a TypeError', (what, head) => {
+    expect(() => ready('client').sendRequest({ ...GET_HEAD, ...(head as RequestHead) })).toThrow(
+      new RegExp(`^the ${what} must be`),
+    )
+  })
+  it('is what was checked, whatever its head says later', () => {
+    /** Another value each time. */
+    const changing = (...values: unknown[]): PropertyDescriptor => ({ get: () => values.shift() ?? '?' })
+    const head = Object.create(GET_HEAD, {
+      method: changing('GET'),
+      scheme: changing('http'),
+      authority: changing('a'),
+      target: changing('/'),
+      protocol: { value: undefined },
+      priority: { value: Object.create(null, { urgency: changing(1), incremental: changing(true) }) as object },
+    }) as RequestHead
+    expect(sent(head)).toBe('HEADERS 1 END_STREAM :method=GET :scheme=http :authority=a :path=/ priority=u=1, i')
+  })
   it('to CONNECT needs an authority, where there is a target of its own', () => {
     const offering = ready('client', {}, settings([8, 1]))
     refuses(offering, (machine) => machine.sendRequest({ ...tunnel, protocol: 'websocket', target: '/' }), 'authority')
@@ -159,6 +183,16 @@ describe('a request', () => {
     [
       'to CONNECT goes where its target says, whoever is asked',
       { ...tunnel, authority: 'proxy' },
+      ':method=CONNECT :authority=a:1',
+    ],
+    [
+      'to CONNECT goes there whatever its Host is, which is left out',
+      { ...tunnel, target: 'a:80', headers: [['host', 'a']] },
+      ':method=CONNECT :authority=a:80',
+    ],
+    [
+      'to CONNECT promises no length of what goes through the tunnel',
+      { ...tunnel, content: { length: 5 } },
       ':method=CONNECT :authority=a:1',
     ],
     [
@@ -360,6 +394,43 @@ test.each([-1, NaN, 0.5])('%d bytes of output are none', (most) => {
   expect(machine.outputBytes).toBe(waiting)
 })
 
+describe('bytes', () => {
+  test.each<[string, (machine: H2Connection, none: never) => unknown]>([
+    [
+      'received',
+      (machine, none) => {
+        machine.receiveData(none, 0)
+      },
+    ],
+    ['of content', (machine, none) => machine.sendData(1, none)],
+    [
+      'of a PING',
+      (machine, none) => {
+        machine.ping(none, 0)
+      },
+    ],
+    [
+      'of a frame',
+      (machine, none) => {
+        machine.sendFrame(0x42, 0, 0, none)
+      },
+    ],
+    [
+      'that are written as they are',
+      (machine, none) => {
+        machine.sendRaw(none)
+      },
+    ],
+  ])('%s that are none are a TypeError, and change nothing', (_, verb) => {
+    const machine = asking({}, false)
+    const before = JSON.stringify([machine.snapshot(), machine.outputBytes])
+    for (const none of ['12345678', new Uint16Array(8), [1, 2, 3, 4, 5, 6, 7, 8]]) {
+      expect(() => verb(machine, none as never)).toThrow(TypeError)
+    }
+    expect(JSON.stringify([machine.snapshot(), machine.outputBytes])).toBe(before)
+  })
+})
+
 describe('questions', () => {
   it('sendWindow is the smaller of both windows, and nothing where there is no stream', () => {
     const machine = asking({}, false)
@@ -394,6 +465,16 @@ describe('questions', () => {
     feed(machine, [windowUpdate(0, 70_000), windowUpdate(1, 70_000)])
     machine.takeOutput()
     expect(machine.unsent(1)).toBe(0)
+  })
+  it('unsent counts it on where the stream has ended before all of it was taken', () => {
+    const machine = asked(GET)
+    feed(machine, data(1, 0, true))
+    machine.sendResponse(1, { status: 200, headers: [] })
+    machine.sendData(1, new Uint8Array(70), true)
+    machine.takeOutput(12)
+    expect([machine.active, machine.unsent(1)]).toEqual([0, machine.outputBytes])
+    machine.takeOutput()
+    expect([machine.unsent(1), machine.taken]).toEqual([0, [1]])
   })
   it('outputBytes guesses what is not encoded yet, and counts what could leave', () => {
     const machine = ready('client')

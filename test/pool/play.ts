@@ -259,6 +259,8 @@ export class Peer {
   readonly exchanges = new Map<string, number>()
   readonly ended = new Set<number>()
   readonly failed = new Set<number>()
+  /** It makes room for more content as it comes. */
+  reads = true
 
   constructor(play: Play, link: number, version: 'h1' | 'h2', options: Partial<H2Options> = {}) {
     this.#play = play
@@ -275,7 +277,7 @@ export class Peer {
       if (event.type === 'request') this.exchanges.set(event.target, event.exchange)
       if (event.type === 'end') this.ended.add(event.exchange)
       if (event.type === 'failed') this.failed.add(event.exchange)
-      if (event.type === 'data') this.machine.consume(event.exchange, event.data.byteLength)
+      if (event.type === 'data' && this.reads) this.machine.consume(event.exchange, event.data.byteLength)
     }
     return this
   }
