@@ -40,7 +40,7 @@ export class Driver {
   readonly #exchanges = new Slots<Exchange>()
   readonly #links = new BySlot<LinkHandle>()
   #unsettled = 0
-  /** Sockets and look-ups that hold the process by themselves. */
+  /** Sockets that hold the process by themselves. A look-up need not: it may be the user's own, and never end. */
   #holders = 0
   /** Links that need not: they are told when no request is left, since until then the process stays anyway. */
   #resting: LinkHandle[] = []
@@ -172,9 +172,7 @@ export class Driver {
   }
 
   #resolve(host: string): void {
-    this.#holders++
     const done = (error: unknown, addresses: readonly string[]): void => {
-      this.#holders--
       this.tell(
         error === undefined || error === null
           ? { type: 'resolved', host, addresses }
@@ -236,7 +234,7 @@ export class Driver {
     this.#hooks.trace({ ...event, time: this.network.now() }, exchange)
   }
 
-  /** A socket or look-up that holds the process came (+1) or went (−1). */
+  /** A socket that holds the process came (+1) or went (−1). */
   holds(change: 1 | -1): void {
     this.#holders += change
   }
