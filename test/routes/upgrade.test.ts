@@ -236,6 +236,23 @@ it('a stream that was ended or closed takes no more, and says so', async () => {
   await server.stop()
 })
 
+it('a stream that is drained is closed: its connection serves no other request', async () => {
+  const server = await serve(
+    createHttp().on('upgrade', (_, socket: Socket) => {
+      socket.on('error', () => undefined)
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\nleading')
+    }),
+  )
+  const pool = new ConnectionPool()
+  const headers = { Connection: 'Upgrade', Upgrade: 'raw' }
+  const response = await pool.stream('GET', `http://127.0.0.1:${server.port}/`, { headers })
+  await response.drain()
+  expect(pool.connections).toHaveLength(0)
+  expect(await response.networkStream?.read()).toBe(null)
+  await pool.close()
+  await server.stop()
+})
+
 it('bytes that came with the head of 101 are read first', async () => {
   const server = await serve(
     createHttp().on('upgrade', (_, socket: Socket) => {
