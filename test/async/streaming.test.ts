@@ -27,6 +27,18 @@ describe('a streamed response', () => {
     expect(response.complete).toBe(true)
   })
 
+  it('may be iterated further, after its first piece was looked at', async () => {
+    const { url } = await serveHttp((_, response) => {
+      response.write('first')
+      setTimeout(() => response.end('rest'), 20)
+    })
+    const pieces = (await makePool().stream('GET', url))[Symbol.asyncIterator]()
+    expect((await pieces.next()).value?.byteLength).toBe(5)
+    const rest: number[] = []
+    for await (const piece of pieces) rest.push(piece.byteLength)
+    expect(rest).toEqual([4])
+  })
+
   it('is lent to forEach, and waits for its promises', async () => {
     const { url } = await serveContent()
     const pool = makePool()

@@ -30,10 +30,11 @@ export class Response extends ResponseParts implements AsyncIterable<OwnedBytes>
     return this.keep(await this.#exchange.all())
   }
   /** Piece by piece; the pieces are the caller's for ever. Leaving the loop early closes the response. */
-  [Symbol.asyncIterator](): AsyncIterator<OwnedBytes, undefined, undefined> {
+  [Symbol.asyncIterator](): AsyncIterableIterator<OwnedBytes, undefined, undefined> {
     this.take()
     const exchange = this.#exchange
-    const iterator: AsyncIterator<OwnedBytes, undefined, undefined> = {
+    const iterator: AsyncIterableIterator<OwnedBytes, undefined, undefined> = {
+      [Symbol.asyncIterator]: () => iterator,
       next: async () => {
         const value = await exchange.next()
         return value === undefined ? { done: true, value } : { done: false, value }
