@@ -65,7 +65,7 @@ class NodeNetwork implements Network {
   }
 
   resolve(host: string, done: (error: unknown, addresses: readonly string[]) => void): void {
-    needed('node:dns').lookup(host, { all: true, verbatim: true }, (error, addresses) => {
+    needed('node:dns').lookup(host, { all: true }, (error, addresses) => {
       if (error !== null) done(error, [])
       else done(undefined, interleave(addresses))
     })
