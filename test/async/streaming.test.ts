@@ -1,5 +1,6 @@
 // Responses that are streamed: every way of reading one, and every way of not reading it.
 import { Readable } from 'node:stream'
+import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
 import { LocalProtocolError, RemoteProtocolError } from '../../src/index.ts'
 import { answering, makePool, serveHttp, serveTcp } from './servers.ts'
@@ -93,6 +94,46 @@ describe('a streamed response', () => {
       expect(pool.stats).toMatchObject({ requests: 0, active: 0 })
       expect((await pool.request('GET', url)).status).toBe(200)
     }
+  })
+
+  it('is not lent any more to who was told that it failed', async () => {
+    const url = await serveTcp((socket) => {
+      const pieces = ['HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\na', 'b', 'c', 'd']
+      const timer = setInterval(() => {
+        const piece = pieces.shift()
+        if (piece !== undefined) socket.write(piece)
+        else clearInterval(timer)
+      }, 10)
+    })
+    const abort = new AbortController()
+    const response = await makePool().stream('GET', url, { signal: abort.signal })
+    const told: string[] = []
+    let written: () => void = () => undefined
+    const failed = response
+      .forEach((lent) => {
+        told.push(String.fromCharCode(...lent))
+        return told.length < 2 ? undefined : new Promise<void>((resolve) => (written = resolve))
+      })
+      .catch((error: unknown) => told.push(String(error)))
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    abort.abort('aborted')
+    await failed
+    written()
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    expect(told).toEqual(['a', 'b', 'aborted'])
+  })
+
+  it('waits for whatever can be awaited: a promise of another realm', async () => {
+    const { url } = await serveHttp((_, response) => {
+      response.flushHeaders()
+      setTimeout(() => response.write('a'), 30)
+      setTimeout(() => response.end('b'), 60)
+    })
+    const Other = runInNewContext('Promise') as PromiseConstructor
+    let done = 0
+    const response = await makePool().stream('GET', url)
+    await response.forEach(() => new Other<void>((resolve) => setTimeout(() => resolve(void done++), 20)))
+    expect(done).toBe(2)
   })
 
   it('is read whole, or as a ReadableStream', async () => {

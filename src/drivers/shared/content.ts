@@ -181,7 +181,7 @@ function isStream(value: unknown): value is { destroy(): void } {
   if (typeof value !== 'object' || value === null || !('pipe' in value)) return false
   return 'destroy' in value && typeof value.destroy === 'function'
 }
-function isThenable(value: unknown): value is PromiseLike<IteratorResult<unknown>> {
+export function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }
 
