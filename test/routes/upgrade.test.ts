@@ -138,6 +138,21 @@ describe.each(UPGRADES)('WebSocket, %s', (_, route) => {
   })
 })
 
+it('a stream of HTTP/2 cannot be secured, and says so', async () => {
+  const pool = new ConnectionPool({ http2: true, tls: { ca } })
+  const url = `https://127.0.0.1:${origins['h2']?.port}/`
+  const response = await pool.stream('CONNECT', url, {
+    protocol: 'websocket',
+    headers: { 'sec-websocket-version': '13' },
+  })
+  await expect(response.networkStream?.startTls()).rejects.toMatchObject({
+    name: 'LocalProtocolError',
+    code: 'start-tls',
+  })
+  await response.close()
+  await pool.close()
+})
+
 it('extended CONNECT where the server does not take it fails before anything is sent', async () => {
   const server = await http2Server((_, response) => response.end())
   const pool = new ConnectionPool({ tls: { ca }, http2: true })

@@ -374,6 +374,18 @@ export abstract class Exchange {
     return this.switched || (this.head.method === 'CONNECT' && status >= 200 && status < 300)
   }
 
+  /** Throws where a handshake may not begin. */
+  checkTls(): void {
+    if (this.framing === 'frames')
+      throw misuse('start-tls', 'RFC 9113 §9.2', 'a stream of HTTP/2 cannot be secured: its connection is shared')
+    if (this.queued)
+      throw misuse(
+        'surplus-before-tls',
+        'RFC 8446 §4',
+        'bytes came before the handshake; they would be lost, or forged',
+      )
+  }
+
   get framing(): Framing {
     return this.response?.framing ?? 'none'
   }
