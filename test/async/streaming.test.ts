@@ -148,6 +148,15 @@ describe('a streamed response', () => {
     expect(Buffer.compare(new Uint8Array(blob), content)).toBe(0)
   })
 
+  it('is read whole by each who asks for it, at the same time too', async () => {
+    const { url } = await serveContent()
+    const response = await makePool().stream('GET', url)
+    const [one, other] = await Promise.all([response.read(), response.read()])
+    expect(one.byteLength).toBe(size)
+    expect(other).toBe(one)
+    expect(await response.read()).toBe(one)
+  })
+
   it('can be taken once', async () => {
     const { url } = await serveContent()
     const response = await makePool().stream('GET', url)

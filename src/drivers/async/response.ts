@@ -10,6 +10,7 @@ import { NetworkStream } from './network-stream.ts'
 export class Response extends ResponseParts implements AsyncIterable<OwnedBytes>, AsyncDisposable {
   readonly #exchange: AsyncExchange
   #stream: NetworkStream | undefined
+  #reading: Promise<OwnedBytes> | undefined
 
   /** @internal */
   constructor(exchange: AsyncExchange) {
@@ -24,7 +25,10 @@ export class Response extends ResponseParts implements AsyncIterable<OwnedBytes>
   }
 
   /** All content; the same bytes each time. */
-  async read(): Promise<OwnedBytes> {
+  read(): Promise<OwnedBytes> {
+    return (this.#reading ??= this.#read())
+  }
+  async #read(): Promise<OwnedBytes> {
     if (this.known !== undefined) return this.known
     this.take()
     return this.keep(await this.#exchange.all())
