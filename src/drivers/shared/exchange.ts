@@ -194,7 +194,7 @@ export abstract class Exchange {
     this.callBack(() => {
       onInformational(status, headers)
       // All of the response may have come by now, and nobody listen to the signal any more.
-      signal?.throwIfAborted()
+      if (signal?.aborted === true) throw signal.reason
     })
   }
 
