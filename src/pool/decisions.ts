@@ -55,8 +55,7 @@ export function lend(pool: PoolState): Surroundings {
     unresolve: (host, asker) => pool.resolving.get(host)?.delete(asker),
     established: (connection, result, now) => established(pool, connection, result, now),
     notEstablished: (connection, error) => notEstablished(pool, connection, error),
-    trace: (connection, name, info, link) =>
-      trace(pool, connection.opener as Exchange | undefined, connection, name, info, link),
+    trace: (opener, connection, name, info, link) => trace(pool, opener, connection, name, info, link),
   }
 }
 
@@ -69,7 +68,7 @@ function open(pool: PoolState, connection: PoolConnection, opener: Exchange): vo
     pool.timers.after(site.shareDeadline, pool.limits.shareTimeout, pool.now)
   connection.traced = opener.traced
   if (opener.traced) trace(pool, opener, connection, 'pool.open', { reason: whyOpened(opener) })
-  connection.establishing = new Establishing(pool.surroundings, connection, alpn, opener.timeouts.connect)
+  connection.establishing = new Establishing(pool.surroundings, connection, alpn, opener)
   connection.establishing.start(pool.now)
 }
 

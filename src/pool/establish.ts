@@ -57,7 +57,13 @@ export interface Surroundings {
   unresolve(host: string, asker: Establishing): void
   established(connection: PoolConnection, result: Established, now: Millis): void
   notEstablished(connection: PoolConnection, error: unknown, now: Millis): void
-  trace(connection: PoolConnection, name: string, info: Readonly<Record<string, unknown>>, link?: LinkId): void
+  trace(
+    opener: Exchange,
+    connection: PoolConnection,
+    name: string,
+    info: Readonly<Record<string, unknown>>,
+    link?: LinkId,
+  ): void
 }
 export interface Established {
   readonly link: Link
@@ -98,7 +104,8 @@ export class Establishing {
   readonly #pool: Surroundings
   readonly #connection: PoolConnection
   readonly #hops: readonly Hop[]
-  readonly #connectTimeout: Millis
+  /** For whom it was begun, whatever has become of it: a trace names it with every step. */
+  readonly #opener: Exchange
   readonly #connectDeadline: Deadline<Establishing, EstablishTimer> = new Deadline<Establishing, EstablishTimer>(
     this,
     'connect',
@@ -129,10 +136,10 @@ export class Establishing {
   #tracing: string | undefined
   #startedAt: Millis = 0
 
-  constructor(pool: Surroundings, connection: PoolConnection, alpn: readonly string[], connectTimeout: Millis) {
+  constructor(pool: Surroundings, connection: PoolConnection, alpn: readonly string[], opener: Exchange) {
     this.#pool = pool
     this.#connection = connection
-    this.#connectTimeout = connectTimeout
+    this.#opener = opener
     this.#hops = hopsOf(pool.settings, connection.site, alpn)
   }
 
@@ -143,15 +150,16 @@ export class Establishing {
 
   start(now: Millis): void {
     this.#startedAt = now
-    this.#pool.timers.after(this.#connectDeadline, this.#connectTimeout, now)
+    this.#pool.timers.after(this.#connectDeadline, this.#opener.timeouts.connect, now)
     this.#begin(now)
   }
 
-  /** Ends it without a word; its sockets are destroyed. */
-  abandon(): void {
+  /** Ends it without a word but to who listens; its sockets are destroyed. */
+  abandon(reason: unknown): void {
     if (this.#step === 'over') return
+    this.#stepEnds('failed', { exception: reason })
+    this.#discard(reason)
     this.#end()
-    if (this.#link !== undefined) this.#destroy(this.#link)
   }
 
   #begin(now: Millis): void {
@@ -205,7 +213,7 @@ export class Establishing {
     this.#racing.add(link)
     const { unixSocket, localAddress, socketOptions } = settings
     const place = unixSocket === undefined ? { address, port, localAddress } : { path: unixSocket }
-    this.#pool.trace(this.#connection, `${this.#dialling}.started`, place, link.id)
+    this.#traceDial('started', link, place)
     // Written out: an object that is spread into has a hidden class of its own each time, a quarter of a kilobyte.
     let target: ConnectTarget =
       unixSocket === undefined
@@ -232,7 +240,7 @@ export class Establishing {
     this.#pool.timers.clear(this.#attemptDeadline)
     this.#link = link
     this.#info = info
-    this.#pool.trace(this.#connection, `${this.#dialling}.complete`, { address: link.address }, link.id)
+    this.#traceDial('complete', link, { address: link.address })
     const tls = this.#hops[0]?.tls
     if (tls === undefined) return this.#afterHop(now)
     this.#step = 'securing'
@@ -427,7 +435,7 @@ export class Establishing {
     // Options that cannot be used are as wrong for the next address.
     if (side === 'tls') return this.#fail(this.#tlsError(error), now)
     this.#attempts.push({ address: link.address, error })
-    this.#pool.trace(this.#connection, `${this.#dialling}.failed`, { address: link.address, exception: error }, link.id)
+    this.#traceDial('failed', link, { address: link.address, exception: error })
     if (this.#next < this.#addresses.length) return this.#dialNext(now)
     if (this.#racing.size > 0) return
     const what = this.#attempts.length === 1 ? link.address : `${this.#attempts.length} addresses`
@@ -470,9 +478,10 @@ export class Establishing {
     }
     // It has refused already, and only does not come to an end.
     if (this.#refusal !== undefined) return this.#refused(now)
+    for (const { address } of this.#racing) this.#attempts.push({ address, error: new Error('there was no answer') })
     const { phase } = this
     const blockedOn = { want: phase, since: this.#startedAt }
-    const message = `no connection within ${this.#connectTimeout} ms (${phase})`
+    const message = `no connection within ${this.#opener.timeouts.connect} ms (${phase})`
     const error = new ConnectTimeout(message, { code: 'connect-timeout', blockedOn, ...this.#facts(phase) })
     this.#give(error, now)
   }
@@ -482,7 +491,7 @@ export class Establishing {
     const helps = error instanceof ConnectError && !HOPELESS.has(error.code)
     if (!helps || this.#failures >= this.#pool.settings.retries) return this.#give(error, now)
     this.#stepEnds('failed', { exception: error })
-    this.#discard()
+    this.#discard(error)
     const delay = this.#failures === 0 ? 0 : FIRST_BACKOFF * 2 ** (this.#failures - 1)
     this.#failures++
     this.#step = 'backoff'
@@ -490,13 +499,14 @@ export class Establishing {
     this.#pool.timers.after(this.#retryDeadline, delay, now)
   }
   #give(error: HttpCoreError, now: Millis): void {
-    this.#stepEnds('failed', { exception: error })
-    this.#discard()
-    this.#end()
+    this.abandon(error)
     this.#pool.notEstablished(this.#connection, error, now)
   }
-  #discard(): void {
-    for (const link of [...this.#racing]) this.#destroy(link)
+  #discard(reason: unknown): void {
+    for (const link of [...this.#racing]) {
+      this.#traceDial('failed', link, { address: link.address, exception: reason })
+      this.#destroy(link)
+    }
     if (this.#link !== undefined) this.#destroy(this.#link)
     this.#link = this.#proxy = undefined
     this.#surplus = EMPTY
@@ -505,7 +515,6 @@ export class Establishing {
   }
   #end(): void {
     this.#step = 'over'
-    for (const link of [...this.#racing]) this.#destroy(link)
     for (const deadline of [this.#connectDeadline, this.#attemptDeadline, this.#retryDeadline]) {
       this.#pool.timers.clear(deadline)
     }
@@ -516,18 +525,24 @@ export class Establishing {
   // A trace hears of every step that it began, and that it ended, one way or the other.
   #stepBegins(step: string, info: Readonly<Record<string, unknown>>): void {
     this.#tracing = step
-    this.#pool.trace(this.#connection, `${step}.started`, info, this.#link?.id)
+    this.#pool.trace(this.#opener, this.#connection, `${step}.started`, info, this.#link?.id)
   }
   #stepEnds(how: 'complete' | 'failed', info: Readonly<Record<string, unknown>>): void {
     if (this.#tracing === undefined) return
-    this.#pool.trace(this.#connection, `${this.#tracing}.${how}`, info, this.#link?.id)
+    this.#pool.trace(this.#opener, this.#connection, `${this.#tracing}.${how}`, info, this.#link?.id)
     this.#tracing = undefined
   }
-  /** What a trace calls an attempt. */
-  get #dialling(): string {
+  /** Of an attempt. */
+  #traceDial(how: string, link: Link, info: Readonly<Record<string, unknown>>): void {
     const { unixSocket, proxies } = this.#pool.settings
-    if (unixSocket !== undefined) return 'connection.connect_unix_socket'
-    return proxies[0]?.kind.startsWith('socks') === true ? 'socks.connect_tcp' : 'connection.connect_tcp'
+    const socks = proxies[0]?.kind.startsWith('socks') === true
+    const step =
+      unixSocket !== undefined
+        ? 'connection.connect_unix_socket'
+        : socks
+          ? 'socks.connect_tcp'
+          : 'connection.connect_tcp'
+    this.#pool.trace(this.#opener, this.#connection, `${step}.${how}`, info, link.id)
   }
 
   #facts(phase: string): Omit<ErrorDetails, 'code'> {

@@ -118,9 +118,12 @@ export function closeLink(pool: PoolState, connection: PoolConnection): void {
 
 // ── it is no more ──
 
-/** Its seat is free in this step; what the network still says of it is not heard. */
-export function destroy(pool: PoolState, connection: PoolConnection): void {
-  connection.establishing?.abandon()
+/**
+ * Its seat is free in this step; what the network still says of it is not heard.
+ * @param reason why it is not even made
+ */
+export function destroy(pool: PoolState, connection: PoolConnection, reason?: unknown): void {
+  connection.establishing?.abandon(reason)
   connection.establishing = undefined
   const { link } = connection
   if (link !== undefined && !link.destroyed) {

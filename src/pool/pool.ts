@@ -287,8 +287,9 @@ function onClose(pool: PoolState, grace: Millis): void {
   pool.life = 'closing'
   pool.timers.after(pool.graceDeadline, grace, pool.now)
   dismiss(pool, undefined)
+  const closed = poolClosed({})
   for (const connection of [...pool.connections.keys()]) {
-    if (connection.phase === 'connecting') destroy(pool, connection)
+    if (connection.phase === 'connecting') destroy(pool, connection, closed)
     else retire(pool, connection, 'pool-closing')
   }
 }
@@ -309,9 +310,10 @@ function onDestroy(pool: PoolState, reason: unknown): void {
   dismiss(pool, reason)
   for (const exchange of pool.exchanges)
     settle(pool, exchange, { ok: false, error: poolClosed(factsOf(exchange), reason) })
+  const closed = poolClosed({}, reason)
   for (const connection of [...pool.connections.keys()]) {
     connection.machine?.abort()
-    destroy(pool, connection)
+    destroy(pool, connection, closed)
   }
 }
 

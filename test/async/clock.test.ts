@@ -1,9 +1,10 @@
 // When the clock is looked at: once for what the interface asks, once for what came together, and not again where no time
-// can have passed.
+// can have passed. And when it holds the process.
 import { expect, test } from 'vitest'
 import { ConnectionPool } from '../../src/index.ts'
 import type { Network, Sink } from '../../src/drivers/network.ts'
 import { idleLink, ignore } from '../fixtures/link.ts'
+import { SimNetwork } from '../../src/sim.ts'
 
 const HEAD = new TextEncoder().encode('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n')
 
@@ -35,4 +36,28 @@ test('is once for what came together', async () => {
   expect(looked(() => two.received(HEAD.subarray(0, 1)))).toBe(1)
   expect((await Promise.all(responses)).map(({ status }) => status)).toEqual([200, 200])
   void pool.destroy()
+})
+
+test('holds the process while a name is all that is waited for: its answer may never come', async () => {
+  const held: boolean[] = []
+  const sim = new SimNetwork()
+  const network: Network = {
+    can: sim.can,
+    now: () => sim.now(),
+    timer: (at, fire, keepAlive) => {
+      held.push(keepAlive)
+      return sim.timer(at, fire, keepAlive)
+    },
+    resolve: ignore,
+    connect: () => idleLink,
+  }
+  const never = { networkBackend: network, resolve: () => new Promise<never>(ignore) }
+  for (const options of [never, { networkBackend: network }]) {
+    const pool = new ConnectionPool(options)
+    const failed = expect(pool.request('GET', 'http://a.test/')).rejects.toMatchObject({ code: 'connect-timeout' })
+    await sim.run(failed)
+    await failed
+    void pool.destroy()
+  }
+  expect(held).toEqual([true, true])
 })

@@ -222,6 +222,17 @@ describe('cancelling', () => {
     expect(pool.stats).toMatchObject({ requests: 0, active: 0 })
   })
 
+  it('is heard of a signal that has no more than its state and its event, as polyfills have', async () => {
+    const url = await serveTcp(answering('HTTP/1.1 103 Early Hints\r\n\r\n'))
+    const own = new Error('changed my mind')
+    const signal = Object.assign(new EventTarget(), { aborted: false, reason: own })
+    const abort = (): void => {
+      signal.aborted = true
+      signal.dispatchEvent(new Event('abort'))
+    }
+    const options = { signal: signal as unknown as AbortSignal, onInformational: abort }
+    for (let i = 0; i < 2; i++) await expect(one().request('GET', url, options)).rejects.toBe(own)
+  })
   it('half of 200 at random moments loses no seat', async () => {
     const { url } = await serveHttp((_, response) => setTimeout(() => response.end('ok'), Math.random() * 4))
     const pool = makePool({ maxConnections: 5 })

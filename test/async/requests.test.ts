@@ -118,6 +118,7 @@ describe('content', () => {
     ['a function', () => () => pieces(), big],
     ['an empty string', () => '', ''],
     ['an empty iterable', () => [], ''],
+    ['an iterable of empty pieces', () => [...Array<string>(20_000).fill(''), 'end'], 'end'],
   ] as [string, () => unknown, string | Uint8Array][])('%s arrives whole', async (_, content, expected) => {
     const { url } = await serveHttp((request, response) => {
       const hash = createHash('sha256')
@@ -159,6 +160,17 @@ describe('content', () => {
     }
     await expect(pool.request('POST', url, { content: broken() })).rejects.toBe(own)
     expect(text((await pool.request('GET', url)).content)).toBe('ok')
+  })
+
+  it.each([
+    ['nothing', undefined],
+    ['what cannot be asked', Object.defineProperty({}, 'done', { get: () => expect.fail('asked') })],
+  ])('whose iterator answers with %s fails its request, and nothing else', async (_, answer) => {
+    const { url } = await serveHttp((_, response) => response.end('ok'))
+    const next = (): unknown => Promise.resolve(answer)
+    const content = { [Symbol.asyncIterator]: () => ({ next }) } as unknown as AsyncIterable<Uint8Array>
+    const failed = makePool().request('POST', url, { content, timeout: 5_000 })
+    await expect(failed).rejects.toThrow(answer === undefined ? TypeError : 'asked')
   })
 
   it('shorter or longer than its length is refused', async () => {

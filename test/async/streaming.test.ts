@@ -1,5 +1,6 @@
 // Responses that are streamed: every way of reading one, and every way of not reading it.
 import { Readable } from 'node:stream'
+import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
 import { LocalProtocolError, RemoteProtocolError } from '../../src/index.ts'
 import { answering, makePool, serveHttp, serveTcp } from './servers.ts'
@@ -25,6 +26,18 @@ describe('a streamed response', () => {
     await pool.request('GET', url)
     expect(Buffer.compare(join(chunks), content)).toBe(0)
     expect(response.complete).toBe(true)
+  })
+
+  it('may be iterated further, after its first piece was looked at', async () => {
+    const { url } = await serveHttp((_, response) => {
+      response.write('first')
+      setTimeout(() => response.end('rest'), 20)
+    })
+    const pieces = (await makePool().stream('GET', url))[Symbol.asyncIterator]()
+    expect((await pieces.next()).value?.byteLength).toBe(5)
+    const rest: number[] = []
+    for await (const piece of pieces) rest.push(piece.byteLength)
+    expect(rest).toEqual([4])
   })
 
   it('is lent to forEach, and waits for its promises', async () => {
@@ -83,6 +96,46 @@ describe('a streamed response', () => {
     }
   })
 
+  it('is not lent any more to who was told that it failed', async () => {
+    const url = await serveTcp((socket) => {
+      const pieces = ['HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\na', 'b', 'c', 'd']
+      const timer = setInterval(() => {
+        const piece = pieces.shift()
+        if (piece !== undefined) socket.write(piece)
+        else clearInterval(timer)
+      }, 10)
+    })
+    const abort = new AbortController()
+    const response = await makePool().stream('GET', url, { signal: abort.signal })
+    const told: string[] = []
+    let written: () => void = () => undefined
+    const failed = response
+      .forEach((lent) => {
+        told.push(String.fromCharCode(...lent))
+        return told.length < 2 ? undefined : new Promise<void>((resolve) => (written = resolve))
+      })
+      .catch((error: unknown) => told.push(String(error)))
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    abort.abort('aborted')
+    await failed
+    written()
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    expect(told).toEqual(['a', 'b', 'aborted'])
+  })
+
+  it('waits for whatever can be awaited: a promise of another realm', async () => {
+    const { url } = await serveHttp((_, response) => {
+      response.flushHeaders()
+      setTimeout(() => response.write('a'), 30)
+      setTimeout(() => response.end('b'), 60)
+    })
+    const Other = runInNewContext('Promise') as PromiseConstructor
+    let done = 0
+    const response = await makePool().stream('GET', url)
+    await response.forEach(() => new Other<void>((resolve) => setTimeout(() => resolve(void done++), 20)))
+    expect(done).toBe(2)
+  })
+
   it('is read whole, or as a ReadableStream', async () => {
     const { url } = await serveContent()
     const pool = makePool()
@@ -93,6 +146,15 @@ describe('a streamed response', () => {
     const again = await pool.stream('GET', url)
     const blob = await new globalThis.Response(again.readable()).arrayBuffer()
     expect(Buffer.compare(new Uint8Array(blob), content)).toBe(0)
+  })
+
+  it('is read whole by each who asks for it, at the same time too', async () => {
+    const { url } = await serveContent()
+    const response = await makePool().stream('GET', url)
+    const [one, other] = await Promise.all([response.read(), response.read()])
+    expect(one.byteLength).toBe(size)
+    expect(other).toBe(one)
+    expect(await response.read()).toBe(one)
   })
 
   it('can be taken once', async () => {

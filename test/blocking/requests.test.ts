@@ -119,6 +119,14 @@ describe.each(ROUTES)('%s', (_, version, options, url) => {
     })
   })
 
+  it('may be iterated further, after its first piece was looked at', () => {
+    withPool(options, (pool) => {
+      const pieces = pool.stream('GET', `${url()}/large/5`)[Symbol.iterator]()
+      const first = pieces.next().value?.byteLength ?? 0
+      expect([...pieces].reduce((sum, piece) => sum + piece.byteLength, first)).toBe(5 << 20)
+    })
+  })
+
   it('may be left early, closed or drained; the next request is served', () => {
     withPool({ ...options, maxConnections: 1 }, (pool) => {
       for (const chunk of pool.stream('GET', `${url()}/large/5`)) {

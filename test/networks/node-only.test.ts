@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { nodeNetwork } from '../../src/drivers/networks/index.ts'
 import { refusedAlpn } from '../../src/drivers/networks/tls.ts'
 import { certificates } from '../fixtures/certificates.ts'
@@ -182,6 +182,15 @@ test('localhost is resolved, and a name that does not exist is an error', async 
   await until(() => answers.length === 2)
   expect(answers.some((a) => Array.isArray(a) && (a.includes('127.0.0.1') || a.includes('::1')))).toBe(true)
   expect(answers.some((a) => a instanceof Error)).toBe(true)
+})
+
+test('the order of addresses is that of the process: --dns-result-order, dns.setDefaultResultOrder', () => {
+  const lookup = vi.spyOn(process.getBuiltinModule('node:dns'), 'lookup').mockReturnValue(undefined)
+  network.resolve('localhost', () => undefined)
+  const options: unknown = lookup.mock.calls[0]?.[1]
+  lookup.mockRestore()
+  // Either of them would set aside what the process was told.
+  for (const name of ['verbatim', 'order']) expect(options).not.toHaveProperty(name)
 })
 
 test('nginx answers over TCP, TLS and a Unix socket', async (context) => {

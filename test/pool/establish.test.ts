@@ -51,6 +51,19 @@ describe('dialling', () => {
       ],
     })
   })
+  it('lists those that have not answered when the time is over', () => {
+    const play = new Play()
+    const id = named(play, ['1.1.1.1', '1.1.1.2'])
+    play.failed(1, 'connect', new Error('first'))
+    play.pass(10_000)
+    expect(play.error(id)).toMatchObject({
+      name: 'ConnectTimeout',
+      attempts: [
+        { address: '1.1.1.1', error: { message: 'first' } },
+        { address: '1.1.1.2', error: { message: 'there was no answer' } },
+      ],
+    })
+  })
   it('keeps its clock when the given time goes back', () => {
     const play = new Play({}, 5_000)
     play.request({ origin: http('a.test') })

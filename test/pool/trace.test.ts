@@ -52,6 +52,65 @@ describe('a trace', () => {
       'connection.connect_tcp.complete',
     ])
   })
+  describe('of a dial that is given up hears that each step has failed, and of what', () => {
+    const ENDS: [string, (play: Play, id: number) => void, string][] = [
+      ['out of time', (play) => play.pass(10_000), 'ConnectTimeout'],
+      ['out of all its time', (play) => play.pass(9_000), 'TimeoutException'],
+      ['cancelled', (play, id) => play.tell({ type: 'cancel', id, reason: new RangeError('enough') }), 'RangeError'],
+      ['the pool closed', (play) => play.tell({ type: 'close', grace: 0 }), 'PoolClosed'],
+      ['the pool destroyed', (play) => play.tell({ type: 'destroy' }), 'PoolClosed'],
+    ]
+    const STEPS: [string, (play: Play) => void, readonly string[]][] = [
+      ['resolve', () => undefined, ['connection.resolve.failed']],
+      [
+        'connect_tcp',
+        (play) => {
+          play.tell({ type: 'resolved', host: 'a.test', addresses: ['1.1.1.1', '1.1.1.2'] })
+          play.pass(250)
+        },
+        ['connection.connect_tcp.failed', 'connection.connect_tcp.failed'],
+      ],
+      [
+        'start_tls',
+        (play) => {
+          play.tell({ type: 'resolved', host: 'a.test', addresses: ['1.1.1.1'] })
+          play.connected(1)
+        },
+        ['connection.start_tls.failed'],
+      ],
+    ]
+    it.each(STEPS.flatMap((step) => ENDS.map((end) => [step[0], end[0], step, end] as const)))(
+      '%s, %s',
+      (_, __, [, reach, failed], [how, end, exception]) => {
+        const play = new Play()
+        const total = how === 'out of all its time' ? 9_000 : Infinity
+        const id = play.request({ origin: https('a.test'), timeouts: { total }, trace: true })
+        reach(play)
+        names(play)
+        end(play, id)
+        const told = play.take('trace').map(({ event }) => event)
+        expect(told.map(({ name }) => name)).toEqual(failed)
+        for (const { request, info } of told) {
+          expect(request).toBe(id)
+          expect(info?.['exception']).toMatchObject({ name: exception })
+        }
+      },
+    )
+  })
+  it('of a dial names the request that it was begun for, also when that was served otherwise', () => {
+    const play = new Play()
+    play.request()
+    play.connectAll()
+    const id = play.request({ trace: true })
+    play.received(1, OK)
+    expect(play.outcome(id)).toBe(undefined)
+    play.connected(2)
+    const told = play.take('trace').map(({ event }) => event)
+    expect(told.filter(({ name }) => name.startsWith('connection.connect_tcp')).map(({ request }) => request)).toEqual([
+      id,
+      id,
+    ])
+  })
   it('of a request that is sent again: what was begun has failed, before it is begun again', () => {
     const play = new Play()
     const first = play.request()

@@ -138,6 +138,21 @@ describe.each(UPGRADES)('WebSocket, %s', (_, route) => {
   })
 })
 
+it('a stream of HTTP/2 cannot be secured, and says so', async () => {
+  const pool = new ConnectionPool({ http2: true, tls: { ca } })
+  const url = `https://127.0.0.1:${origins['h2']?.port}/`
+  const response = await pool.stream('CONNECT', url, {
+    protocol: 'websocket',
+    headers: { 'sec-websocket-version': '13' },
+  })
+  await expect(response.networkStream?.startTls()).rejects.toMatchObject({
+    name: 'LocalProtocolError',
+    code: 'start-tls',
+  })
+  await response.close()
+  await pool.close()
+})
+
 it('extended CONNECT where the server does not take it fails before anything is sent', async () => {
   const server = await http2Server((_, response) => response.end())
   const pool = new ConnectionPool({ tls: { ca }, http2: true })
@@ -232,6 +247,23 @@ it('a stream that was ended or closed takes no more, and says so', async () => {
   const secured = expect(securing.startTls()).rejects.toMatchObject(refused('stream-closed'))
   await securing.close()
   await secured
+  await pool.close()
+  await server.stop()
+})
+
+it('a stream that is drained is closed: its connection serves no other request', async () => {
+  const server = await serve(
+    createHttp().on('upgrade', (_, socket: Socket) => {
+      socket.on('error', () => undefined)
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\nleading')
+    }),
+  )
+  const pool = new ConnectionPool()
+  const headers = { Connection: 'Upgrade', Upgrade: 'raw' }
+  const response = await pool.stream('GET', `http://127.0.0.1:${server.port}/`, { headers })
+  await response.drain()
+  expect(pool.connections).toHaveLength(0)
+  expect(await response.networkStream?.read()).toBe(null)
   await pool.close()
   await server.stop()
 })

@@ -3,6 +3,7 @@
 // Nobody is ever told twice, and nothing is told to nobody: a failure after the head waits here for the next reader,
 // so that an abandoned response is not an unhandled rejection.
 import type { Bytes, OwnedBytes } from '../../http/index.ts'
+import { isThenable } from '../shared/content.ts'
 import { CLOSED, closedUnread, Exchange, streamClosed, streamEnded } from '../shared/exchange.ts'
 import type { PreparedRequest } from '../shared/options.ts'
 import { Response } from './response.ts'
@@ -125,17 +126,18 @@ export class AsyncExchange extends Exchange {
 
   /** What is lent goes with its buffer when a promise asks for it; what could not is a copy from the start. */
   protected override lend(data: Bytes): void {
+    if (this.failure !== undefined) return
     const lent = this.driver.lends(data.buffer) ? data : this.own(data)
     this.guard(() => {
-      const pending = (this.#consumer as Lent)(lent)
-      if (!(pending instanceof Promise)) return this.consumed(data.byteLength)
+      const pending: unknown = (this.#consumer as Lent)(lent)
+      if (!isThenable(pending)) return this.consumed(data.byteLength)
       this.driver.keep(data.buffer)
       this.#holdFor(pending, data.byteLength)
     })
   }
 
   /** What comes meanwhile is queued, and the sender held back: nothing is consumed before the promise settles. */
-  #holdFor(pending: Promise<void>, bytes: number): void {
+  #holdFor(pending: PromiseLike<unknown>, bytes: number): void {
     this.mode = 'queue'
     pending.then(
       () => {
@@ -145,14 +147,18 @@ export class AsyncExchange extends Exchange {
       (error: unknown) => this.giveUp(error),
     )
   }
+  /** Who was told of a failure meanwhile is lent nothing more. */
   #lendQueued(): void {
     this.guard(() => {
-      for (let chunk = this.take(); chunk !== undefined; chunk = this.take()) {
-        const pending = (this.#consumer as Lent)(chunk)
-        if (pending instanceof Promise) return this.#holdFor(pending, 0)
+      while (this.failure === undefined) {
+        const chunk = this.take()
+        if (chunk === undefined) {
+          this.mode = 'lend'
+          return this.changed()
+        }
+        const pending: unknown = (this.#consumer as Lent)(chunk)
+        if (isThenable(pending)) return this.#holdFor(pending, 0)
       }
-      this.mode = 'lend'
-      this.changed()
     })
   }
 

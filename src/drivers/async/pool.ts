@@ -108,7 +108,7 @@ export class ConnectionPool implements AsyncDisposable {
   close(options?: { readonly grace?: Millis | undefined }): Promise<void> {
     return this.#close(closing(options))
   }
-  /** Everything ends now; requests fail with PoolClosed, or with `reason`. */
+  /** Everything ends now; requests fail with PoolClosed, whose `cause` is `reason`. */
   destroy(reason?: unknown): Promise<void> {
     return this.#close({ type: 'destroy', reason })
   }

@@ -10,6 +10,7 @@ import { NetworkStream } from './network-stream.ts'
 export class Response extends ResponseParts implements AsyncIterable<OwnedBytes>, AsyncDisposable {
   readonly #exchange: AsyncExchange
   #stream: NetworkStream | undefined
+  #reading: Promise<OwnedBytes> | undefined
 
   /** @internal */
   constructor(exchange: AsyncExchange) {
@@ -24,16 +25,20 @@ export class Response extends ResponseParts implements AsyncIterable<OwnedBytes>
   }
 
   /** All content; the same bytes each time. */
-  async read(): Promise<OwnedBytes> {
+  read(): Promise<OwnedBytes> {
+    return (this.#reading ??= this.#read())
+  }
+  async #read(): Promise<OwnedBytes> {
     if (this.known !== undefined) return this.known
     this.take()
     return this.keep(await this.#exchange.all())
   }
   /** Piece by piece; the pieces are the caller's for ever. Leaving the loop early closes the response. */
-  [Symbol.asyncIterator](): AsyncIterator<OwnedBytes, undefined, undefined> {
+  [Symbol.asyncIterator](): AsyncIterableIterator<OwnedBytes, undefined, undefined> {
     this.take()
     const exchange = this.#exchange
-    const iterator: AsyncIterator<OwnedBytes, undefined, undefined> = {
+    const iterator: AsyncIterableIterator<OwnedBytes, undefined, undefined> = {
+      [Symbol.asyncIterator]: () => iterator,
       next: async () => {
         const value = await exchange.next()
         return value === undefined ? { done: true, value } : { done: false, value }

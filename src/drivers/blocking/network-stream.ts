@@ -1,6 +1,6 @@
 // The bytes of a connection that is no longer HTTP: after 101 (Switching Protocols), or a tunnel after CONNECT.
 // RFC 9110 §7.8, §9.3.6; over HTTP/2 one stream, RFC 8441 §5.
-import { misuse, type Bytes, type OwnedBytes } from '../../http/index.ts'
+import type { Bytes, OwnedBytes } from '../../http/index.ts'
 import type { LinkInfo } from '../../pool/lean.ts'
 import { checkData, type Data } from './data.ts'
 import type { BlockingExchange } from './exchange.ts'
@@ -44,13 +44,7 @@ export class NetworkStream implements Disposable {
   /** TLS over what is there; this stream and the one it gives are the same connection from then on. */
   startTls(tls: StartTlsOptions = {}): NetworkStream {
     checkData('options', tls.options)
-    if (this.#exchange.queued) {
-      throw misuse(
-        'surplus-before-tls',
-        'RFC 8446 §4',
-        'bytes came before the handshake; they would be lost, or forged',
-      )
-    }
+    this.#exchange.checkTls()
     this.#exchange.startTls(tls.serverName, tls.alpn ?? [], tls.options)
     return new NetworkStream(this.#exchange)
   }

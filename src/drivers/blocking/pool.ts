@@ -126,7 +126,7 @@ export class ConnectionPool implements Disposable {
   close(options?: { readonly grace?: Millis | undefined }): void {
     this.#close(closing(options))
   }
-  /** Everything ends now; requests fail with PoolClosed, or with `reason`. */
+  /** Everything ends now; requests fail with PoolClosed, whose `cause` is `reason`. */
   destroy(reason?: unknown): void {
     this.#close({ type: 'destroy', reason })
   }

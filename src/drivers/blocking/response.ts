@@ -29,10 +29,11 @@ export class Response extends ResponseParts implements Iterable<OwnedBytes>, Dis
     return this.keep(this.#exchange.all())
   }
   /** Piece by piece; the pieces are the caller's for ever. Leaving the loop early closes the response. */
-  [Symbol.iterator](): Iterator<OwnedBytes, undefined, undefined> {
+  [Symbol.iterator](): IterableIterator<OwnedBytes, undefined, undefined> {
     this.take()
     const exchange = this.#exchange
-    const iterator: Iterator<OwnedBytes, undefined, undefined> = {
+    const iterator: IterableIterator<OwnedBytes, undefined, undefined> = {
+      [Symbol.iterator]: () => iterator,
       next: () => {
         const value = exchange.next()
         return value === undefined ? { done: true, value } : { done: false, value }

@@ -65,7 +65,7 @@ class NodeNetwork implements Network {
   }
 
   resolve(host: string, done: (error: unknown, addresses: readonly string[]) => void): void {
-    needed('node:dns').lookup(host, { all: true, verbatim: true }, (error, addresses) => {
+    needed('node:dns').lookup(host, { all: true }, (error, addresses) => {
       if (error !== null) done(error, [])
       else done(undefined, interleave(addresses))
     })
@@ -237,14 +237,20 @@ class NodeLink implements Link, Receiver {
   }
   /** @internal */
   read(length: number, buffer: Uint8Array): void {
+    this.#beforeReading()
     if (!this.#over) deliver(this, buffer as Uint8Array<ArrayBuffer>, length)
   }
   /** @internal */
   readAlone(chunk: Buffer): void {
+    this.#beforeReading()
     const end = chunk.byteOffset + chunk.byteLength
     for (let at = chunk.byteOffset; at < end && !this.#over; at += READ_BYTES) {
       this.#sink.received(new Uint8Array(chunk.buffer, at, Math.min(end - at, READ_BYTES)))
     }
+  }
+  /** What leaves in TLS is told a turn later, and the answer to it may be here by then: it would look like an early one. */
+  #beforeReading(): void {
+    if (this.#batch > 0 && !this.#over) this.reportProgress()
   }
   /** @internal */
   receive(data: Uint8Array, turn: number): boolean {

@@ -42,7 +42,7 @@ export function hooksOf(options: CommonRequestOptions<unknown> | undefined): Exc
   checkNames('request', options, OPTION_NAMES)
   const { signal, onInformational, trace, sniHostname } = options
   if (signal !== undefined) checkSignal(signal)
-  signal?.throwIfAborted()
+  if (signal?.aborted === true) throw signal.reason
   if (onInformational !== undefined && typeof onInformational !== 'function')
     throw new TypeError('onInformational must be a function')
   if (trace !== undefined && typeof trace !== 'function') throw new TypeError('trace must be a function')

@@ -92,37 +92,46 @@ export class ContentPump {
 
   #step(iterator: AnyIterator, attempt: number): void {
     const asked = this.#asked
-    this.#asked = iterator
     try {
-      const result = iterator.next()
-      this.#asked = asked
-      if (!isThenable(result)) {
-        if (attempt === this.#attempt) this.#take(iterator, result)
-        else giveBack(iterator)
-        return
+      for (;;) {
+        this.#asked = iterator
+        const result = iterator.next()
+        this.#asked = asked
+        if (isThenable(result)) return this.#await(iterator, result, attempt)
+        if (attempt !== this.#attempt) return giveBack(iterator)
+        if (this.#take(result)) return
       }
-      if (!this.#mayWait) throw new TypeError(`content must not come in promises: ${NO_WAITING}`)
-      result.then(
-        (step) => {
-          if (attempt === this.#attempt) this.#take(iterator, step)
-        },
-        (error: unknown) => {
-          if (attempt === this.#attempt) this.#fail(error)
-        },
-      )
     } catch (error) {
       this.#asked = asked
       if (attempt === this.#attempt) this.#fail(error)
     }
   }
+  #await(iterator: AnyIterator, result: PromiseLike<IteratorResult<unknown>>, attempt: number): void {
+    if (!this.#mayWait) throw new TypeError(`content must not come in promises: ${NO_WAITING}`)
+    const failed = (error: unknown): void => {
+      if (attempt === this.#attempt) this.#fail(error)
+    }
+    result.then((step) => {
+      try {
+        if (attempt === this.#attempt && !this.#take(step)) this.#step(iterator, attempt)
+      } catch (error) {
+        failed(error)
+      }
+    }, failed)
+  }
 
-  #take(iterator: AnyIterator, result: IteratorResult<unknown>): void {
-    if (result.done === true) return this.#end()
-    const chunk = asChunk(result.value)
-    if (chunk === undefined) {
-      this.#fail(new TypeError(`content must come in Uint8Arrays or strings, not ${typeof result.value}`))
-    } else if (chunk.byteLength > 0) this.#send(chunk)
-    else this.#step(iterator, this.#attempt)
+  /** false: it was empty, and the next is wanted. */
+  #take(result: IteratorResult<unknown>): boolean {
+    if (result.done === true) this.#end()
+    else {
+      const chunk = asChunk(result.value)
+      if (chunk === undefined) {
+        throw new TypeError(`content must come in Uint8Arrays or strings, not ${typeof result.value}`)
+      }
+      if (chunk.byteLength === 0) return false
+      this.#send(chunk)
+    }
+    return true
   }
 
   #send(data: Uint8Array): void {
@@ -172,7 +181,7 @@ function isStream(value: unknown): value is { destroy(): void } {
   if (typeof value !== 'object' || value === null || !('pipe' in value)) return false
   return 'destroy' in value && typeof value.destroy === 'function'
 }
-function isThenable(value: unknown): value is PromiseLike<IteratorResult<unknown>> {
+export function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }
 

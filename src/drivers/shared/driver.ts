@@ -43,7 +43,7 @@ export class Driver {
   #unsettled = 0
   /** Requests that wait for what has come, and those behind them. */
   #waiting: Request[] = []
-  /** Sockets and look-ups that hold the process by themselves. */
+  /** Sockets that hold the process by themselves. A look-up need not: it may be the user's own, and never end. */
   #holders = 0
   /** Links that need not: they are told when no request is left, since until then the process stays anyway. */
   #resting: LinkHandle[] = []
@@ -197,9 +197,7 @@ export class Driver {
   }
 
   #resolve(host: string): void {
-    this.#holders++
     const done = (error: unknown, addresses: readonly string[]): void => {
-      this.#holders--
       this.tell(
         error === undefined || error === null
           ? { type: 'resolved', host, addresses }
@@ -261,7 +259,7 @@ export class Driver {
     this.#hooks.trace({ ...event, time: this.network.now() }, exchange)
   }
 
-  /** A socket or look-up that holds the process came (+1) or went (−1). */
+  /** A socket that holds the process came (+1) or went (−1). */
   holds(change: 1 | -1): void {
     this.#holders += change
   }

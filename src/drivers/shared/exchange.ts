@@ -194,7 +194,7 @@ export abstract class Exchange {
     this.callBack(() => {
       onInformational(status, headers)
       // All of the response may have come by now, and nobody listen to the signal any more.
-      signal?.throwIfAborted()
+      if (signal?.aborted === true) throw signal.reason
     })
   }
 
@@ -372,6 +372,18 @@ export abstract class Exchange {
   get duplex(): boolean {
     const status = this.response?.status ?? 0
     return this.switched || (this.head.method === 'CONNECT' && status >= 200 && status < 300)
+  }
+
+  /** Throws where a handshake may not begin. */
+  checkTls(): void {
+    if (this.framing === 'frames')
+      throw misuse('start-tls', 'RFC 9113 §9.2', 'a stream of HTTP/2 cannot be secured: its connection is shared')
+    if (this.queued)
+      throw misuse(
+        'surplus-before-tls',
+        'RFC 8446 §4',
+        'bytes came before the handshake; they would be lost, or forged',
+      )
   }
 
   get framing(): Framing {
