@@ -189,7 +189,10 @@ function onSettings(
     connection.refusing = false
     pool.scheduler.seats(connection, seatsOf(pool, connection))
   }
-  if (most !== undefined) pool.scheduler.suspend(connection, most === 0)
+  if (most !== undefined) {
+    connection.site.streams = most || Infinity
+    pool.scheduler.suspend(connection, most === 0)
+  }
   if (first) {
     const extended = settings['enableConnectProtocol'] === 1
     if (!extended) refuseWaiting(pool, connection, 'h2-connect')

@@ -481,6 +481,22 @@ describe('a stream that is refused', () => {
     expect(other.exchanges.size).toBe(1)
     expect(play.outcome(id)).toBe('ok')
   })
+  it('by a server of few streams is asked of each later connection no more than they are', () => {
+    const play = new Play({ ...H2, maxConnections: 10, maxConnectionsPerOrigin: 10 })
+    const ids = Array.from({ length: 8 }, (_, i) => play.request({ target: `/${i}` }))
+    const settings = { maxConcurrentStreams: 1 }
+    const perLink: number[] = []
+    for (let i = 0; i < 10; i++) {
+      play.pass(1_000)
+      for (const link of play.connectAll()) {
+        const peer = new Peer(play, link, 'h2', { settings }).read()
+        perLink.push(peer.exchanges.size + peer.failed.size)
+        peer.write().sync()
+      }
+    }
+    expect(ids.filter((id) => play.outcome(id) !== undefined)).toEqual([])
+    expect(play.stats()).toMatchObject({ active: 8, connections: 8 })
+  })
   it('is given up after maxReplays', () => {
     const play = new Play({ ...H2, maxConnections: 1, maxConnectionsPerOrigin: 1, limits: { maxReplays: 2 } })
     const id = play.request({ method: 'POST', target: '/a' })
