@@ -80,6 +80,8 @@ export class PoolConnection extends Carrier {
   retired = false
   /** How long what it sent back is not dialled for; undefined: it sent nothing back. */
   backoff: Millis | undefined
+  /** A response has come on it. */
+  answered = false
   /** It refused a stream, and has given no sign since that it would take another. */
   refusing = false
   /** The peer sends no more. */

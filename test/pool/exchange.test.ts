@@ -539,6 +539,27 @@ describe('what a connection sends back', () => {
     }
     expect(ids.map((id) => play.outcome(id))).toEqual([undefined, undefined, undefined])
   })
+  it('without a byte of it having left, and after other answers, is neither counted nor held back', () => {
+    const play = new Play({ ...H2, maxConnections: 7, maxConnectionsPerOrigin: 7 })
+    const settings = { maxConcurrentStreams: 1 }
+    const peers = Array.from({ length: 7 }, (_, i) => {
+      play.request({ target: `/${i}` })
+      return new Peer(play, play.connectAll()[0] as number, 'h2', { settings }).sync()
+    })
+    const late = play.request({ method: 'POST', target: '/late' })
+    // A server that is restarted: each connection goes away behind the answer that freed its seat.
+    for (const { machine, link } of peers) {
+      machine.sendResponse(1, { status: 204, headers: [], content: 'none' }, { end: true })
+      play.received(
+        link,
+        Buffer.concat([...machine.takeOutput(), Uint8Array.of(0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0)]),
+      )
+      play.closed(link)
+    }
+    const [link] = play.connectAll()
+    new Peer(play, link as number, 'h2').sync().respond('/late')
+    expect(play.outcome(late)).toBe('ok')
+  })
   it('never holds back a request of the caller’s own', () => {
     const play = new Play(H2)
     play.request({ method: 'POST', target: '/0' })
