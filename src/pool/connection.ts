@@ -19,6 +19,8 @@ export class Site extends OriginQueue {
   requests = 0
   /** How many replays in a row found no end: what the backoff of its dials grows with. */
   failures = 0
+  /** How many streams its server last said that a connection may have. */
+  streams = Infinity
   /** How long requests wait for its first dial to tell what it speaks. */
   readonly shareDeadline: Deadline<Site, 'share'> = new Deadline<Site, 'share'>(this, 'share')
   gone = false
@@ -78,6 +80,8 @@ export class PoolConnection extends Carrier {
   retired = false
   /** How long what it sent back is not dialled for; undefined: it sent nothing back. */
   backoff: Millis | undefined
+  /** A response has come on it. */
+  answered = false
   /** It refused a stream, and has given no sign since that it would take another. */
   refusing = false
   /** The peer sends no more. */

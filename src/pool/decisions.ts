@@ -96,7 +96,7 @@ function established(
 ): void {
   const { site, opener } = connection
   const multiplexed = version === 'h2'
-  const machine = pool.makeMachine(version, now)
+  const machine = pool.makeMachine(version, now, site.streams)
   connection.establishing = undefined
   connection.link = link
   connection.written = link.ahead
@@ -150,5 +150,5 @@ function remember(pool: PoolState, site: Site, version: 'h1' | 'h2'): void {
 
 /** How many requests one more dial is for, when the first takes long. */
 export function seatsPerDial(pool: PoolState, site: Site): number {
-  return pool.remembered.get(site.key) === 'h2' ? pool.limits.assumedConcurrentStreams : 1
+  return pool.remembered.get(site.key) === 'h2' ? Math.min(pool.limits.assumedConcurrentStreams, site.streams) : 1
 }

@@ -198,6 +198,9 @@ function retryOrFail(
   const { attempt, idempotent, replayable, pulled, replays, staleRetries } = exchange
   const connection = attempt.connection as PoolConnection
   if (attempt.ended) return finish(pool, exchange)
+  // It has not been sent: that is no replay. A server that restarts takes away all its connections at once, and one
+  // request may be given each of them in turn.
+  const spared = connection.answered && attempt.bytesSent === 0
   const retry = retryOf(
     {
       disposition,
@@ -207,7 +210,7 @@ function retryOrFail(
       idempotent,
       replayable,
       pulled,
-      replays,
+      replays: spared ? 0 : replays,
       staleRetries,
     },
     pool.limits,
@@ -226,7 +229,8 @@ function retryOrFail(
       retire(pool, other, 'stale')
     }
     pool.scheduler.requeueFresh(exchange)
-  } else {
+  } else if (spared) pool.scheduler.requeue(exchange, false)
+  else {
     exchange.replays++
     // All that one connection sends back are one failure of its origin, and wait alike.
     connection.backoff ??= backoffOf(pool, exchange.site)

@@ -147,6 +147,7 @@ function onHead(
   attempt.headAt = attempt.movedAt = pool.now
   connection.site.failures = 0
   connection.backoff = undefined
+  connection.answered = true
   // A final response instead of 100: the content is not wanted. RFC 9110 §10.1.1.
   // Nor is the rest of it where the server says no, or will not keep the connection.
   const unwanted = !connection.multiplexed && (event.status >= 400 || connection.machine?.draining === true)
@@ -189,7 +190,10 @@ function onSettings(
     connection.refusing = false
     pool.scheduler.seats(connection, seatsOf(pool, connection))
   }
-  if (most !== undefined) pool.scheduler.suspend(connection, most === 0)
+  if (most !== undefined) {
+    connection.site.streams = most || Infinity
+    pool.scheduler.suspend(connection, most === 0)
+  }
   if (first) {
     const extended = settings['enableConnectProtocol'] === 1
     if (!extended) refuseWaiting(pool, connection, 'h2-connect')

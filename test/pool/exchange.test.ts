@@ -509,6 +509,22 @@ describe('a stream that is refused', () => {
     expect(other.exchanges.size).toBe(1)
     expect(play.outcome(id)).toBe('ok')
   })
+  it('by a server of few streams is asked of each later connection no more than they are', () => {
+    const play = new Play({ ...H2, maxConnections: 10, maxConnectionsPerOrigin: 10 })
+    const ids = Array.from({ length: 8 }, (_, i) => play.request({ target: `/${i}` }))
+    const settings = { maxConcurrentStreams: 1 }
+    const perLink: number[] = []
+    for (let i = 0; i < 10; i++) {
+      play.pass(1_000)
+      for (const link of play.connectAll()) {
+        const peer = new Peer(play, link, 'h2', { settings }).read()
+        perLink.push(peer.exchanges.size + peer.failed.size)
+        peer.write().sync()
+      }
+    }
+    expect(ids.filter((id) => play.outcome(id) !== undefined)).toEqual([])
+    expect(play.stats()).toMatchObject({ active: 8, connections: 8 })
+  })
   it('is given up after maxReplays', () => {
     const play = new Play({ ...H2, maxConnections: 1, maxConnectionsPerOrigin: 1, limits: { maxReplays: 2 } })
     const id = play.request({ method: 'POST', target: '/a' })
@@ -550,6 +566,27 @@ describe('what a connection sends back', () => {
       expect(play.now - before).toBe(delay)
     }
     expect(ids.map((id) => play.outcome(id))).toEqual([undefined, undefined, undefined])
+  })
+  it('without a byte of it having left, and after other answers, is neither counted nor held back', () => {
+    const play = new Play({ ...H2, maxConnections: 7, maxConnectionsPerOrigin: 7 })
+    const settings = { maxConcurrentStreams: 1 }
+    const peers = Array.from({ length: 7 }, (_, i) => {
+      play.request({ target: `/${i}` })
+      return new Peer(play, play.connectAll()[0] as number, 'h2', { settings }).sync()
+    })
+    const late = play.request({ method: 'POST', target: '/late' })
+    // A server that is restarted: each connection goes away behind the answer that freed its seat.
+    for (const { machine, link } of peers) {
+      machine.sendResponse(1, { status: 204, headers: [], content: 'none' }, { end: true })
+      play.received(
+        link,
+        Buffer.concat([...machine.takeOutput(), Uint8Array.of(0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0)]),
+      )
+      play.closed(link)
+    }
+    const [link] = play.connectAll()
+    new Peer(play, link as number, 'h2').sync().respond('/late')
+    expect(play.outcome(late)).toBe('ok')
   })
   it('never holds back a request of the caller’s own', () => {
     const play = new Play(H2)
