@@ -29,14 +29,25 @@ const tscMaps = {
   },
 }
 
+const named = { keep_fnames: true, keep_classnames: true }
 /**
  * Short names for what is local, private or a constant, and no indentation: 16 kB of what a user downloads. Functions, classes and
  * public methods keep theirs, for stack traces; the maps lead back from the rest.
  */
 const short = terser({
   module: true,
-  compress: false,
-  mangle: { keep_fnames: true, keep_classnames: true },
+  compress: {
+    defaults: false,
+    arrows: true,
+    booleans: true,
+    dead_code: true,
+    evaluate: true,
+    properties: true,
+    reduce_vars: true,
+    reduce_funcs: false,
+    unused: true,
+  },
+  mangle: named,
   format: { beautify: true, indent_level: 0, ascii_only: true },
 })
 
@@ -80,10 +91,11 @@ const output = (format, extension) => ({
   hoistTransitiveImports: false,
   generatedCode: 'es2015',
 })
-// Maps name the lines of src/ in the repository. CommonJS is for tools that know no `module-sync`: nobody reads it, so it
-// is small and has no maps.
+// Maps name the lines of src/ in the repository. Nobody reads CommonJS, which is for tools that know no `module-sync`, nor
+// what is only started: they are small and have no maps.
 const esm = { ...output('es', '.js'), sourcemap: true, sourcemapExcludeSources: true, plugins: [short, lineMaps] }
-const cjs = { ...output('cjs', '.cjs'), exports: 'named', plugins: [terser()] }
+const cjs = { ...output('cjs', '.cjs'), exports: 'named', plugins: [terser({ compress: { passes: 3 } })] }
+const own = { ...output('es', '.js'), plugins: [terser({ module: true, mangle: named })] }
 
 export default [
   {
@@ -97,8 +109,7 @@ export default [
     input: { [name]: file },
     external,
     onwarn,
-    plugins: [tscMaps],
-    output: esm,
+    output: own,
   })),
   {
     input: input('.js', imported),
