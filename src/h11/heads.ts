@@ -5,7 +5,17 @@
 // Everything that could be refused is refused before a byte counts. Without validation (harnesses) the fields are
 // written as they are, and framing is added only where the caller gave none.
 import type { ContentPlan, Fields, Framing } from '../http/index.ts'
-import { asciiLower, excerpt, hasSome, isFieldValue, isHost, isToken, listMembers, misuse } from '../http/index.ts'
+import {
+  asciiLower,
+  excerpt,
+  EXPECTS_CONTENT,
+  hasSome,
+  isFieldValue,
+  isHost,
+  isToken,
+  listMembers,
+  misuse,
+} from '../http/index.ts'
 import { hasContent, hasOption, isSwitch } from './framing.ts'
 import { targetForm } from './grammar.ts'
 import type { Output } from './writer.ts'
@@ -70,8 +80,6 @@ export interface SentHead {
 
 /** Chars of what is added to the caller's fields, start-line aside. */
 const ADDED = 128
-/** Methods that define a meaning for enclosed content: they say so when there is none. RFC 9110 §8.6. */
-const EXPECTS_CONTENT: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH'])
 
 export function writeRequestHead(
   output: Output,

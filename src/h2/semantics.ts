@@ -5,6 +5,7 @@
 // version-blind, become sections. It knows nothing of frames or streams.
 import {
   asciiLower,
+  EXPECTS_CONTENT,
   checkField,
   excerpt,
   Fields,
@@ -418,7 +419,7 @@ export function requestSection(head: RequestHead, validate: boolean): Outgoing {
   const plan = method === 'TRACE' ? empty(planned, 'RFC 9110 §9.3.8', 'a TRACE request') : planned
   if (priority !== '' && !given.has('priority')) control.push('priority', priority)
   // What goes through a tunnel is no content. RFC 9110 §9.3.6.
-  const said = method === 'CONNECT' ? undefined : plan
+  const said = method === 'CONNECT' ? undefined : plan === 'none' && EXPECTS_CONTENT.has(method) ? { length: 0 } : plan
   return { section: { control, fields: withLength(checkedFields(given, 'client', authority), said) }, plan }
 }
 

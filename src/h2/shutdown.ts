@@ -12,6 +12,8 @@ const SHUTDOWN_PING = new Uint8Array([0x68, 0x74, 0x74, 0x70, 0x63, 0x6f, 0x72, 
 export class Shutdown {
   /** What the peer's last GOAWAY said; −1: none. */
   goawayReceived = -1
+  /** What it gave as the reason, where that was an error. */
+  #why: number | undefined
   readonly #session: Session
   /** PINGs that are under way, in order. */
   readonly #pings: Bytes[] = []
@@ -69,6 +71,7 @@ export class Shutdown {
     if (session.role === 'server') return
     const first = this.goawayReceived < 0
     this.goawayReceived = first ? lastStream : Math.min(lastStream, this.goawayReceived)
+    this.#why = h2Code === H2_ERROR.NO_ERROR ? undefined : h2Code
     session.closeReason ??= 'goaway'
     session.live('close')
     this.#failUnprocessed(h2Code, first)
@@ -142,9 +145,10 @@ export class Shutdown {
     const fault: PeerFault = {
       code: cut ? 'incomplete-message' : goaway ? 'goaway' : 'server-disconnected',
       rule: 'RFC 9113 §6.8',
-      message: 'the peer ended the connection',
+      message: `the peer ended the connection${this.#why === undefined ? '' : `: ${errorName(this.#why)}`}`,
       scope: 'connection',
       offset: session.reader.consumed,
+      h2Code: this.#why,
     }
     session.failAll(session.role === 'server' ? { ...fault, code: 'incomplete-message' } : fault)
     session.closeReason = fault.code

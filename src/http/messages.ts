@@ -47,6 +47,9 @@ export interface ResponseHead {
   readonly content?: ContentPlan | undefined
 }
 
+/** Methods that define a meaning for enclosed content: they say so when there is none. RFC 9110 §8.6. */
+export const EXPECTS_CONTENT: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH'])
+
 /** Methods that may be sent again by themselves. RFC 9110 §9.2.2; QUERY is safe by its draft. */
 export const IDEMPOTENT_METHODS: ReadonlySet<string> = new Set([
   'GET',

@@ -160,7 +160,7 @@ export function exchangeFailed(pool: PoolState, exchange: Exchange, fault: PeerF
   const writing = connection.writeFailure
   const error =
     lost && disposition === 'maybe-processed'
-      ? connectionLost(exchange, writing?.error, writing !== undefined)
+      ? connectionLost(exchange, writing?.error, writing !== undefined, fault)
       : peerFailed(exchange, cutShort(exchange, connection, fault), disposition, undefined)
   retryOrFail(pool, exchange, error, disposition, lost)
 }

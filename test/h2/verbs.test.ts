@@ -196,6 +196,11 @@ describe('a request', () => {
       ':method=CONNECT :authority=a:1',
     ],
     [
+      'to POST says that it has no content',
+      { ...GET_HEAD, method: 'POST', content: 'none' },
+      ':method=POST :scheme=http :authority=a :path=/ content-length=0',
+    ],
+    [
       'to CONNECT goes where its authority says, where the target is none',
       { ...tunnel, target: '', authority: 'b:2' },
       ':method=CONNECT :authority=b:2',

@@ -446,6 +446,21 @@ describe('the end of a connection', () => {
     expect(play.error(id)).toMatchObject({ code: 'server-disconnected', disposition: 'maybe-processed' })
     expect(play.dials()).toEqual([])
   })
+  it('after GOAWAY with an error says which', () => {
+    const play = new Play(H2)
+    const id = play.request({ method: 'POST', target: '/a' })
+    play.connectAll()
+    new Peer(play, 1, 'h2').sync()
+    play.received(1, Uint8Array.of(0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 11))
+    play.eof(1)
+    expect(play.error(id)).toMatchObject({
+      code: 'server-disconnected',
+      rule: 'RFC 9113 §6.8',
+      message: expect.stringContaining('ENHANCE_YOUR_CALM') as string,
+      fault: { h2Code: 11 },
+      disposition: 'maybe-processed',
+    })
+  })
   it('within a response of HTTP/2 leaves an incomplete message', () => {
     const play = new Play(H2)
     const id = play.request({ target: '/a' })
