@@ -48,7 +48,7 @@ export class Waiter extends Node {
   place = 0
   /** The dial that was opened for it. */
   dial: Carrier | undefined = undefined
-  /** Only a connection that is dialled for it will do. */
+  /** Only a connection that is dialled for it, or for another that was lost, will do. */
   fresh = false
   /** Nothing is dialled for it yet: it was sent back and waits out a backoff. */
   held = false
@@ -75,7 +75,7 @@ export class Carrier extends Node {
   promised = 0
   active = 0
   opener: Waiter | undefined = undefined
-  /** Whether it was dialled for its opener and nobody else. @internal */
+  /** Whether it was dialled for who must have a fresh one. @internal */
   bound = false
   /** What was written must still leave: it is not cut short to make room. */
   flushing = false
@@ -106,8 +106,10 @@ export class OriginQueue {
   readonly dialled: readonly [List<Waiter>, List<Waiter>, List<Waiter>] = [new List(), new List(), new List()]
   /** @internal */
   readonly undialled: readonly [List<Waiter>, List<Waiter>, List<Waiter>] = [new List(), new List(), new List()]
-  /** Waiting for a dial that is theirs alone. @internal */
-  readonly fresh = new List<Waiter>()
+  /** Waiting for a connection that is dialled for them, by group; and such dials: what one leaves over is the others'. @internal */
+  readonly fresh: readonly [List<Waiter>, List<Waiter>] = [new List(), new List()]
+  /** @internal */
+  readonly bound: [number, number] = [0, 0]
   /** Connections with a free seat, by what they serve; the most recently used first. Most origins have one kind. @internal */
   readonly available: (List<Carrier> | undefined)[] = []
   /** @internal */
@@ -192,11 +194,11 @@ export class Scheduler {
     this.#returnToLane(waiter)
     this.#serve(waiter.origin)
   }
-  /** It may be served only by a connection that is dialled for it. */
+  /** It may be served only by a connection that is dialled for it, or for one that was lost like it. */
   requeueFresh(waiter: Waiter): void {
     this.#join(waiter)
     waiter.fresh = true
-    waiter.origin.fresh.push(waiter)
+    freshLike(waiter).push(waiter)
     this.#serve(waiter.origin)
   }
   /** The backoff is over. */
@@ -209,10 +211,10 @@ export class Scheduler {
   /** It waits no longer; true: the dial that was opened for it is of no use to anybody else. */
   leave(waiter: Waiter): boolean {
     if (!waiter.waiting) return false
-    const dial = waiter.dial
+    const { dial, origin } = waiter
     this.#unjoin(waiter)
-    const origin = waiter.origin
-    if (dial === undefined) {
+    // Another that was lost may have it now.
+    if (dial === undefined || dial.opener !== undefined) {
       this.#park(origin)
       return false
     }
@@ -226,15 +228,18 @@ export class Scheduler {
 
   /** The dial succeeded. `undecided`: it may serve more, `decide` will tell. */
   opened(carrier: Carrier, serves: number, free: number, undecided = false): void {
-    const { origin, opener } = carrier
+    const { origin, bound } = carrier
     this.#endDial(carrier)
     carrier.phase = 'open'
     carrier.serves = serves
     carrier.free = free
     carrier.undecided = undecided
     if (undecided) origin.undecided++
-    if (opener !== undefined && opener.fresh && (serves & SERVES[opener.need]) !== 0 && free > 0) {
-      this.#seat(carrier, opener)
+    // The opener is the first of them.
+    while (bound && carrier.free > 0) {
+      const fresh = origin.fresh[carrier.group].first
+      if (fresh === undefined || (serves & SERVES[fresh.need]) === 0) break
+      this.#seat(carrier, fresh)
     }
     this.#show(carrier)
     this.#serve(origin)
@@ -421,7 +426,7 @@ export class Scheduler {
     return true
   }
   #oldestOf(origin: OriginQueue): Waiter | undefined {
-    let oldest = origin.fresh.first
+    let oldest = older(origin.fresh[0].first, origin.fresh[1].first)
     for (const need of NEEDS) {
       const waiter = this.oldest(origin, need)
       if (waiter !== undefined && (oldest === undefined || waiter.place < oldest.place)) oldest = waiter
@@ -443,7 +448,7 @@ export class Scheduler {
   /** Opens one connection, if one is wanted and there is room. */
   #dial(origin: OriginQueue): boolean {
     this.steps++
-    const fresh = origin.fresh.first
+    const fresh = older(wantsFresh(origin, 0), wantsFresh(origin, 1))
     const group = this.#demand(origin, 0) > 0 ? 0 : this.#demand(origin, 1) > 0 ? 1 : undefined
     if (fresh === undefined && group === undefined) return false
     if (!this.#hasRoom(origin)) return false
@@ -456,8 +461,10 @@ export class Scheduler {
     this.queued--
     this.connections++
     origin.connections++
-    if (fresh !== undefined) remove(fresh)
-    else {
+    if (fresh !== undefined) {
+      remove(fresh)
+      origin.bound[carrier.group]++
+    } else {
       origin.dials[carrier.group]++
       origin.openers[carrier.group]++
       origin.dialled[LANE[opener.need]].insertFromBack(opener, (other) => this.#before(opener, other))
@@ -476,12 +483,13 @@ export class Scheduler {
   #endDial(carrier: Carrier): void {
     if (carrier.phase !== 'connecting') return
     const { origin, opener } = carrier
-    if (!carrier.bound) origin.dials[carrier.group]--
+    if (carrier.bound) origin.bound[carrier.group]--
+    else origin.dials[carrier.group]--
     if (opener === undefined) return
     carrier.opener = undefined
     opener.dial = undefined
     this.queued++
-    if (carrier.bound) origin.fresh.unshift(opener)
+    if (carrier.bound) freshLike(opener).unshift(opener)
     else {
       origin.openers[carrier.group]--
       this.#returnToLane(opener)
@@ -527,7 +535,10 @@ export class Scheduler {
     const wants =
       origin.waiting > 0 &&
       origin.connections < this.#capacity.maxConnectionsPerOrigin &&
-      (origin.fresh.length > 0 || this.#demand(origin, 0) > 0 || this.#demand(origin, 1) > 0)
+      (wantsFresh(origin, 0) !== undefined ||
+        wantsFresh(origin, 1) !== undefined ||
+        this.#demand(origin, 0) > 0 ||
+        this.#demand(origin, 1) > 0)
     const ticket = origin.roomTicket
     const list = !wants ? undefined : origin.connections === 0 ? this.#starved : this.#crowded
     if (ticket.list === (list as unknown)) return
@@ -566,8 +577,15 @@ export class Scheduler {
       // The dial goes on, for whoever comes next.
       waiter.dial = undefined
       dial.opener = undefined
-      if (dial.bound) {
+      const next = dial.bound ? freshLike(waiter).first : undefined
+      if (next !== undefined) {
+        remove(next)
+        next.dial = dial
+        dial.opener = next
+        this.queued--
+      } else if (dial.bound) {
         dial.bound = false
+        origin.bound[dial.group]--
         origin.dials[dial.group]++
       } else origin.openers[dial.group]--
     }
@@ -591,6 +609,17 @@ function older(a: Waiter | undefined, b: Waiter | undefined): Waiter | undefined
 /** Who waits for a connection to tell what it serves is not waiting for a dial. */
 function wantsDials(origin: OriginQueue, lane: Lane): boolean {
   return lane !== LANE['h2-connect'] || origin.undecided === 0
+}
+
+/** Who waits like it for a connection that is dialled for them. */
+function freshLike({ origin, need }: Waiter): List<Waiter> {
+  return origin.fresh[GROUP[LANE[need]]]
+}
+/** The first of those that no dial under way may bring a seat for, beside its opener's. */
+function wantsFresh({ fresh, bound, seatsPerDial }: OriginQueue, group: Group): Waiter | undefined {
+  const { first, length } = fresh[group]
+  const left = group === 0 ? seatsPerDial - 1 : 0
+  return bound[group] === 0 || length > bound[group] * left ? first : undefined
 }
 
 /** The group of dials that serves a need. */

@@ -12,6 +12,9 @@ interface Connection {
   serves: number
   seats: number
   opener: Request | undefined
+  /** It was dialled for a request that must have a fresh one. */
+  bound: boolean
+  openedAt: number
   readonly running: Set<Request>
 }
 export interface Request {
@@ -20,6 +23,8 @@ export interface Request {
   readonly need: Need
   state: 'waiting' | 'running' | 'over'
   fresh: boolean
+  /** When it became so. */
+  lostAt: number
   held: boolean
 }
 
@@ -30,6 +35,7 @@ export class Model {
   readonly requests: Request[] = []
   readonly #capacity: Capacity
   readonly #seatsPerDial: number
+  #time = 0
 
   constructor(capacity: Capacity, origins: number, seatsPerDial = 1) {
     this.#capacity = capacity
@@ -44,21 +50,29 @@ export class Model {
 
   request(origin: number, need: Need): void {
     const waiter = new Waiter(this.origins[origin] as OriginQueue, need)
-    this.requests.push({ waiter, origin, need, state: 'waiting', fresh: false, held: false })
+    this.requests.push({ waiter, origin, need, state: 'waiting', fresh: false, lostAt: 0, held: false })
     this.scheduler.enqueue(waiter)
     this.settle()
   }
   cancel(request: Request): void {
     request.state = 'over'
     const dial = this.#dialOf(request)
-    if (dial !== undefined) dial.opener = undefined
     const useless = this.scheduler.leave(request.waiter)
+    if (dial !== undefined) this.#handOver(dial)
     expect(useless && dial === undefined, 'only a dial can be useless').toBe(false)
     if (useless && dial !== undefined) this.gone(dial)
     else this.settle()
   }
+  /** Its opener waits no longer: the dial is another's who was lost, or goes on for whoever comes. */
+  #handOver(dial: Connection): void {
+    const { opener } = dial.carrier
+    dial.opener = opener && this.#request(opener)
+    if (dial.opener === undefined) dial.bound = false
+    else expect([dial.bound, dial.opener.state, dial.opener.fresh], 'who was lost').toEqual([true, 'waiting', true])
+  }
   connected(connection: Connection, serves: number, seats: number): void {
     connection.state = 'open'
+    connection.openedAt = ++this.#time
     connection.serves = serves
     connection.seats = seats
     const bound = connection.opener
@@ -86,6 +100,7 @@ export class Model {
   #returned(request: Request, then: 'over' | 'back' | 'held' | 'fresh'): void {
     request.state = then === 'over' ? 'over' : 'waiting'
     request.fresh = then === 'fresh'
+    request.lostAt = ++this.#time
     request.held = then === 'held'
     if (then === 'fresh') this.scheduler.requeueFresh(request.waiter)
     else if (then !== 'over') this.scheduler.requeue(request.waiter, then === 'held')
@@ -129,7 +144,7 @@ export class Model {
     expect(opener.held, 'and for nobody who waits out a backoff').toBe(false)
     const { origin } = opener
     const made = { carrier, origin, h1Only: opener.need === 'h1', opener, running: new Set<Request>() }
-    this.connections.push({ ...made, state: 'dialling', serves: 0, seats: 0 })
+    this.connections.push({ ...made, state: 'dialling', serves: 0, seats: 0, bound: opener.fresh, openedAt: 0 })
     const counted = this.#counted()
     expect(counted.length, 'P1: maxConnections').toBeLessThanOrEqual(this.#capacity.maxConnections)
     const own = counted.filter((one) => one.origin === origin).length
@@ -141,7 +156,10 @@ export class Model {
     expect(connection.origin, 'P4: of the right key').toBe(request.origin)
     expect(connection.serves & SERVES[request.need], 'P4: that serves the need').not.toBe(0)
     expect(connection.running.size, 'P2: with a free seat').toBeLessThan(connection.seats)
-    if (!request.fresh) {
+    if (request.fresh) {
+      expect(connection.bound, 'P8: by one that was dialled for who was lost').toBe(true)
+      expect(connection.openedAt, 'P8: and was not there before').toBeGreaterThan(request.lostAt)
+    } else {
       const older = this.#waiting(request.origin).filter(({ need, fresh }) => need === request.need && !fresh)
       expect(older[0], 'P7: in the order in which they came').toBe(request)
     }
@@ -181,7 +199,10 @@ export class Model {
     const { origin, fresh } = request
     const h1Only = request.need === 'h1'
     const dials = this.connections.filter((one) => one.state === 'dialling' && one.origin === origin)
-    if (fresh) return this.#dialOf(request) !== undefined
+    if (fresh) {
+      const others = this.#seatsPerDial > 1 && !h1Only ? dials.filter((one) => one.bound && !one.h1Only) : []
+      return this.#dialOf(request) !== undefined || others.length > 0
+    }
     const like = this.#waiting(origin).filter((one) => !one.fresh && !one.held && (one.need === 'h1') === h1Only)
     const shared = dials.filter((one) => one.h1Only === h1Only && one.opener?.fresh !== true).length
     return h1Only || this.#seatsPerDial === 1 ? like.length <= shared : shared > 0
