@@ -51,12 +51,20 @@ const short = terser({
   format: { beautify: true, indent_level: 0, ascii_only: true },
 })
 
-/** Maps by line, without columns: that is all a stack trace or a breakpoint needs, and a small part of the size. */
+/**
+ * Maps by line, without columns: that is all a stack trace or a breakpoint needs, and a small part of the size. None for files
+ * that only name what is elsewhere, nor for what only tests import.
+ */
+const MAPPED = ['chunks/core.js', 'chunks/http2.js', 'index.js', 'sync.js']
 const lineMaps = {
   name: 'line-maps',
   generateBundle(_, bundle) {
     for (const asset of Object.values(bundle)) {
-      if (asset.type !== 'asset' || !asset.fileName.endsWith('.map')) continue
+      if (asset.type === 'chunk' && !MAPPED.includes(asset.fileName)) {
+        asset.code = asset.code.replace(/\/\/# sourceMappingURL=.*\n?$/, '')
+        delete bundle[`${asset.fileName}.map`]
+      }
+      if (asset.type !== 'asset' || !(asset.fileName in bundle) || !asset.fileName.endsWith('.map')) continue
       const map = JSON.parse(asset.source)
       const lines = decode(map.mappings).map(([first = []]) => {
         const [, source, line] = first
