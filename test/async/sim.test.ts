@@ -133,6 +133,28 @@ describe('what cannot be sent again', () => {
     expect(answered).toEqual(['POST', 'GET', 'PATCH', 'PUT'])
   })
 
+  it('is not sent sooner because another is cancelled, nor by what that one waited for', async () => {
+    const { sim, pool } = await connected()
+    const post = async (signal?: AbortSignal): Promise<unknown> =>
+      pool.request('POST', `${URL}/a`, { signal }).then(({ status }) => status, String)
+    const abort = new AbortController()
+    const first = post()
+    const cancelled = post(abort.signal)
+    const last = post()
+    abort.abort('enough')
+    expect(await cancelled).toBe('enough')
+    expect(pool.stats['requests']).toBe(0)
+    sim.asked[1]?.()
+    expect(pool.stats['requests']).toBe(0)
+    sim.asked[0]?.()
+    await sim.run(first)
+    expect(await first).toBe(200)
+    expect(pool.stats['requests']).toBe(0)
+    sim.asked[2]?.()
+    await sim.run(last)
+    expect(await last).toBe(200)
+  })
+
   it('can be cancelled while it waits, and so can its pool be destroyed', async () => {
     const { sim, pool } = await connected()
     const abort = new AbortController()
