@@ -43,6 +43,8 @@ export class Driver {
   #unsettled = 0
   /** Requests that wait for what has come, and those behind them. */
   readonly #waiting = new Map<RequestId, Request>()
+  /** Those of this turn: what waits together leaves together. */
+  #asking: RequestId[] | undefined
   /** Sockets that hold the process by themselves. A look-up need not: it may be the user's own, and never end. */
   #holders = 0
   /** Links that need not: they are told when no request is left, since until then the process stays anyway. */
@@ -78,7 +80,14 @@ export class Driver {
     const careful = this.#links.size > 0 && !(request.replayable && IDEMPOTENT_METHODS.has(request.head.method))
     if (network.caughtUp === undefined || !(careful || this.#waiting.size > 0)) return this.ask(request)
     this.#waiting.set(request.id, request)
-    network.caughtUp(() => this.#admit(request.id))
+    if (this.#asking !== undefined) return void this.#asking.push(request.id)
+    const asking = (this.#asking = [request.id])
+    this.#hooks.defer(() => {
+      this.#asking = undefined
+      network.caughtUp?.(() => {
+        for (const id of asking) this.#admit(id)
+      })
+    })
   }
   #admit(id: RequestId): void {
     const request = this.#waiting.get(id)
