@@ -84,23 +84,19 @@ export class Driver {
     const asking = (this.#asking = [request.id])
     this.#hooks.defer(() => {
       this.#asking = undefined
-      network.caughtUp?.(() => {
-        for (const id of asking) this.#admit(id)
-      })
+      network.caughtUp?.(() => asking.forEach(this.#admit))
     })
   }
-  #admit(id: RequestId): void {
+  readonly #admit = (id: RequestId): void => {
     const request = this.#waiting.get(id)
-    if (request === undefined) return
-    this.#waiting.delete(id)
-    this.ask(request)
+    if (this.#waiting.delete(id)) this.ask(request as Request)
   }
 
   /** From the interface. */
   ask(input: PoolInput): void {
     // What ends requests must find them.
     if (input.type === 'cancel') this.#admit(input.id)
-    else if (input.type === 'close' || input.type === 'destroy') for (const id of this.#waiting.keys()) this.#admit(id)
+    else if (input.type === 'close' || input.type === 'destroy') [...this.#waiting.keys()].forEach(this.#admit)
     this.#now = this.network.now()
     this.machine.handle(input, this.#now)
     if (this.#running || this.#deferred) return
