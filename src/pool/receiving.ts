@@ -190,10 +190,9 @@ function onSettings(
     connection.refusing = false
     pool.scheduler.seats(connection, seatsOf(pool, connection))
   }
-  if (most !== undefined) {
-    connection.site.streams = most || Infinity
-    pool.scheduler.suspend(connection, most === 0)
-  }
+  // What the first leaves out is unlimited.
+  if (first || most !== undefined) connection.site.streams = most || Infinity
+  if (most !== undefined) pool.scheduler.suspend(connection, most === 0)
   if (first) {
     const extended = settings['enableConnectProtocol'] === 1
     if (!extended) refuseWaiting(pool, connection, 'h2-connect')

@@ -69,6 +69,22 @@ describe.each(['h1', 'h2'] as const)('%s', (version) => {
   })
 })
 
+it('what cannot be sent again waits until all that has come was told, as in a pool', async () => {
+  const sim = new SimNetwork({})
+  sim.listen('origin.test', 80, server(sim, 'h1', peers()))
+  const behind: (() => void)[] = []
+  const networkBackend = Object.assign(sim, { caughtUp: (done: () => void) => behind.push(done) })
+  const connection = new SingleConnection({ networkBackend })
+  const post = async (): Promise<number> => (await connection.request('POST', URL)).status
+  await sim.run(post())
+  const second = post()
+  await sim.advance(1_000)
+  expect([behind.length, connection.info()]).toEqual([1, expect.stringContaining('Request Count: 1')])
+  behind[0]?.()
+  await sim.run(second)
+  expect(await second).toBe(200)
+})
+
 it('h1: a second request at once is ConnectionNotAvailable; over h2 it has a stream', async () => {
   for (const version of ['h1', 'h2'] as const) {
     const it = world(version)

@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { runInNewContext } from 'node:vm'
 import { Worker } from 'node:worker_threads'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { ConnectionPool as AsyncPool } from '../../src/index.ts'
@@ -286,6 +287,14 @@ describe('what fails right behind the head', () => {
         }),
       )
       expect(error).toBe(mistake)
+    })
+  })
+  it('is what can be awaited that the callback of forEach returns: also a promise of another realm', () => {
+    withPool({}, (pool) => {
+      const other = runInNewContext('Promise.resolve()') as Promise<void>
+      const response = pool.stream('GET', raw('5\r\nhello\r\n0\r\n\r\n'))
+      const error = thrown(() => response.forEach(() => other as never))
+      expect(String(error)).toContain('must not return a promise')
     })
   })
   it('by a callback of ours is thrown by stream() itself, though the head came with what it was called for', () => {

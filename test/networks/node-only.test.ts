@@ -1,7 +1,7 @@
 // What only sockets show: processes, files, kernels, other people's servers.
 import { spawn } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { mkdtemp, rm, stat } from 'node:fs/promises'
+import { createServer, type Socket } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
 import type { TLSSocket } from 'node:tls'
 import { tmpdir } from 'node:os'
@@ -44,6 +44,26 @@ test('what a peer said before it stopped listening is read after the write has f
       expect(sink.facts).toContain('failed write')
       expect(shown(sink)).toBe(answer)
       expect(sink.violations).toEqual([])
+    },
+  )
+})
+
+test('who asks whether all was told has been told what had come: also what waits for the end of a turn', async () => {
+  let peer: Socket | undefined
+  await withServer(
+    tcpServer((socket) => void (peer = socket)),
+    async ({ port }) => {
+      const { sink, link } = dial(network, { address: '127.0.0.1', port })
+      await until(() => sink.has('connected') && peer !== undefined)
+      const told: number[] = []
+      for (let n = 1; n <= 80; n++) {
+        await stat('.') // what follows runs between two looks at the sockets
+        peer?.write('x')
+        await new Promise<void>((resolve) => network.caughtUp?.(resolve))
+        told.push(sink.content.length - n)
+      }
+      expect(new Set(told)).toEqual(new Set([0]))
+      link.destroy()
     },
   )
 })

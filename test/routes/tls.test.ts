@@ -119,6 +119,18 @@ describe.each(Object.entries(OWN_ROUTES) as [string, Route][])('%s', (_, route) 
     })
   })
 
+  it('who has no certificate (a key is shared) is refused like one for another name, by name or address', async () => {
+    const shared = { ciphers: 'PSK', maxVersion: 'TLSv1.2' } as const
+    const psk = Buffer.alloc(16, 1)
+    const tls = { ...shared, pskCallback: () => ({ psk, identity: 'me' }) }
+    await handshake({ ...shared, pskCallback: () => psk }, { tls }, async (pool, url) => {
+      for (const sniHostname of ['localhost', '127.0.0.1', '::1']) {
+        const asked = pool.request('GET', url, { sniHostname })
+        await expect(asked).rejects.toMatchObject({ name: 'ConnectError', code: 'tls-certificate' })
+      }
+    })
+  })
+
   it('tls.minVersion: a server below it is refused; what was spoken is told', async () => {
     await handshake({ maxVersion: 'TLSv1.2' }, { tls: { ca: made.ca, minVersion: 'TLSv1.3' } }, (pool, url) =>
       fails(pool, url, 'tls-handshake'),

@@ -77,6 +77,7 @@ function once(network: Network, connect: Network['connect']): Network {
     now: () => network.now(),
     timer: (at, fire, keepAlive) => network.timer(at, fire, keepAlive),
     resolve: (host, done) => network.resolve(host, done),
+    ...(network.caughtUp && { caughtUp: network.caughtUp.bind(network) }),
     connect: (target: ConnectTarget, sink: Sink): Link => {
       if (used) throw new ConnectionNotAvailable('the connection has been used up', { code: 'connection-used' })
       return connect(target, {

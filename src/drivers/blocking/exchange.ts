@@ -4,7 +4,7 @@
 // What it has noted about a source of content is forgotten when the pool has thought better of it: a retry opens the
 // source anew, and what the attempt before wanted of it is of no interest.
 import { HttpCoreError, NetworkError, type Bytes, type OwnedBytes } from '../../http/index.ts'
-import { NO_WAITING } from '../shared/content.ts'
+import { isThenable, NO_WAITING } from '../shared/content.ts'
 import type { Driver } from '../shared/driver.ts'
 import {
   CLOSED,
@@ -99,7 +99,7 @@ export class BlockingExchange extends Exchange {
   #lendTo(consume: (lent: Bytes) => unknown, chunk: Bytes): void {
     try {
       const answer = consume(chunk)
-      if (answer instanceof Promise) throw new TypeError(`the callback must not return a promise: ${NO_WAITING}`)
+      if (isThenable(answer)) throw new TypeError(`the callback must not return a promise: ${NO_WAITING}`)
     } catch (error) {
       this.giveUp(error)
       this.#loop.until(() => this.settled)

@@ -77,7 +77,10 @@ class NodeNetwork implements Network {
 
   // The first comes at the end of this turn of the event loop, and sockets are looked at between two of them.
   caughtUp(done: () => void): void {
-    setImmediate(() => setImmediate(done))
+    setImmediate(setImmediate, () => {
+      flush()
+      done()
+    })
   }
 }
 

@@ -106,7 +106,7 @@ function nameOf(target: TlsTarget, options: ConnectionOptions): ConnectionOption
 }
 /** Node's. In 22.23 it takes no IPv6 address for one: OpenSSL knows which addresses a certificate has. */
 function ownCheck(name: string, certificate: PeerCertificate): Error | undefined {
-  if (name.includes(':')) {
+  if (name.includes(':') && 'raw' in certificate) {
     const { X509Certificate } = needed('node:crypto')
     if (new X509Certificate(certificate.raw).checkIP(name) !== undefined) return undefined
   }

@@ -42,7 +42,9 @@ export class Driver {
   readonly #links = new BySlot<LinkHandle>()
   #unsettled = 0
   /** Requests that wait for what has come, and those behind them. */
-  #waiting: Request[] = []
+  readonly #waiting = new Map<RequestId, Request>()
+  /** Those of this turn: what waits together leaves together. */
+  #asking: RequestId[] | undefined
   /** Sockets that hold the process by themselves. A look-up need not: it may be the user's own, and never end. */
   #holders = 0
   /** Links that need not: they are told when no request is left, since until then the process stays anyway. */
@@ -76,28 +78,30 @@ export class Driver {
   begin(request: Request): void {
     const { network } = this
     const careful = this.#links.size > 0 && !(request.replayable && IDEMPOTENT_METHODS.has(request.head.method))
-    if (network.caughtUp === undefined || !(careful || this.#waiting.length > 0)) return this.ask(request)
-    this.#waiting.push(request)
-    network.caughtUp(this.#next)
+    if (network.caughtUp === undefined || !(careful || this.#waiting.size > 0)) return this.ask(request)
+    this.#waiting.set(request.id, request)
+    if (this.#asking !== undefined) return void this.#asking.push(request.id)
+    const asking = (this.#asking = [request.id])
+    this.#hooks.defer(() => {
+      this.#asking = undefined
+      network.caughtUp?.(() => asking.forEach(this.#admit))
+    })
   }
-  readonly #next = (): void => {
-    const request = this.#waiting.shift()
-    if (request !== undefined) this.ask(request)
+  readonly #admit = (id: RequestId): void => {
+    const request = this.#waiting.get(id)
+    if (this.#waiting.delete(id)) this.ask(request as Request)
   }
 
   /** From the interface. */
   ask(input: PoolInput): void {
     // What ends requests must find them.
-    if (input.type === 'cancel' || input.type === 'close' || input.type === 'destroy') this.#admit()
+    if (input.type === 'cancel') this.#admit(input.id)
+    else if (input.type === 'close' || input.type === 'destroy') [...this.#waiting.keys()].forEach(this.#admit)
     this.#now = this.network.now()
     this.machine.handle(input, this.#now)
     if (this.#running || this.#deferred) return
     this.#deferred = true
     this.#hooks.defer(this.#flush)
-  }
-
-  #admit(): void {
-    while (this.#waiting.length > 0) this.#next()
   }
 
   /** From the network. A look at the clock costs a hundredth of a request: none where no time can have passed. */
