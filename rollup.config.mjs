@@ -52,15 +52,14 @@ const short = terser({
 })
 
 /**
- * Maps by line, without columns: that is all a stack trace or a breakpoint needs, and a small part of the size. None for files
- * that only name what is elsewhere, nor for what only tests import.
+ * Maps by line, without columns: that is all a stack trace or a breakpoint needs, and a small part of the size. Only of what
+ * is shared: the entries are thin.
  */
-const MAPPED = ['chunks/core.js', 'chunks/http2.js', 'index.js', 'sync.js']
 const lineMaps = {
   name: 'line-maps',
   generateBundle(_, bundle) {
     for (const asset of Object.values(bundle)) {
-      if (asset.type === 'chunk' && !MAPPED.includes(asset.fileName)) {
+      if (asset.type === 'chunk' && asset.isEntry) {
         asset.code = asset.code.replace(/\/\/# sourceMappingURL=.*\n?$/, '')
         delete bundle[`${asset.fileName}.map`]
       }
