@@ -705,7 +705,7 @@ export class H11Connection implements Connection<H11Event> {
     const { output } = desk
     const { length } = bytes
     const limit = this.#rules.limits.maxBufferedOut
-    if (length > 0 && output.bytes >= limit) {
+    if (length > 0 && desk.blocked && output.bytes >= limit) {
       throw misuse(
         'backpressure',
         'DESIGN §4',

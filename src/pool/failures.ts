@@ -94,7 +94,7 @@ export function handshakeFault(cause: unknown): { readonly code: string; readonl
   }
   const what = /CERT|ISSUER|SIGNATURE|SELF_SIGNED|CRL/.test(known)
     ? 'certificate'
-    : /ALPN/.test(known)
+    : /ALPN|APPLICATION_PROTOCOL/.test(known)
       ? 'alpn'
       : 'handshake'
   const message = `the TLS handshake failed: ${cause instanceof Error ? cause.message : String(cause)}`

@@ -157,7 +157,8 @@ export function armPing(pool: PoolState, connection: PoolConnection): void {
   if (connection.pinged) pool.timers.clear(connection.deadline('ping'))
   connection.pinged = false
   if (option === undefined || option === null || !connection.multiplexed) return
-  pool.timers.after(connection.deadline('ping'), option.after, pool.now)
+  // After 0 it would be due again in the same step, without end.
+  pool.timers.after(connection.deadline('ping'), Math.max(option.after, 1), pool.now)
 }
 
 export function ping(pool: PoolState, connection: PoolConnection, within: Millis): void {

@@ -413,6 +413,14 @@ describe('content', () => {
     expect(events(machine)).toEqual([{ type: 'writable', exchange: 1, room: 100 }])
     expect(machine.sendData(1, bytes('y'), true)).toBe(true)
   })
+  it('waits for nothing that nobody was told of: a head may be larger than the mark', () => {
+    const machine = make('client', { limits: { maxBufferedOut: 10 } })
+    machine.sendRequest({ ...POST, content: 'unknown' })
+    expect(machine.sendData(1, bytes('x'))).toBe(false)
+    refuses(machine, (client) => client.sendData(1, bytes('y')), 'backpressure')
+    machine.takeOutput()
+    expect(machine.sendData(1, bytes('y'), true)).toBe(true)
+  })
   it('is followed by trailers where it is chunked, and by those that may be sent', () => {
     const machine = make('client')
     machine.sendRequest({ ...POST, content: { length: 0 } })

@@ -169,6 +169,11 @@ describe('retries', () => {
   it.each([
     ['a certificate', Object.assign(new Error('expired'), { code: 'CERT_HAS_EXPIRED' }), 'tls-certificate'],
     ['no common protocol', Object.assign(new Error('alpn'), { code: 'ERR_ALPN' }), 'tls-alpn'],
+    [
+      'the alert for that',
+      Object.assign(new Error('alert'), { code: 'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL' }),
+      'tls-alpn',
+    ],
   ])('never for the sake of %s', (_, error, code) => {
     const play = new Play({ retries: 3 })
     const id = play.request({ origin: https('10.0.0.1') })

@@ -704,6 +704,16 @@ describe('the option keepAlivePing', () => {
     play.pass(1_000)
     expect(play.has('destroy', 1)).toBe(true)
   })
+  it('comes to an end of looking at an idle connection, however often it is to be looked at', () => {
+    const play = new Play({ ...H2, http2Options: { keepAlivePing: { after: 0, within: 1_000 } } })
+    const id = play.request({ target: '/a' })
+    play.connectAll()
+    new Peer(play, 1, 'h2').sync().respond('/a')
+    expect(play.outcome(id)).toBe('ok')
+    play.pass(1)
+    expect(play.pool.nextTimeout()).toBe(play.now + 1)
+    expect(play.stats()).toMatchObject({ idle: 1 })
+  })
 })
 
 describe('stats', () => {

@@ -3,6 +3,8 @@
 import { once } from 'node:events'
 import { createServer as createHttp } from 'node:http'
 import { createServer as createHttps } from 'node:https'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
@@ -99,6 +101,30 @@ describe.skipIf(process.platform !== 'linux')('an abstract Unix socket (Linux ha
         expect(text((await pool.request('GET', `${scheme}://localhost/`)).content)).toBe('abstract')
       }),
     )
+  })
+})
+
+describe.skipIf(process.platform !== 'linux')('a Unix socket whose name the system would cut', () => {
+  const root = tmpdir()
+  const longest = join(root, `httpcore-${process.pid}-`.padEnd(106 - root.length, 'x'))
+  const abstract = `\0httpcore-${process.pid}-`.padEnd(108, 'x')
+  it.each([
+    ['a longer path', longest, `${longest}y`, '107 bytes'],
+    ['a NUL within a path', longest.slice(0, -1), `${longest.slice(0, -1)}\0`, 'NUL'],
+    ['a longer abstract name', abstract, `${abstract}y`, '107 bytes'],
+  ])('%s leads nowhere, and not to its beginning', async (_, listening, unixSocket, why) => {
+    const server = createHttp((_, response) => void response.end('ok'))
+    await withServer(serve(server, listening), async () => {
+      await withPool({ unixSocket: listening }, async (pool) => {
+        expect((await pool.request('GET', 'http://localhost/')).status).toBe(200)
+      })
+      for (const scheme of ['http', 'https'])
+        await withPool({ unixSocket }, async (pool) => {
+          const failing = pool.request('GET', `${scheme}://localhost/`)
+          const cause = expect.objectContaining({ message: expect.stringContaining(why) as unknown }) as unknown
+          await expect(failing).rejects.toMatchObject({ name: 'ConnectError', code: 'connect', cause })
+        })
+    })
   })
 })
 

@@ -207,7 +207,7 @@ describe.each(Object.entries(OWN_ROUTES) as [string, Route][])('%s', (_, route) 
       })
     }
     await handshake({ ALPNProtocols: ['http/1.1'] }, { http1: false, http2: true }, (pool, url) =>
-      fails(pool, url, 'tls-handshake'),
+      fails(pool, url, 'tls-alpn'),
     )
   })
 
@@ -225,7 +225,7 @@ describe.each(Object.entries(OWN_ROUTES) as [string, Route][])('%s', (_, route) 
   it('a server that speaks no TLS, one that has no protocol in common and one that leaves fail the handshake', async () => {
     const plain = createServer((socket) => socket.once('data', () => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')))
     await handshake(plain, {}, (pool, url) => fails(pool, url, 'tls-handshake'))
-    await handshake({ ALPNCallback: () => undefined }, {}, (pool, url) => fails(pool, url, 'tls-handshake'))
+    await handshake({ ALPNCallback: () => undefined }, {}, (pool, url) => fails(pool, url, 'tls-alpn'))
     const leaving = createServer((socket) => socket.once('data', () => socket.destroy()))
     await handshake(leaving, {}, (pool, url) => fails(pool, url, 'tls-disconnected'))
   })
