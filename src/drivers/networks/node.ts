@@ -72,11 +72,7 @@ class NodeNetwork implements Network {
   }
 
   connect(target: ConnectTarget, sink: Sink): Link {
-    const { path = '' } = target
-    // The system would cut such a path, and somebody else may listen at its beginning. An abstract name may have a NUL
-    // in it, a pipe of Windows may be longer.
-    if (/^[^\0].*\0/s.test(path) || (!path.startsWith('\\\\') && Buffer.byteLength(path.replace('\0', '')) > 107))
-      throw new Error('a path above 107 bytes, or with a NUL')
+    if (target.path !== undefined) checkPath(target.path)
     return new NodeLink(target, sink, this.#tls)
   }
 
@@ -87,6 +83,15 @@ class NodeNetwork implements Network {
       done()
     })
   }
+}
+
+/**
+ * The system would cut such a path, and somebody else may listen at its beginning. An abstract name may have a NUL in it, a
+ * pipe of Windows may be longer.
+ */
+function checkPath(path: string): void {
+  if (/^[^\0].*\0/s.test(path) || (!path.startsWith('\\\\') && Buffer.byteLength(path.replace('\0', '')) > 107))
+    throw new Error('a path above 107 bytes, or with a NUL')
 }
 
 /** By turns of the families, the resolver's order within each. RFC 8305 §4. */
