@@ -245,7 +245,7 @@ class NodeLink implements Link, Receiver {
     this.#beforeReading()
     const { buffer, byteOffset, length } = chunk
     if (length <= READ_BYTES) return void this.receive(new Uint8Array(buffer, byteOffset, length))
-    // Each piece may be kept, and then its buffer is nobody else's.
+    // Each may be kept, with its buffer.
     for (let at = 0; at < length; at += READ_BYTES) this.receive(new Uint8Array(chunk.subarray(at, at + READ_BYTES)))
   }
   /** What leaves in TLS is told a turn later, and the answer to it may be here by then: it would look like an early one. */
