@@ -2,7 +2,7 @@
 //
 // They are lent, and what is read in the call that brought them is never copied. What waits longer is, into memory of
 // our own with room for what follows it.
-import type { Bytes } from '../http/index.ts'
+import { isBytes, type Bytes } from '../http/index.ts'
 
 const EMPTY = new Uint8Array(0)
 
@@ -83,8 +83,7 @@ export class Input {
 
 /** Uint8Array, or a class of the platform's above it. */
 export function checked(data: Bytes): Bytes {
-  if (data.constructor !== Uint8Array && !(data instanceof Uint8Array))
-    throw new TypeError('bytes must be a Uint8Array')
+  if (data.constructor !== Uint8Array && !isBytes(data)) throw new TypeError('bytes must be a Uint8Array')
   return data
 }
 /** A plain view: views of a Buffer cost more. */

@@ -5,7 +5,7 @@
 // stream or the connection ends, is the session. State moves by the tables in state.ts.
 //
 // It does not know what a pool is, and has no timers but for SETTINGS that are not acknowledged and its own shutdown.
-import { misuse, resolveLimits, SECRET_FIELDS } from '../http/index.ts'
+import { isBytes, misuse, resolveLimits, SECRET_FIELDS } from '../http/index.ts'
 import type {
   Bytes,
   Connection,
@@ -369,6 +369,6 @@ function settingsOf(limits: ResolvedLimits, role: Role): Record<string, number> 
 /** A plain view: subarray of a Buffer costs half as much again. TypeError: no bytes. */
 function plain(data: Bytes): Bytes {
   if (data.constructor === Uint8Array) return data
-  if (!(data instanceof Uint8Array)) throw new TypeError('bytes must be a Uint8Array')
+  if (!isBytes(data)) throw new TypeError('bytes must be a Uint8Array')
   return new Uint8Array(data.buffer, data.byteOffset, data.length)
 }

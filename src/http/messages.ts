@@ -8,6 +8,10 @@ import { asciiLower, parseDecimal } from './grammar.ts'
 
 export type Bytes = Uint8Array
 export type OwnedBytes = Uint8Array<ArrayBuffer>
+// Of whichever realm: a test runner has its own.
+export function isBytes(value: unknown): value is Bytes {
+  return ArrayBuffer.isView(value) && (value as Bytes)[Symbol.toStringTag] === 'Uint8Array'
+}
 /** Milliseconds on any monotonic origin. */
 export type Millis = number
 export type Role = 'client' | 'server'

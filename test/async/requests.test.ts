@@ -1,5 +1,6 @@
 // The async interface against Node's own servers, over real sockets: what a user does in the first hour.
 import { createHash } from 'node:crypto'
+import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
 import { ConnectionPool, LocalProtocolError, UnsupportedProtocol } from '../../src/index.ts'
 import { ConnectionPool as BlockingPool } from '../../src/sync.ts'
@@ -106,12 +107,15 @@ describe('request()', () => {
 
 describe('content', () => {
   const big = new Uint8Array(1_000_000).map((_, i) => i * 7)
+  const other = runInNewContext('new Uint8Array([1, 2, 3])') as Uint8Array
   async function* pieces(): AsyncGenerator<Uint8Array> {
     for (let i = 0; i < big.length; i += 77_777) yield big.subarray(i, i + 77_777)
   }
   it.each([
     ['a string', () => 'h\u00e4llo', 'h\u00e4llo'],
     ['bytes', () => big, big],
+    ['bytes of another realm', () => other, other],
+    ['an iterable of such', () => [other, other.subarray(1)], new Uint8Array([1, 2, 3, 2, 3])],
     ['an iterable', () => [big.subarray(0, 10), big.subarray(10)], big],
     ['an async iterable', () => pieces(), big],
     ['a ReadableStream', () => new Blob([big]).stream() as unknown as ReadableStream<Uint8Array>, big],

@@ -59,6 +59,12 @@ for (const { name, url, options } of JSON.parse(ways) as Way[]) {
     for await (const chunk of await pool.stream('GET', `${url}big`)) bytes += chunk.length
     holds(bytes, BIG)
   })
+  // Each piece goes with its buffer: no two may share one.
+  await attempt(`${name}: as a stream`, async () => {
+    let bytes = 0
+    for await (const chunk of (await pool.stream('GET', `${url}big`)).readable()) bytes += chunk.length
+    holds(bytes, BIG)
+  })
   await attempt(`${name}: a hundred at once`, async () => {
     const all = await Promise.all(Array.from({ length: 100 }, () => pool.request('GET', url)))
     holds(

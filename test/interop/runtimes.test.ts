@@ -76,7 +76,7 @@ describe.each(RUNTIMES)('%s', (runtime, args) => {
     const { stdout } = await run(runtime, script, { timeout: 60_000, killSignal: 'SIGKILL' })
     const lines = stdout.trimEnd().split('\n')
     expect(lines.filter((line) => !line.startsWith('done: '))).toEqual([])
-    // 27 checks of networks, 7 of each way.
-    expect(lines.length).toBeGreaterThanOrEqual(27 + 7 * ways.length)
+    // 27 checks of networks, 8 of each way.
+    expect(lines.length).toBeGreaterThanOrEqual(27 + 8 * ways.length)
   }, 90_000)
 })

@@ -1,6 +1,6 @@
 // The bytes of a connection that is no longer HTTP: after 101 (Switching Protocols), or a tunnel after CONNECT.
 // RFC 9110 §7.8, §9.3.6; over HTTP/2 one stream, RFC 8441 §5.
-import type { Bytes, OwnedBytes } from '../../http/index.ts'
+import { isBytes, type Bytes, type OwnedBytes } from '../../http/index.ts'
 import type { LinkInfo } from '../../pool/lean.ts'
 import type { AsyncExchange } from './exchange.ts'
 import { byteStream } from './byte-stream.ts'
@@ -30,7 +30,7 @@ export class NetworkStream implements AsyncDisposable {
   }
   /** Resolves when the bytes are on their way; they must not be changed before the stream is closed. */
   write(data: Bytes): Promise<void> {
-    if (data instanceof Uint8Array) return this.#exchange.write(data)
+    if (isBytes(data)) return this.#exchange.write(data)
     return Promise.reject(new TypeError(`data must be a Uint8Array, not ${typeof data}`))
   }
   /** We send no more; reading goes on. */

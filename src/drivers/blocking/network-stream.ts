@@ -1,6 +1,6 @@
 // The bytes of a connection that is no longer HTTP: after 101 (Switching Protocols), or a tunnel after CONNECT.
 // RFC 9110 §7.8, §9.3.6; over HTTP/2 one stream, RFC 8441 §5.
-import type { Bytes, OwnedBytes } from '../../http/index.ts'
+import { isBytes, type Bytes, type OwnedBytes } from '../../http/index.ts'
 import type { LinkInfo } from '../../pool/lean.ts'
 import { checkData, type Data } from './data.ts'
 import type { BlockingExchange } from './exchange.ts'
@@ -28,7 +28,7 @@ export class NetworkStream implements Disposable {
   }
   /** Returns when the bytes are on their way; they must not be changed before the stream is closed. */
   write(data: Bytes): void {
-    if (!(data instanceof Uint8Array)) throw new TypeError(`data must be a Uint8Array, not ${typeof data}`)
+    if (!isBytes(data)) throw new TypeError(`data must be a Uint8Array, not ${typeof data}`)
     this.#exchange.write(data)
   }
   /** We send no more; reading goes on. */

@@ -373,6 +373,7 @@ function kept(size: number): Body {
       for (const { link } of links) link.write([new Uint8Array(size).fill(round)])
       await at.until(() => links.every((one) => one.sink.bytes === round * size))
     }
+    same(new Set(sink.kept.map(({ data }) => data.buffer)).size, sink.kept.length)
     for (const { data, copy } of sink.kept)
       holds(
         data.every((byte, i) => byte === copy[i]),

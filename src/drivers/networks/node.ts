@@ -256,17 +256,17 @@ class NodeLink implements Link, Receiver {
   /** @internal */
   readAlone(chunk: Buffer): void {
     this.#beforeReading()
-    const end = chunk.byteOffset + chunk.byteLength
-    for (let at = chunk.byteOffset; at < end && !this.#over; at += READ_BYTES) {
-      this.#sink.received(new Uint8Array(chunk.buffer, at, Math.min(end - at, READ_BYTES)))
-    }
+    const { buffer, byteOffset, length } = chunk
+    if (length <= READ_BYTES) return void this.receive(new Uint8Array(buffer, byteOffset, length))
+    // Each may be kept, with its buffer.
+    for (let at = 0; at < length; at += READ_BYTES) this.receive(new Uint8Array(chunk.subarray(at, at + READ_BYTES)))
   }
   /** What leaves in TLS is told a turn later, and the answer to it may be here by then: it would look like an early one. */
   #beforeReading(): void {
     if (this.#batch > 0 && !this.#over) this.reportProgress()
   }
   /** @internal */
-  receive(data: Uint8Array, turn: number): boolean {
+  receive(data: Uint8Array, turn?: number): boolean {
     return !this.#over && this.#sink.received(data, turn)
   }
 

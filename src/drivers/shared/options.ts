@@ -5,6 +5,7 @@
 import {
   Fields,
   formatAuthority,
+  isBytes,
   isSecure,
   isToken,
   isVisible,
@@ -263,7 +264,7 @@ const CONTENT = 'a string, a Uint8Array, an iterable of them, a ReadableStream o
 /** A string as UTF-8, bytes as they are; undefined for anything else. */
 export function asChunk(value: unknown): Bytes | undefined {
   if (typeof value === 'string') return encoder.encode(value)
-  return value instanceof Uint8Array ? value : undefined
+  return isBytes(value) ? value : undefined
 }
 
 function isIterable(value: unknown): boolean {

@@ -5,7 +5,7 @@
 // dropped and only the table is kept in step, until it passes four times the limit; then it is not worth the work.
 //
 // It does not know what a frame, a stream or a field's meaning is: names are any octets, RFC 9113 §8.2.1 is for others.
-import { asciiLower, decodeLatin1, Fields, LIMITS, RemoteProtocolError } from '../../http/index.ts'
+import { asciiLower, decodeLatin1, Fields, isBytes, LIMITS, RemoteProtocolError } from '../../http/index.ts'
 import type { Bytes, PeerFault } from '../../http/index.ts'
 import { huffmanDecode } from './huffman.ts'
 import { readContinuation } from './integer.ts'
@@ -111,7 +111,7 @@ export class HpackDecoder {
    * @throws {HpackError} with `code`, `rule`, `offset` and `fault.scope`
    */
   decode(block: Bytes): Fields {
-    if (!(block instanceof Uint8Array)) throw new TypeError('a block must be a Uint8Array')
+    if (!isBytes(block)) throw new TypeError('a block must be a Uint8Array')
     const { flat, sensitive, fault } = this.decodeBlock(block, 0, block.length)
     if (fault !== undefined) throw new HpackError(fault)
     if (!this.#upperCase) return new Fields(flat, undefined, sensitive)
