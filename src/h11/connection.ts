@@ -24,12 +24,14 @@ import type {
 } from '../http/index.ts'
 import {
   asciiLower,
+  checkedBytes,
   excerpt,
   Fields,
   isHost,
   listMembers,
   misuse,
   parseDecimal,
+  plainBytes,
   planOf,
   requireString,
   resolveLimits,
@@ -54,7 +56,6 @@ import {
 import { CR, LF, targetForm } from './grammar.ts'
 import type { Asked, SentHead } from './heads.ts'
 import { isOffered, writeInformationalHead, writeRequestHead, writeResponseHead, writeTrailers } from './heads.ts'
-import { checked, plain } from './input.ts'
 import type { Leniency, Lenient } from './lenient.ts'
 import { resolveLenient } from './lenient.ts'
 import type { Outcome, SectionRules } from './section.ts'
@@ -153,7 +154,7 @@ export class H11Connection implements Connection<H11Event> {
   // ── what the peer did ──
 
   receiveData(data: Bytes, _now: Millis): void {
-    const chunk = checked(data)
+    const chunk = checkedBytes(data)
     if (this.#deaf || this.#eof || chunk.length === 0) return
     const { ledger, input } = this.#seated
     if (ledger !== undefined) ledger.bytesReceived += chunk.length
@@ -700,7 +701,7 @@ export class H11Connection implements Connection<H11Event> {
 
   sendData(exchange: ExchangeId, data: Bytes, end = false): boolean {
     this.#maySend(exchange)
-    const bytes = plain(data)
+    const bytes = plainBytes(data)
     const desk = this.#desk
     const { output } = desk
     const { length } = bytes
@@ -796,7 +797,7 @@ export class H11Connection implements Connection<H11Event> {
     if (this.#life === 'closed' || this.#life === 'switched') throw this.#refusal()
     const desk = this.#seated
     const before = desk.output.bytes
-    desk.output.append(plain(bytes))
+    desk.output.append(plainBytes(bytes))
     if (this.#running) desk.exchangeBytes += desk.output.bytes - before
   }
 

@@ -2,7 +2,7 @@
 //
 // They are lent, and what is read in the call that brought them is never copied. What waits longer is, into memory of
 // our own with room for what follows it.
-import { isBytes, type Bytes } from '../http/index.ts'
+import { plainBytes, type Bytes } from '../http/index.ts'
 
 const EMPTY = new Uint8Array(0)
 
@@ -64,7 +64,7 @@ export class Input {
 
   /** At most so many bytes, as a view. */
   take(most: number): Bytes {
-    const data = (this.data = plain(this.data))
+    const data = (this.data = plainBytes(this.data))
     const from = this.pos
     const to = Math.min(this.end, from + most)
     this.pos = to
@@ -79,15 +79,4 @@ export class Input {
     this.data = EMPTY
     this.pos = this.end = 0
   }
-}
-
-/** Uint8Array, or a class of the platform's above it. */
-export function checked(data: Bytes): Bytes {
-  if (data.constructor !== Uint8Array && !isBytes(data)) throw new TypeError('bytes must be a Uint8Array')
-  return data
-}
-/** A plain view: views of a Buffer cost more. */
-export function plain(data: Bytes): Bytes {
-  if (checked(data).constructor === Uint8Array) return data
-  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
 }

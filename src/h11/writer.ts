@@ -4,7 +4,7 @@
 // nothing behind, since bytes count only once they are committed. Small pieces are copied one behind the other into a
 // slab that is never written twice; content above about a kilobyte goes by reference.
 import type { Bytes } from '../http/index.ts'
-import { checkField, misuse, TCHAR } from '../http/index.ts'
+import { checkField, misuse, TCHAR, wholeBytes } from '../http/index.ts'
 import { COLON, CR, DEL, HTAB, LF, SP } from './grammar.ts'
 
 const SLAB = 64 * 1024
@@ -74,8 +74,7 @@ export class Output {
       return chunks
     }
     const taken: Bytes[] = []
-    // No number of bytes is none.
-    const most = max > 0 ? Math.floor(max) : 0
+    const most = wholeBytes(max)
     let room = most
     while (room > 0) {
       const chunk = chunks[0] as Bytes

@@ -5,7 +5,7 @@
 // stream or the connection ends, is the session. State moves by the tables in state.ts.
 //
 // It does not know what a pool is, and has no timers but for SETTINGS that are not acknowledged and its own shutdown.
-import { isBytes, misuse, resolveLimits, SECRET_FIELDS } from '../http/index.ts'
+import { misuse, plainBytes, resolveLimits, SECRET_FIELDS } from '../http/index.ts'
 import type {
   Bytes,
   Connection,
@@ -97,7 +97,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
     const session = this.#session
     session.now = now
     if (session.deaf || session.eof || data.length === 0) return
-    session.reader.receive(plain(data))
+    session.reader.receive(plainBytes(data))
   }
 
   receiveEof(now: Millis, _clean?: boolean): void {
@@ -185,7 +185,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
     this.#sending.response(exchange, head, options?.end === true)
   }
   sendData(exchange: ExchangeId, data: Bytes, end = false): boolean {
-    return this.#sending.data(exchange, plain(data), end)
+    return this.#sending.data(exchange, plainBytes(data), end)
   }
   end(exchange: ExchangeId, trailers?: FieldsInit): void {
     this.#sending.end(exchange, trailers)
@@ -213,7 +213,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
     this.#session.now = now
     if (payload.length !== 8) throw misuse('ping', 'RFC 9113 §6.7', 'a PING has eight octets')
     this.#begun()
-    this.#shutdown.ping(plain(payload))
+    this.#shutdown.ping(plainBytes(payload))
   }
   updateSettings(settings: Readonly<Record<string, number>>, now: Millis): void {
     this.#session.now = now
@@ -224,13 +224,13 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
   }
   sendFrame(frameType: number, flags: number, stream: number, payload: Bytes): void {
     if (payload.length >= 2 ** 24) throw misuse('frame-size', 'RFC 9113 §4.1', 'a length has 24 bits')
-    const octets = plain(payload)
+    const octets = plainBytes(payload)
     this.#begun()
     this.#fill(Infinity)
     this.#session.sender.output.copied(frameType, flags, stream, octets)
   }
   sendRaw(bytes: Bytes): void {
-    const octets = plain(bytes)
+    const octets = plainBytes(bytes)
     this.#begun()
     this.#fill(Infinity)
     this.#session.sender.output.raw(octets)
@@ -364,11 +364,4 @@ function settingsOf(limits: ResolvedLimits, role: Role): Record<string, number> 
   if (maxFrameSize !== SETTINGS.maxFrameSize.initial) settings['maxFrameSize'] = maxFrameSize
   if (maxDecoderTableBytes !== SETTINGS.headerTableSize.initial) settings['headerTableSize'] = maxDecoderTableBytes
   return settings
-}
-
-/** A plain view: subarray of a Buffer costs half as much again. TypeError: no bytes. */
-function plain(data: Bytes): Bytes {
-  if (data.constructor === Uint8Array) return data
-  if (!isBytes(data)) throw new TypeError('bytes must be a Uint8Array')
-  return new Uint8Array(data.buffer, data.byteOffset, data.length)
 }

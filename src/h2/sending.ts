@@ -171,33 +171,18 @@ function endsShort(missing: number): Error {
 }
 
 /** What is checked is what is sent, whatever the caller's object says when it is asked again. TypeError: no string. */
-function readOnce({
-  method,
-  scheme,
-  authority,
-  target,
-  headers,
-  content,
-  protocol,
-  priority,
-}: RequestHead): RequestHead {
+function readOnce(given: RequestHead): RequestHead {
+  const { method, scheme, authority, target, headers, content, protocol, priority } = given
+  const { urgency, incremental } = priority ?? {}
   requireString('method', method)
   requireString('request-target', target)
   requireString('scheme', scheme ?? '')
   requireString('authority', authority ?? '')
   requireString('protocol', protocol ?? '')
-  const { urgency, incremental } = priority ?? {}
-  return {
-    method,
-    scheme,
-    authority,
-    target,
-    headers,
-    content,
-    protocol,
-    priority: priority && { urgency, incremental },
-  }
+  const ranked = priority && { urgency, incremental }
+  return { method, scheme, authority, target, headers, content, protocol, priority: ranked }
 }
+
 /** Content that the plan allows; Infinity: any. */
 function promisedBy(plan: RequestHead['content']): number {
   if (plan === undefined || plan === 'unknown') return Infinity

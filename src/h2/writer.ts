@@ -3,7 +3,7 @@
 // What we write ourselves goes into a slab that is only ever appended to, shared by all connections of the thread; a
 // large chunk of content is put between by reference, a small one is copied behind its frame header (below about 1 KiB
 // a copy is cheaper than a chunk of its own in writev). Bytes that were handed out are never written again.
-import type { Bytes } from '../http/index.ts'
+import { wholeBytes, type Bytes } from '../http/index.ts'
 import { FRAME, FRAME_HEADER_BYTES } from './frames.ts'
 
 const SLAB_BYTES = 64 * 1024
@@ -76,8 +76,7 @@ export class Output {
       this.#bytes = 0
       return all
     }
-    // No number of bytes is none.
-    const most = maxBytes > 0 ? Math.floor(maxBytes) : 0
+    const most = wholeBytes(maxBytes)
     let left = most
     let n = 0
     while (n < this.#chunks.length && (this.#chunks[n] as Bytes).length <= left)

@@ -8,9 +8,23 @@ import { asciiLower, parseDecimal } from './grammar.ts'
 
 export type Bytes = Uint8Array
 export type OwnedBytes = Uint8Array<ArrayBuffer>
-// Of whichever realm: a test runner has its own.
+/** Of whichever realm: a test runner has its own. */
 export function isBytes(value: unknown): value is Bytes {
   return ArrayBuffer.isView(value) && (value as Bytes)[Symbol.toStringTag] === 'Uint8Array'
+}
+/** Uint8Array, or a class of the platform's above it. TypeError: no bytes. */
+export function checkedBytes(data: Bytes): Bytes {
+  if (data.constructor !== Uint8Array && !isBytes(data)) throw new TypeError('bytes must be a Uint8Array')
+  return data
+}
+/** A plain view: subarray of a Buffer costs half as much again. */
+export function plainBytes(data: Bytes): Bytes {
+  if (checkedBytes(data).constructor === Uint8Array) return data
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+}
+/** How many bytes are asked for; no number of bytes is none. */
+export function wholeBytes(most: number): number {
+  return most > 0 ? Math.floor(most) : 0
 }
 /** Milliseconds on any monotonic origin. */
 export type Millis = number

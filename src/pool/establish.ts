@@ -532,17 +532,14 @@ export class Establishing {
     this.#pool.trace(this.#opener, this.#connection, `${this.#tracing}.${how}`, info, this.#link?.id)
     this.#tracing = undefined
   }
-  /** Of an attempt. */
-  #traceDial(how: string, link: Link, info: Readonly<Record<string, unknown>>): void {
+  #traceDial(how: 'started' | 'complete' | 'failed', link: Link, info: Readonly<Record<string, unknown>>): void {
+    this.#pool.trace(this.#opener, this.#connection, `${this.#dialling}.${how}`, info, link.id)
+  }
+  /** What a trace calls an attempt. */
+  get #dialling(): string {
     const { unixSocket, proxies } = this.#pool.settings
-    const socks = proxies[0]?.kind.startsWith('socks') === true
-    const step =
-      unixSocket !== undefined
-        ? 'connection.connect_unix_socket'
-        : socks
-          ? 'socks.connect_tcp'
-          : 'connection.connect_tcp'
-    this.#pool.trace(this.#opener, this.#connection, `${step}.${how}`, info, link.id)
+    if (unixSocket !== undefined) return 'connection.connect_unix_socket'
+    return proxies[0]?.kind.startsWith('socks') === true ? 'socks.connect_tcp' : 'connection.connect_tcp'
   }
 
   #facts(phase: string): Omit<ErrorDetails, 'code'> {

@@ -106,9 +106,9 @@ export class OriginQueue {
   readonly dialled: readonly [List<Waiter>, List<Waiter>, List<Waiter>] = [new List(), new List(), new List()]
   /** @internal */
   readonly undialled: readonly [List<Waiter>, List<Waiter>, List<Waiter>] = [new List(), new List(), new List()]
-  /** Waiting for a connection that is dialled for them, by group; and such dials: what one leaves over is the others'. @internal */
+  /** Waiting for a connection that is dialled for them, by group. @internal */
   readonly fresh: readonly [List<Waiter>, List<Waiter>] = [new List(), new List()]
-  /** @internal */
+  /** Dials for such a one under way, by group: what it leaves over is for the others. @internal */
   readonly bound: [number, number] = [0, 0]
   /** Connections with a free seat, by what they serve; the most recently used first. Most origins have one kind. @internal */
   readonly available: (List<Carrier> | undefined)[] = []

@@ -1,6 +1,6 @@
 // One request at a time, told step by step: what goes out, what is delivered, how it ends, what becomes of its connection.
 import { describe, expect, it } from 'vitest'
-import { A, B, H2, OK, Peer, Play, type Asked } from './play.ts'
+import { A, B, goaway, H2, OK, Peer, Play, type Asked } from './play.ts'
 
 const POST = { method: 'POST', content: { length: 6 } } as const
 
@@ -451,7 +451,7 @@ describe('the end of a connection', () => {
     const id = play.request({ method: 'POST', target: '/a' })
     play.connectAll()
     new Peer(play, 1, 'h2').sync()
-    play.received(1, Uint8Array.of(0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 11))
+    play.received(1, goaway(1, 11))
     play.eof(1)
     expect(play.error(id)).toMatchObject({
       code: 'server-disconnected',
@@ -549,8 +549,7 @@ describe('a stream that is refused', () => {
     const [second = 0] = play.connectAll()
     const settings = new Uint8Array([0, 0, 0, 4, 0, 0, 0, 0, 0])
     play.received(second, settings)
-    const goaway = new Uint8Array([0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0])
-    play.received(second, goaway)
+    play.received(second, goaway(1))
     for (let i = 0; i < 5; i++) play.request({ target: `/${i}` })
     play.connectAll()
     expect([peer.exchanges.size, play.stats()['connections']]).toEqual([1, 3])
@@ -574,11 +573,10 @@ describe('a stream that is refused', () => {
 })
 
 describe('what a connection sends back', () => {
-  const GOAWAY = Uint8Array.of(0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
   const wave = (play: Play): number => {
     const [link] = play.connectAll()
     new Peer(play, link as number, 'h2').sync()
-    play.received(link as number, GOAWAY)
+    play.received(link as number, goaway(0))
     play.closed(link as number)
     return play.stats().queued
   }
@@ -608,40 +606,36 @@ describe('what a connection sends back', () => {
     // A server that is restarted: each connection goes away behind the answer that freed its seat.
     for (const { machine, link } of peers) {
       machine.sendResponse(1, { status: 204, headers: [], content: 'none' }, { end: true })
-      play.received(
-        link,
-        Buffer.concat([...machine.takeOutput(), Uint8Array.of(0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0)]),
-      )
+      play.received(link, Buffer.concat([...machine.takeOutput(), goaway(1)]))
       play.closed(link)
     }
     const [link] = play.connectAll()
     new Peer(play, link as number, 'h2').sync().respond('/late')
     expect(play.outcome(late)).toBe('ok')
   })
-  it('lost together is dialled for together, and not carried by what was there', () => {
+  function lostTogether(count: number): { play: Play; ids: number[] } {
     const play = new Play(H2)
     play.request({ target: '/first' })
     const [link] = play.connectAll()
     const peer = new Peer(play, link as number, 'h2').sync().respond('/first')
-    const ids = Array.from({ length: 50 }, (_, i) => play.request({ target: `/${i}` }))
+    const ids = Array.from({ length: count }, (_, i) => play.request({ target: `/${i}` }))
     peer.read()
     play.failed(link as number)
+    return { play, ids }
+  }
+  it('lost together is dialled for together, and not carried by what was there', () => {
+    const { play, ids } = lostTogether(50)
     const dials = play.connectAll()
     expect(dials).toHaveLength(1)
     const next = new Peer(play, dials[0] as number, 'h2').sync()
     for (let i = 0; i < 50; i++) next.respond(`/${i}`)
     expect(new Set(ids.map((id) => play.outcome(id)))).toEqual(new Set(['ok']))
   })
-  it('lost together, when one dials and gives up, is dialled for once more', () => {
-    const play = new Play(H2)
-    play.request({ target: '/first' })
-    const [link] = play.connectAll()
-    const peer = new Peer(play, link as number, 'h2').sync().respond('/first')
-    const ids = Array.from({ length: 3 }, (_, i) => play.request({ target: `/${i}` }))
-    peer.read()
-    play.failed(link as number)
+  it('lost together goes on with the dial of one that gives up', () => {
+    const { play, ids } = lostTogether(3)
     play.cancel(ids[0] as number)
     const peers = play.connectAll().map((fresh) => new Peer(play, fresh, 'h2').sync())
+    expect(peers).toHaveLength(1)
     for (const next of peers) next.read()
     for (const i of [1, 2]) peers.at(-1)?.respond(`/${i}`)
     expect(ids.slice(1).map((id) => play.outcome(id))).toEqual(['ok', 'ok'])

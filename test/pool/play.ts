@@ -248,6 +248,10 @@ export class Play {
   }
 }
 
+/** The frame: streams above `last` are not processed. RFC 9113 §6.8. */
+export function goaway(last: number, h2Code = 0): Bytes {
+  return Uint8Array.of(0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, last, 0, 0, 0, h2Code)
+}
 export const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 
 /** A server made of one of our machines, joined to one link. */

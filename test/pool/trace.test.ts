@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { Fields } from '../../src/http/index.ts'
 import type { PoolSettings, ProxyTarget } from '../../src/pool/index.ts'
-import { A, B, bytes, H2, http, https, OK, Peer, Play, type Asked } from './play.ts'
+import { A, B, bytes, goaway, H2, http, https, OK, Peer, Play, type Asked } from './play.ts'
 
 const names = (play: Play): string[] => play.take('trace').map(({ event }) => event.name)
 const PLACE = { host: '10.9.9.9', port: 1, tls: undefined, tunnel: 'https' } as const
@@ -246,7 +246,7 @@ describe('the reason of every decision', () => {
   const refuse = (play: Play): void => {
     const [link] = play.connectAll() as [number]
     new Peer(play, link, 'h2').sync()
-    play.received(link, Uint8Array.of(0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
+    play.received(link, goaway(0))
     play.closed(link)
   }
   it.each<[what: string, settings: Partial<PoolSettings>, act: (play: Play) => void, reasons: string[]]>([

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { Fields } from '../../src/http/index.ts'
 import type { ProxyTarget } from '../../src/pool/index.ts'
-import { A, B, C, H2, http, https, OK, Peer, Play } from './play.ts'
+import { A, B, C, goaway, H2, http, https, OK, Peer, Play } from './play.ts'
 
 const PROXY = {
   kind: 'http',
@@ -81,7 +81,7 @@ describe('the V-list', () => {
     const id = play.request({ method: 'POST', target: '/x' })
     play.connectAll()
     new Peer(play, 1, 'h2').sync()
-    play.received(1, Uint8Array.of(0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
+    play.received(1, goaway(0))
     expect(play.dials()).toEqual([2])
     play.connected(2)
     new Peer(play, 2, 'h2').sync().respond('/x')

@@ -1,8 +1,8 @@
 // The network of Node (and of Bun and Deno, which carry node:net and node:tls): TCP, Unix sockets, TLS.
 //
 // Reading goes through `onread` into one buffer per thread, the 'data' path remains for the other two, and where TLS lies
-// over a socket that exists already (node:tls ignores `onread` there). Writing: what waits leaves as one corked batch, one batch at a time,
-// so that what the system has accepted is known. An error listener is there from birth to close.
+// over a socket that exists already (node:tls ignores `onread` there). Writing: what waits leaves as one corked batch, one
+// batch at a time, so that what the system has accepted is known. An error listener is there from birth to close.
 //
 // Node destroys a socket when a write fails, and with it whatever the peer had said before it stopped listening. Here
 // the writing half dies alone, so that an early response is still read.
