@@ -65,7 +65,7 @@ function light() {
   return `import { readFileSync } from 'node:fs'
 const reached = new Set([import.meta.resolve('httpcore')])
 for (const file of reached) {
-  const imports = readFileSync(new URL(file), 'utf8').matchAll(/^(?:import|export) (?:.* from )?"(\\..*)"/gm)
+  const imports = readFileSync(new URL(file), 'utf8').matchAll(/^(?:import|export) ?(?:.* ?from ?)?"(\\..*)"/gm)
   for (const [, specifier] of imports) reached.add(new URL(specifier, file).href)
 }
 if (reached.size < 2 || [...reached].some((file) => file.includes('http2'))) throw new Error('an import loads ' + [...reached])
