@@ -62,8 +62,9 @@ export function leave(pool: PoolState, exchange: Exchange): void {
   attempt.connection = undefined
   connection.drop(exchange)
   if (connection.tunnel === exchange && connection.phase !== 'gone') {
-    if (!attempt.ended || exchange.content !== 'ended') return destroy(pool, connection)
-    // Both sides have ended it: what was written still leaves.
+    const unsent = connection.accepted < connection.written
+    if (exchange.content !== 'ended' || !(attempt.ended || unsent)) return destroy(pool, connection)
+    // Both sides have ended it, or ours has: what was written still leaves.
     connection.flushing = true
     pool.scheduler.released(connection, 0)
     return closeLink(pool, connection)

@@ -2,6 +2,11 @@
 import { describe, expect, it } from 'vitest'
 import { A, B, goaway, H2, OK, Peer, Play, type Asked } from './play.ts'
 
+const UPGRADE: [string, string][] = [
+  ['Upgrade', 'x'],
+  ['Connection', 'upgrade'],
+]
+const SWITCHED = 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n'
 const POST = { method: 'POST', content: { length: 6 } } as const
 
 describe('a GET', () => {
@@ -257,20 +262,14 @@ describe('what is told of an exchange when it is over', () => {
   })
   it('of a tunnel too', () => {
     const play = new Play()
-    const id = play.request({
-      headers: [
-        ['Upgrade', 'x'],
-        ['Connection', 'upgrade'],
-      ],
-    })
+    const id = play.request({ headers: UPGRADE })
     play.connectAll()
-    const head = 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n'
-    play.received(1, head)
+    play.received(1, SWITCHED)
     const bytesSent = play.written(1).length + 3
     play.content(id, 'out')
     play.received(1, 'in')
     play.eof(1)
-    expect(settled(play, id)).toMatchObject({ bytesSent, bytesReceived: head.length + 2 })
+    expect(settled(play, id)).toMatchObject({ bytesSent, bytesReceived: SWITCHED.length + 2 })
   })
 })
 
@@ -348,6 +347,21 @@ describe('an early response', () => {
     peer.machine.consume(tunnel, 65_535)
     peer.sync()
     expect([peer.ended.has(tunnel), peer.failed.has(tunnel)]).toEqual([true, false])
+  })
+  it('of an upgrade that is closed: what was written still leaves, where its own side was ended', () => {
+    for (const [ended, expected] of [
+      [true, 'close'],
+      [false, 'destroy'],
+    ] as const) {
+      const play = new Play()
+      const id = play.request({ headers: UPGRADE })
+      play.connectAll()
+      play.drained(1)
+      play.received(1, SWITCHED)
+      play.content(id, 'out', ended)
+      play.cancel(id)
+      expect(play.saidOf(1, 'close', 'destroy')).toEqual([expected])
+    }
   })
   it('that does not come within the grace leaves the error of the write', () => {
     const play = new Play()

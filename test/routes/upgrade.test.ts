@@ -251,6 +251,26 @@ it('a stream that was ended or closed takes no more, and says so', async () => {
   await server.stop()
 })
 
+it('a stream that is closed has written what was written: it leaves before its connection ends', async () => {
+  let heard = 0
+  const server = await serve(
+    createHttp().on('upgrade', (_, socket: Socket) => {
+      socket.on('data', (data) => (heard += data.byteLength)).on('end', () => socket.end())
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n')
+    }),
+  )
+  const pool = new ConnectionPool()
+  const headers = { Connection: 'Upgrade', Upgrade: 'raw' }
+  const { networkStream } = await pool.stream('GET', `http://127.0.0.1:${server.port}/`, { headers })
+  const more = new Uint8Array(8 * 1024 * 1024) // than the system takes at once
+  await networkStream?.write(more)
+  await networkStream?.close()
+  await expect.poll(() => heard).toBe(more.byteLength)
+  await expect.poll(() => pool.connections).toHaveLength(0)
+  await pool.close()
+  await server.stop()
+})
+
 it('a stream that is drained is closed: its connection serves no other request', async () => {
   const server = await serve(
     createHttp().on('upgrade', (_, socket: Socket) => {

@@ -4,7 +4,7 @@
 // so that an abandoned response is not an unhandled rejection.
 import type { Bytes, OwnedBytes } from '../../http/index.ts'
 import { isThenable } from '../shared/content.ts'
-import { CLOSED, closedUnread, Exchange, streamClosed, streamEnded } from '../shared/exchange.ts'
+import { closedUnread, Exchange, streamClosed, streamEnded } from '../shared/exchange.ts'
 import type { PreparedRequest } from '../shared/options.ts'
 import { Response } from './response.ts'
 
@@ -180,8 +180,7 @@ export class AsyncExchange extends Exchange {
 
   close(): Promise<void> {
     if (this.settled) return Promise.resolve()
-    this.dropContent()
-    this.cancel(CLOSED)
+    this.abandon()
     return this.#until('settled').catch(() => {
       // It failed before it could be closed. Whoever closes has no use for it any more: closed it is.
     })

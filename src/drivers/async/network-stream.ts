@@ -37,6 +37,7 @@ export class NetworkStream implements AsyncDisposable {
   end(): Promise<void> {
     return this.#exchange.endWriting()
   }
+  /** What was written still leaves, for as long as a connection may take to close; over HTTP/2 the stream is reset. */
   close(): Promise<void> {
     return this.#exchange.close()
   }

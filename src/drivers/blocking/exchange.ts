@@ -7,7 +7,6 @@ import { HttpCoreError, NetworkError, type Bytes, type OwnedBytes } from '../../
 import { isThenable, NO_WAITING } from '../shared/content.ts'
 import type { Driver } from '../shared/driver.ts'
 import {
-  CLOSED,
   closedUnread,
   Exchange,
   streamClosed,
@@ -122,8 +121,7 @@ export class BlockingExchange extends Exchange {
   close(): void {
     this.#loop.enter()
     if (this.settled) return
-    this.dropContent()
-    this.cancel(CLOSED)
+    this.abandon()
     this.#loop.until(() => this.settled)
   }
 

@@ -35,6 +35,7 @@ export class NetworkStream implements Disposable {
   end(): void {
     this.#exchange.endWriting()
   }
+  /** What was written still leaves, for as long as a connection may take to close; over HTTP/2 the stream is reset. */
   close(): void {
     this.#exchange.close()
   }

@@ -275,6 +275,12 @@ export abstract class Exchange {
   cancel(reason: unknown): void {
     if (!this.settled) this.driver.ask({ type: 'cancel', id: this.id, reason })
   }
+  /** The owner has no more use for it; what was written after a switch still leaves. */
+  protected abandon(): void {
+    this.dropContent()
+    if (this.duplex) this.ask({ type: 'contentEnd', id: this.id })
+    this.cancel(CLOSED)
+  }
   consumed(bytes: number): void {
     if (!this.settled) this.driver.consumed(this.id, bytes)
   }
