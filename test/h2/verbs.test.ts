@@ -65,6 +65,7 @@ describe('options', () => {
     expect(() => make('client', { settings: { noSuchThing: 1 } })).toThrow('noSuchThing')
     expect(() => make('client', { settings: { maxHeaderListSize: -1 } })).toThrow('maxHeaderListSize')
     expect(() => make('client', { settings: { 2: 2 } })).toThrow("setting '2'")
+    expect(() => make('client', { settings: { 2: 1 } })).toThrow('push')
   })
   it('limits that the peer has to know stand in the first SETTINGS', () => {
     const plain = firstSettings(make('client'))
