@@ -393,6 +393,14 @@ describe('an answer', () => {
   })
 })
 
+describe('trailers', () => {
+  it('that can be read only once are held to the same', () => {
+    for (const name of ['content-length', 'host', 'transfer-encoding']) {
+      refuses(asking({}, false), (machine) => machine.end(1, new Map([[name, '5']]).entries()), 'trailer')
+    }
+  })
+})
+
 test.each([-1, NaN, 0.5])('%d bytes of output are none', (most) => {
   const machine = make('client')
   const waiting = machine.outputBytes
