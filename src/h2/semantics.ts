@@ -501,10 +501,11 @@ export function informationalSection(status: number, headers: FieldsInit | undef
 }
 
 export function trailerSection(init: FieldsInit, validate: boolean): Section {
-  if (!validate) return uncheckedSection([], init)
-  const fields = checkedFields(init, 'client', undefined)
+  const given = Fields.from(init)
+  if (!validate) return uncheckedSection([], given)
+  const fields = checkedFields(given, 'client', undefined)
   for (const name of ['content-length', 'host', 'te', 'transfer-encoding']) {
-    if (Fields.from(init).has(name)) throw misuse('trailer', 'RFC 9110 §6.5.1', `${name} is not sent as a trailer`)
+    if (given.has(name)) throw misuse('trailer', 'RFC 9110 §6.5.1', `${name} is not sent as a trailer`)
   }
   return { control: [], fields }
 }

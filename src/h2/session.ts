@@ -161,7 +161,8 @@ export class Session {
   /** Whether the application still waits for something of it. */
   isRunning(stream: Stream): boolean {
     if (isClosed(stream.state) || stream.silent) return false
-    return stream.receiving !== 'over' || this.role === 'server'
+    // Each side of a tunnel ends for itself.
+    return stream.receiving !== 'over' || stream.tunnel || this.role === 'server'
   }
 
   /** @param refused the peer says that it did not look at it; what it answered it has looked at, whatever it says */

@@ -89,11 +89,13 @@ export function checkSettings(entries: SettingEntries): Violation | undefined {
 
 /** The caller's settings as entries. LocalProtocolError: unknown name, or a value that may not be sent. */
 export function checkedSettings(settings: Readonly<Record<string, number>>, validate: boolean): SettingEntries {
-  if (validate && settings['enablePush'] === 1) throw misuse('settings', 'RFC 9113 §6.5.2', 'push is not supported')
   return Object.entries(settings).map(([name, value]) => {
     const known = Object.hasOwn(SETTINGS, name) ? SETTINGS[name as SettingName] : undefined
     const id = known?.id ?? parseDecimal(name)
     if (id < 0 || id > 0xffff) throw misuse('settings', 'RFC 9113 §6.5', `there is no setting '${name}'`)
+    if (validate && id === SETTINGS.enablePush.id && value === 1) {
+      throw misuse('settings', 'RFC 9113 §6.5.2', 'push is not supported')
+    }
     const own = known ?? (validate ? SETTINGS[settingName(id) as SettingName] : undefined)
     const { min, max } = validate && own !== undefined ? own : { min: 0, max: MAX_32 }
     if (!Number.isInteger(value) || value < min || value > max) {

@@ -65,6 +65,7 @@ describe('options', () => {
     expect(() => make('client', { settings: { noSuchThing: 1 } })).toThrow('noSuchThing')
     expect(() => make('client', { settings: { maxHeaderListSize: -1 } })).toThrow('maxHeaderListSize')
     expect(() => make('client', { settings: { 2: 2 } })).toThrow("setting '2'")
+    expect(() => make('client', { settings: { 2: 1 } })).toThrow('push')
   })
   it('limits that the peer has to know stand in the first SETTINGS', () => {
     const plain = firstSettings(make('client'))
@@ -389,6 +390,14 @@ describe('an answer', () => {
     expect(machine.sendData(1, new Uint8Array(1))).toBe(true)
     machine.end(1)
     expect(takeAll(machine)).toHaveLength(0)
+  })
+})
+
+describe('trailers', () => {
+  it('that can be read only once are held to the same', () => {
+    for (const name of ['content-length', 'host', 'transfer-encoding']) {
+      refuses(asking({}, false), (machine) => machine.end(1, new Map([[name, '5']]).entries()), 'trailer')
+    }
   })
 })
 

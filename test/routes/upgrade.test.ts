@@ -2,7 +2,7 @@
 // hand, and TLS within it; targets that are no path.
 import { randomBytes } from 'node:crypto'
 import { createServer as createHttp, type Server } from 'node:http'
-import { createSecureServer, type ServerHttp2Stream } from 'node:http2'
+import { constants, createSecureServer, createServer as createH2c, type ServerHttp2Stream } from 'node:http2'
 import { createServer as createHttps } from 'node:https'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -151,6 +151,25 @@ it('a stream of HTTP/2 cannot be secured, and says so', async () => {
   })
   await response.close()
   await pool.close()
+})
+
+it('a write in a tunnel of HTTP/2 that the peer ended and then reset is refused, and does not wait for ever', async () => {
+  const origin = createH2c({ settings: { enableConnectProtocol: true } })
+  origin.on('stream', (stream: ServerHttp2Stream) => {
+    stream.on('error', () => {}).respond({ ':status': 200 })
+    stream.end()
+    stream.once('data', () => stream.close(constants.NGHTTP2_CONNECT_ERROR))
+  })
+  const server = await serve(origin as unknown as Server)
+  const pool = new ConnectionPool({ http1: false, http2: true })
+  const response = await pool.stream('CONNECT', `http://127.0.0.1:${server.port}/`, { protocol: 'websocket' })
+  const stream = response.networkStream as NetworkStream
+  expect(await stream.read()).toBeNull()
+  await stream.write(new Uint8Array(400_000))
+  await expect(stream.write(new Uint8Array(1))).rejects.toMatchObject({ code: 'stream-closed' })
+  await stream.close()
+  await pool.close()
+  await server.stop()
 })
 
 it('extended CONNECT where the server does not take it fails before anything is sent', async () => {
