@@ -370,6 +370,7 @@ export class H11Connection implements Connection<H11Event> {
       if (++this.#desk.informational > this.#rules.limits.maxInformational)
         return this.#fail('limit-informational', this.#desk.sectionAt)
       this.#response = RESPONSE.awaited.informational
+      if (notes.connection !== undefined && hasOption(notes.connection, 'close')) this.#announce('connection-close')
       return { type: 'informational', exchange, status, headers }
     }
     if (status === 101 && !isOffered(notes.upgrade, this.#offered)) {
@@ -653,7 +654,8 @@ export class H11Connection implements Connection<H11Event> {
     const desk = this.#desk
     const before = desk.output.bytes
     desk.output.seal()
-    writeInformationalHead(desk.output, status, fields, this.#rules.validate)
+    const closes = writeInformationalHead(desk.output, status, fields, this.#rules.validate)
+    if (closes) this.#live('drain', 'local-close')
     if (status === 100) desk.expects = false
     desk.exchangeBytes += desk.output.bytes - before
     this.#response = RESPONSE.awaited.informational

@@ -152,20 +152,19 @@ function hostOf(fields: Fields, said: Said, authority: string | undefined): stri
   return host
 }
 
-export function writeInformationalHead(output: Output, status: number, fields: Fields, validate: boolean): void {
+/** true: it says that the connection closes. */
+export function writeInformationalHead(output: Output, status: number, fields: Fields, validate: boolean): boolean {
   const said = new Said(fields)
   beginSection(said.chars + ADDED)
   const line = `HTTP/1.1 ${status} ${REASONS[status] ?? ''}\r\n`
-  if (!validate) {
-    writeAsGiven(output, line, fields, said, 'none')
-    return
-  }
+  if (!validate) return writeAsGiven(output, line, fields, said, 'none').closes
   refuseFraming(said, status)
   writeOwn(line)
   writeFields(fields)
   writeOptions(said, false)
   writeOwn('\r\n')
   output.commit()
+  return said.option('close')
 }
 
 /** What the request says that a response to it depends on. */

@@ -224,6 +224,16 @@ it('an informational response has its reason, or none where nobody knows one', (
   )
 })
 
+it('an informational response that says close is the last but for the final one', () => {
+  const machine = asked()
+  machine.sendInformational(1, 103, [['Connection', 'close']])
+  machine.sendResponse(1, { status: 204, headers: [] }, { end: true })
+  expect(written(machine)).toBe(
+    'HTTP/1.1 103 Early Hints\r\nConnection: close\r\n\r\nHTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n',
+  )
+  expect(machine.closeReason).toBe('local-close')
+})
+
 describe('a response is refused', () => {
   test.each([199, 1000, 200.5, 100])('with status %d', (status) => {
     refuses(asked(), (machine) => machine.sendResponse(1, { status, headers: [] }), 'status')
