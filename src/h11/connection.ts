@@ -616,7 +616,7 @@ export class H11Connection implements Connection<H11Event> {
     const fields = Fields.from(head.headers)
     const end = options?.end === true
     const plan = this.#plan(fields, head.content) ?? 'none'
-    if (end) refuseUnsent(plan)
+    if (end && this.#rules.validate) refuseUnsent(plan)
     if (plan === 'unknown' && this.#minor === 0 && this.#rules.validate) {
       throw misuse('transfer-encoding', 'RFC 9112 §6.1', 'the server speaks HTTP/1.0, which has no chunked')
     }
@@ -678,7 +678,7 @@ export class H11Connection implements Connection<H11Event> {
     const end = options?.end === true
     const bare = !hasContent(asked.method, status)
     const plan = this.#plan(fields, head.content) ?? (end || bare || status === 205 ? 'none' : 'unknown')
-    if (end && !bare) refuseUnsent(plan)
+    if (end && !bare && this.#rules.validate) refuseUnsent(plan)
     const desk = this.#desk
     const { output } = desk
     output.seal()

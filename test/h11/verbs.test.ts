@@ -831,6 +831,15 @@ describe('a harness', () => {
     machine.sendRequest({ ...POST, headers: [['Content-Length', 'x']] }, { end: true })
     expect(written(machine)).toBe('POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n')
   })
+  it('ends with its head what it says has content', () => {
+    const headers = [['Content-Length', '5']] as const
+    const client = make('client', free)
+    client.sendRequest({ ...POST, headers }, { end: true })
+    expect(written(client)).toBe('POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\n')
+    const server = asked(undefined, free)
+    server.sendResponse(1, { status: 200, headers }, { end: true })
+    expect(written(server)).toBe('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n')
+  })
   it('answers as it likes', () => {
     const machine = asked('GET / HTTP/1.0\r\n\r\n', free)
     machine.sendInformational(1, 103, [['Content-Length', '1']])
