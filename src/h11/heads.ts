@@ -5,17 +5,7 @@
 // Everything that could be refused is refused before a byte counts. Without validation (harnesses) the fields are
 // written as they are, and framing is added only where the caller gave none.
 import type { ContentPlan, Fields, Framing } from '../http/index.ts'
-import {
-  asciiLower,
-  excerpt,
-  EXPECTS_CONTENT,
-  hasSome,
-  isFieldValue,
-  isHost,
-  isToken,
-  listMembers,
-  misuse,
-} from '../http/index.ts'
+import { asciiLower, excerpt, EXPECTS_CONTENT, hasSome, isHost, isToken, listMembers, misuse } from '../http/index.ts'
 import { hasContent, hasOption, isSwitch } from './framing.ts'
 import { targetForm } from './grammar.ts'
 import type { Output } from './writer.ts'
@@ -194,7 +184,7 @@ export function writeResponseHead(
   const line = `HTTP/1.1 ${status} `
   const switches = isSwitch(asked.method, status)
   if (!validate) return { ...writeAsGiven(output, `${line}${reason}\r\n`, fields, said, plan), upgrade: switches }
-  if (reason !== '' && !isFieldValue(reason)) {
+  if (/[^\t\x20-\x7e\x80-\xff]/.test(reason)) {
     throw misuse('reason-phrase', 'RFC 9112 §4', 'the reason-phrase has a char that may not be sent')
   }
   if (status === 101 && !isOffered(said.upgrade, asked.offered)) {

@@ -234,6 +234,16 @@ it('an informational response that says close is the last but for the final one'
   expect(machine.closeReason).toBe('local-close')
 })
 
+it('a reason-phrase is sent back as it was received, whitespace at its ends too', () => {
+  const client = asking()
+  client.receiveData(bytes('HTTP/1.1 204  a\t\xe9 \r\n\r\n'), 0)
+  const [response] = events(client)
+  const reasonPhrase = response?.type === 'response' ? response.reasonPhrase : ''
+  const server = asked()
+  server.sendResponse(1, { status: 204, reasonPhrase, headers: [] }, { end: true })
+  expect(written(server)).toBe('HTTP/1.1 204  a\t\xe9 \r\n\r\n')
+})
+
 describe('a response is refused', () => {
   test.each([199, 1000, 200.5, 100])('with status %d', (status) => {
     refuses(asked(), (machine) => machine.sendResponse(1, { status, headers: [] }), 'status')
