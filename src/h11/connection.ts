@@ -370,6 +370,7 @@ export class H11Connection implements Connection<H11Event> {
       if (++this.#desk.informational > this.#rules.limits.maxInformational)
         return this.#fail('limit-informational', this.#desk.sectionAt)
       this.#response = RESPONSE.awaited.informational
+      if (notes.connection !== undefined && hasOption(notes.connection, 'close')) this.#announce('connection-close')
       return { type: 'informational', exchange, status, headers }
     }
     if (status === 101 && !isOffered(notes.upgrade, this.#offered)) {
@@ -615,7 +616,7 @@ export class H11Connection implements Connection<H11Event> {
     const fields = Fields.from(head.headers)
     const end = options?.end === true
     const plan = this.#plan(fields, head.content) ?? 'none'
-    if (end) refuseUnsent(plan)
+    if (end && this.#rules.validate) refuseUnsent(plan)
     if (plan === 'unknown' && this.#minor === 0 && this.#rules.validate) {
       throw misuse('transfer-encoding', 'RFC 9112 §6.1', 'the server speaks HTTP/1.0, which has no chunked')
     }
@@ -653,7 +654,8 @@ export class H11Connection implements Connection<H11Event> {
     const desk = this.#desk
     const before = desk.output.bytes
     desk.output.seal()
-    writeInformationalHead(desk.output, status, fields, this.#rules.validate)
+    const closes = writeInformationalHead(desk.output, status, fields, this.#rules.validate)
+    if (closes) this.#live('drain', 'local-close')
     if (status === 100) desk.expects = false
     desk.exchangeBytes += desk.output.bytes - before
     this.#response = RESPONSE.awaited.informational
@@ -676,7 +678,7 @@ export class H11Connection implements Connection<H11Event> {
     const end = options?.end === true
     const bare = !hasContent(asked.method, status)
     const plan = this.#plan(fields, head.content) ?? (end || bare || status === 205 ? 'none' : 'unknown')
-    if (end && !bare) refuseUnsent(plan)
+    if (end && !bare && this.#rules.validate) refuseUnsent(plan)
     const desk = this.#desk
     const { output } = desk
     output.seal()

@@ -5,17 +5,7 @@
 // Everything that could be refused is refused before a byte counts. Without validation (harnesses) the fields are
 // written as they are, and framing is added only where the caller gave none.
 import type { ContentPlan, Fields, Framing } from '../http/index.ts'
-import {
-  asciiLower,
-  excerpt,
-  EXPECTS_CONTENT,
-  hasSome,
-  isFieldValue,
-  isHost,
-  isToken,
-  listMembers,
-  misuse,
-} from '../http/index.ts'
+import { asciiLower, excerpt, EXPECTS_CONTENT, hasSome, isHost, isToken, listMembers, misuse } from '../http/index.ts'
 import { hasContent, hasOption, isSwitch } from './framing.ts'
 import { targetForm } from './grammar.ts'
 import type { Output } from './writer.ts'
@@ -152,20 +142,19 @@ function hostOf(fields: Fields, said: Said, authority: string | undefined): stri
   return host
 }
 
-export function writeInformationalHead(output: Output, status: number, fields: Fields, validate: boolean): void {
+/** true: it says that the connection closes. */
+export function writeInformationalHead(output: Output, status: number, fields: Fields, validate: boolean): boolean {
   const said = new Said(fields)
   beginSection(said.chars + ADDED)
   const line = `HTTP/1.1 ${status} ${REASONS[status] ?? ''}\r\n`
-  if (!validate) {
-    writeAsGiven(output, line, fields, said, 'none')
-    return
-  }
+  if (!validate) return writeAsGiven(output, line, fields, said, 'none').closes
   refuseFraming(said, status)
   writeOwn(line)
   writeFields(fields)
   writeOptions(said, false)
   writeOwn('\r\n')
   output.commit()
+  return said.option('close')
 }
 
 /** What the request says that a response to it depends on. */
@@ -195,7 +184,7 @@ export function writeResponseHead(
   const line = `HTTP/1.1 ${status} `
   const switches = isSwitch(asked.method, status)
   if (!validate) return { ...writeAsGiven(output, `${line}${reason}\r\n`, fields, said, plan), upgrade: switches }
-  if (reason !== '' && !isFieldValue(reason)) {
+  if (/[^\t\x20-\x7e\x80-\xff]/.test(reason)) {
     throw misuse('reason-phrase', 'RFC 9112 §4', 'the reason-phrase has a char that may not be sent')
   }
   if (status === 101 && !isOffered(said.upgrade, asked.offered)) {

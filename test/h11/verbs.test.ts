@@ -224,6 +224,26 @@ it('an informational response has its reason, or none where nobody knows one', (
   )
 })
 
+it('an informational response that says close is the last but for the final one', () => {
+  const machine = asked()
+  machine.sendInformational(1, 103, [['Connection', 'close']])
+  machine.sendResponse(1, { status: 204, headers: [] }, { end: true })
+  expect(written(machine)).toBe(
+    'HTTP/1.1 103 Early Hints\r\nConnection: close\r\n\r\nHTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n',
+  )
+  expect(machine.closeReason).toBe('local-close')
+})
+
+it('a reason-phrase is sent back as it was received, whitespace at its ends too', () => {
+  const client = asking()
+  client.receiveData(bytes('HTTP/1.1 204  a\t\xe9 \r\n\r\n'), 0)
+  const [response] = events(client)
+  const reasonPhrase = response?.type === 'response' ? response.reasonPhrase : ''
+  const server = asked()
+  server.sendResponse(1, { status: 204, reasonPhrase, headers: [] }, { end: true })
+  expect(written(server)).toBe('HTTP/1.1 204  a\t\xe9 \r\n\r\n')
+})
+
 describe('a response is refused', () => {
   test.each([199, 1000, 200.5, 100])('with status %d', (status) => {
     refuses(asked(), (machine) => machine.sendResponse(1, { status, headers: [] }), 'status')
@@ -820,6 +840,15 @@ describe('a harness', () => {
     const machine = make('client', free)
     machine.sendRequest({ ...POST, headers: [['Content-Length', 'x']] }, { end: true })
     expect(written(machine)).toBe('POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n')
+  })
+  it('ends with its head what it says has content', () => {
+    const headers = [['Content-Length', '5']] as const
+    const client = make('client', free)
+    client.sendRequest({ ...POST, headers }, { end: true })
+    expect(written(client)).toBe('POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\n')
+    const server = asked(undefined, free)
+    server.sendResponse(1, { status: 200, headers }, { end: true })
+    expect(written(server)).toBe('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n')
   })
   it('answers as it likes', () => {
     const machine = asked('GET / HTTP/1.0\r\n\r\n', free)
