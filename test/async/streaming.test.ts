@@ -361,6 +361,14 @@ describe('a request that is streamed', () => {
     await expect.poll(() => content.destroyed).toBe(true)
   })
 
+  it('fails with what its stream fails with, however early', async () => {
+    const { url } = await serveHttp((_, response) => response.end())
+    const own = new Error('no such file')
+    const content = new Readable({ read: () => undefined })
+    content.destroy(own)
+    await expect(makePool().request('POST', url, { content })).rejects.toBe(own)
+  })
+
   it('returns its source when the request is given up', async () => {
     const { url } = await serveHttp((_, response) => response.end('early'))
     let returned = 0

@@ -10,7 +10,7 @@
 // may end this one; so it is told to stop only when it has answered.
 import { Fields, misuse, type FieldsInit } from '../../http/index.ts'
 import type { Exchange } from './exchange.ts'
-import { asChunk } from './options.ts'
+import { asChunk, isStream } from './options.ts'
 
 type AnyIterator = Iterator<unknown> | AsyncIterator<unknown>
 
@@ -177,10 +177,6 @@ function giveBack(iterator: AnyIterator, source?: unknown): void {
   }
 }
 
-function isStream(value: unknown): value is { destroy(): void } {
-  if (typeof value !== 'object' || value === null || !('pipe' in value)) return false
-  return 'destroy' in value && typeof value.destroy === 'function'
-}
 export function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }
