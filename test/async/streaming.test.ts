@@ -293,6 +293,16 @@ describe('a streamed response', () => {
     await expect(pool.request('GET', url, { onInformational })).rejects.toBe(mine)
     expect(pool.stats).toMatchObject({ requests: 0, active: 0 })
   })
+
+  it('hears its signal while a callback keeps what came with the head', async () => {
+    const url = await serveTcp(answering('HTTP/1.1 200 \r\nContent-Length: 9\r\n\r\nhalf'))
+    const controller = new AbortController()
+    const response = await makePool().stream('GET', url, { signal: controller.signal })
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    const reading = response.forEach(() => new Promise<void>(() => undefined))
+    controller.abort('enough')
+    await expect(reading).rejects.toBe('enough')
+  })
 })
 
 describe('a request that is streamed', () => {
