@@ -371,6 +371,21 @@ describe('a request that is streamed', () => {
     await expect.poll(() => content.destroyed).toBe(true)
   })
 
+  it('cancels a web stream that has nothing to give when the request is given up', async () => {
+    const url = await serveTcp(() => undefined)
+    let cancelled = false
+    const content = new ReadableStream<Uint8Array>({
+      start: (controller) => controller.enqueue(new Uint8Array(1)),
+      cancel: () => void (cancelled = true),
+    })
+    const controller = new AbortController()
+    const failed = makePool().request('POST', url, { content, signal: controller.signal })
+    setTimeout(() => controller.abort('enough'), 20)
+    await expect(failed).rejects.toBe('enough')
+    await expect.poll(() => cancelled).toBe(true)
+    expect(content.locked).toBe(false)
+  })
+
   it('fails with what its stream fails with, however early', async () => {
     const { url } = await serveHttp((_, response) => response.end())
     const own = new Error('no such file')
