@@ -3,6 +3,7 @@
 // The stage says where its time is spent and what an error is called; content has a little state of its own, since it
 // runs beside the response.
 import {
+  hasSome,
   IDEMPOTENT_METHODS,
   type BlockedOn,
   type ContentPlan,
@@ -126,7 +127,7 @@ export class Exchange extends Waiter {
     this.plan = input.content
     this.replayable = input.replayable
     this.timeouts = input.timeouts
-    this.expectContinue = input.expectContinue
+    this.expectContinue = input.expectContinue && hasSome(input.content)
     this.traced = input.trace
     this.queuedAt = now
   }

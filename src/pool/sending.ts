@@ -57,7 +57,7 @@ function headFor(pool: PoolState, exchange: Exchange): RequestHead {
   if (forward === undefined && !exchange.expectContinue)
     return head.content === plan ? head : { ...head, content: plan }
   let headers = head.headers
-  if (exchange.expectContinue && plan !== 'none' && !headers.has('expect')) {
+  if (exchange.expectContinue && !headers.has('expect')) {
     headers = Fields.from([...rawPairs(headers), ['Expect', '100-continue']])
   }
   if (forward === undefined) return { ...head, headers, content: plan }

@@ -1,4 +1,5 @@
 // What goes wrong, over real sockets: each fault gives its typed error within its timeout and frees its seat.
+import { getEventListeners } from 'node:events'
 import { describe, expect, it, vi } from 'vitest'
 import {
   ConnectError,
@@ -232,6 +233,22 @@ describe('cancelling', () => {
     }
     const options = { signal: signal as unknown as AbortSignal, onInformational: abort }
     for (let i = 0; i < 2; i++) await expect(one().request('GET', url, options)).rejects.toBe(own)
+  })
+  it('leaves no listener on each signal: Node never forgets a composed one that has any', async () => {
+    const { url } = await serveHttp((_, response) => response.end())
+    const pool = makePool()
+    const ends = new AbortController()
+    const signals = Array.from({ length: 5 }, () => AbortSignal.any([ends.signal, new AbortController().signal]))
+    const listeners = (): number => signals.flatMap((signal) => getEventListeners(signal, 'abort')).length
+    for (let i = 0; i < 2; i++) {
+      await Promise.all(signals.map((signal) => pool.request('GET', url, { signal })))
+      expect(listeners()).toBeLessThan(2)
+    }
+    const all = [...signals, ...signals].map((signal) => pool.request('GET', url, { signal }))
+    expect(listeners()).toBe(5)
+    ends.abort('enough')
+    for (const result of await Promise.allSettled(all)) expect(result).toMatchObject({ reason: 'enough' })
+    expect(listeners()).toBe(0)
   })
   it('half of 200 at random moments loses no seat', async () => {
     const { url } = await serveHttp((_, response) => setTimeout(() => response.end('ok'), Math.random() * 4))

@@ -293,6 +293,16 @@ describe('a streamed response', () => {
     await expect(pool.request('GET', url, { onInformational })).rejects.toBe(mine)
     expect(pool.stats).toMatchObject({ requests: 0, active: 0 })
   })
+
+  it('hears its signal while a callback keeps what came with the head', async () => {
+    const url = await serveTcp(answering('HTTP/1.1 200 \r\nContent-Length: 9\r\n\r\nhalf'))
+    const controller = new AbortController()
+    const response = await makePool().stream('GET', url, { signal: controller.signal })
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    const reading = response.forEach(() => new Promise<void>(() => undefined))
+    controller.abort('enough')
+    await expect(reading).rejects.toBe('enough')
+  })
 })
 
 describe('a request that is streamed', () => {
@@ -359,6 +369,29 @@ describe('a request that is streamed', () => {
     setTimeout(() => controller.abort('enough'), 20)
     await expect(failed).rejects.toBe('enough')
     await expect.poll(() => content.destroyed).toBe(true)
+  })
+
+  it('cancels a web stream that has nothing to give when the request is given up', async () => {
+    const url = await serveTcp(() => undefined)
+    let cancelled = false
+    const content = new ReadableStream<Uint8Array>({
+      start: (controller) => controller.enqueue(new Uint8Array(1)),
+      cancel: () => void (cancelled = true),
+    })
+    const controller = new AbortController()
+    const failed = makePool().request('POST', url, { content, signal: controller.signal })
+    setTimeout(() => controller.abort('enough'), 20)
+    await expect(failed).rejects.toBe('enough')
+    await expect.poll(() => cancelled).toBe(true)
+    expect(content.locked).toBe(false)
+  })
+
+  it('fails with what its stream fails with, however early', async () => {
+    const { url } = await serveHttp((_, response) => response.end())
+    const own = new Error('no such file')
+    const content = new Readable({ read: () => undefined })
+    content.destroy(own)
+    await expect(makePool().request('POST', url, { content })).rejects.toBe(own)
   })
 
   it('returns its source when the request is given up', async () => {

@@ -389,6 +389,15 @@ describe('Expect: 100-continue', () => {
     expect(play.written(1)).toBe('abc')
     expect(play.delivered(id).events).toEqual(['informational'])
   })
+  it('is not asked where the content is empty', () => {
+    const play = new Play()
+    const id = play.request({ ...asked, content: { length: 0 } })
+    play.connectAll()
+    play.tell({ type: 'contentEnd', id })
+    expect(play.written(1)).toMatch(/\r\nContent-Length: 0\r\n\r\n$/)
+    play.received(1, 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n')
+    expect(play.outcome(id)).toBe('ok')
+  })
   it('sends the content when nothing comes for expectTimeout', () => {
     const play = new Play()
     const id = play.request(asked)

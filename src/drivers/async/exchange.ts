@@ -115,12 +115,9 @@ export class AsyncExchange extends Exchange {
   /** Every piece as it comes, lent until the callback returns or its promise settles. */
   async each(consume: Lent): Promise<void> {
     this.#consumer = consume
-    try {
-      for (let chunk = this.take(); chunk !== undefined; chunk = this.take()) await consume(chunk)
-    } catch (error) {
-      this.giveUp(error)
-    }
-    this.mode = 'lend'
+    if (this.failure === undefined) this.#lendQueued()
+    // What came before the failure was told to nobody.
+    else for (let chunk = this.take(); chunk !== undefined; chunk = this.take()) await consume(chunk)
     await this.#until('ended')
   }
 

@@ -10,7 +10,7 @@
 // may end this one; so it is told to stop only when it has answered.
 import { Fields, misuse, type FieldsInit } from '../../http/index.ts'
 import type { Exchange } from './exchange.ts'
-import { asChunk } from './options.ts'
+import { asChunk, isStream } from './options.ts'
 
 type AnyIterator = Iterator<unknown> | AsyncIterator<unknown>
 
@@ -159,11 +159,26 @@ export const NO_WAITING = 'the blocking interface cannot wait for them'
 function iterate(value: unknown, mayWait: boolean): AnyIterator {
   if (typeof value === 'object' && value !== null) {
     const waits = Symbol.asyncIterator in value
-    if (waits && mayWait) return (value as AsyncIterable<unknown>)[Symbol.asyncIterator]()
+    if (waits && mayWait) {
+      if ('getReader' in value) return readerOf(value as ReadableStream)
+      return (value as AsyncIterable<unknown>)[Symbol.asyncIterator]()
+    }
     if (Symbol.iterator in value) return (value as Iterable<unknown>)[Symbol.iterator]()
     if (waits) throw new TypeError(`content must not be an async iterable or a ReadableStream: ${NO_WAITING}`)
   }
   throw misuse('content', 'RFC 9110 §6.4', 'the content function gave neither bytes, a string nor an iterable')
+}
+
+/** The iterator of a web stream, too, would hear of a return only when the chunk has come that is awaited. */
+function readerOf(stream: ReadableStream): AnyIterator {
+  const reader = stream.getReader()
+  const next = (): Promise<IteratorResult<unknown>> => reader.read() as Promise<IteratorResult<unknown>>
+  const cancel = async (): Promise<IteratorResult<unknown>> => {
+    const cancelled = reader.cancel()
+    reader.releaseLock()
+    return { done: true, value: await cancelled }
+  }
+  return { next, return: cancel }
 }
 
 /** A stream of Node's hears of a return only when the chunk has come that is awaited, which may be never. */
@@ -177,10 +192,6 @@ function giveBack(iterator: AnyIterator, source?: unknown): void {
   }
 }
 
-function isStream(value: unknown): value is { destroy(): void } {
-  if (typeof value !== 'object' || value === null || !('pipe' in value)) return false
-  return 'destroy' in value && typeof value.destroy === 'function'
-}
 export function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }

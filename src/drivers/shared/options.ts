@@ -257,7 +257,14 @@ function prepareContent(content: unknown): PreparedContent {
   if (chunk !== undefined) return { chunk, open: undefined, replayable: true }
   if (!isIterable(content))
     throw new TypeError(`content must be ${CONTENT}, not ${content === null ? 'null' : typeof content}`)
+  // It may fail before it is asked for a chunk, and is told so then; unheard, that would be the process's end.
+  if (isStream(content)) content.on('error', () => undefined)
   return { chunk: undefined, open: () => content, replayable: false }
+}
+/** Of Node's. */
+export function isStream(value: unknown): value is { destroy(): void; on(name: 'error', heard: () => void): void } {
+  if (typeof value !== 'object' || value === null || !('pipe' in value)) return false
+  return 'destroy' in value && typeof value.destroy === 'function'
 }
 const CONTENT = 'a string, a Uint8Array, an iterable of them, a ReadableStream or a function that gives one of these'
 
