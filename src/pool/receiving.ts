@@ -263,7 +263,7 @@ function regulate(pool: PoolState, connection: PoolConnection): void {
   if (!pause && tunnel === undefined) drainMachine(pool, connection)
 }
 
-export function onDrain(pool: PoolState, id: RequestId, limit: number): void {
+export function onDrain(pool: PoolState, id: RequestId, limit: number = pool.limits.drainBytes): void {
   const exchange = pool.exchanges.get(id)
   if (exchange === undefined || exchange.draining !== undefined) return
   // A tunnel has no end of its own, and its connection serves nobody else.

@@ -178,6 +178,20 @@ describe('a streamed response', () => {
     expect(big.connections()).toBe(2)
   })
 
+  it.each([
+    [10_000, 2],
+    [1_000_000, 1],
+  ])(
+    'is drained up to limits.drainBytes: with %i of them it is %i connections for 300,000 bytes',
+    async (drainBytes, count) => {
+      const { url, connections } = await serveHttp((_, response) => response.end('x'.repeat(300_000)))
+      const pool = makePool({ maxConnections: 1, limits: { drainBytes } })
+      await (await pool.stream('GET', url)).drain()
+      await pool.request('GET', url)
+      expect(connections()).toBe(count)
+    },
+  )
+
   it('is closed by leaving the loop', async () => {
     const { url, connections } = await serveContent()
     const pool = makePool({ maxConnections: 1 })
