@@ -214,7 +214,9 @@ export function prepareHead<Content>(
   options: CommonRequestOptions<Content> | undefined,
   defaults: Timeouts,
 ): PreparedRequest {
-  return prepare(checkOrigin(origin), options, defaults, { ...head, headers: Fields.from(head.headers) })
+  const checked = checkOrigin(origin)
+  const scheme = head.scheme ?? checked.scheme
+  return prepare(checked, options, defaults, { ...head, scheme, headers: Fields.from(head.headers) })
 }
 
 /** A head that is ours to complete. */
