@@ -291,7 +291,11 @@ describe('a streamed response', () => {
     const pool = makePool()
     const failure = pool.request('GET', url, { maxContentBytes: 1000 })
     await expect(failure).rejects.toThrow(RemoteProtocolError)
-    await expect(failure).rejects.toMatchObject({ code: 'limit-content' })
+    const facts = { phase: 'resp_body', origin: url, disposition: 'response-started' }
+    await expect(failure).rejects.toMatchObject({ code: 'limit-content', ...facts })
+    expect(((await failure.catch((error: unknown) => error)) as RemoteProtocolError).bytesReceived).toBeGreaterThan(
+      1000,
+    )
   })
 
   it('fails the request although all of it came at once: by its length, by what a callback throws', async () => {
