@@ -65,7 +65,7 @@ export class HttpCoreError extends Error {
   readonly code: string
   /** The rule that was broken, where one was. */
   readonly rule: string | undefined
-  /** Where the request stood: 'pool', 'dns', 'connect', 'tls', 'proxy', 'send', 'waiting', 'receive' … */
+  /** Where the request stood: 'pool', 'dns', 'connect', 'tls', 'proxy', 'req_head', 'req_body', 'waiting', 'resp_body'; or ''. */
   readonly phase: string
   readonly origin: string | undefined
   /** Of the request, framing included. */

@@ -108,7 +108,7 @@ export const LIMITS = {
   replayBackoffCap: limit(10_000, 60_000),
   /** An abandoned response is read to its end up to so much, so that its connection can be used again. */
   drainBytes: limit(64 * KiB, 16 * MiB),
-  drainTimeout: timer(1_000),
+  drainTimeout: limit(1_000, 60_000),
   /** Start of the next address while earlier attempts go on. RFC 8305 §5. */
   attemptDelay: limit(250, 2_000, 10),
   /** How long requests wait for the first dial of an origin to tell whether they can share it. */

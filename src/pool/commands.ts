@@ -79,8 +79,8 @@ export type PoolInput =
   | { readonly type: 'contentFailed'; readonly id: RequestId; readonly error: unknown }
   /** The reader has used so many delivered bytes. */
   | { readonly type: 'consumed'; readonly id: RequestId; readonly bytes: number }
-  /** Read and drop what is left, up to `limit` bytes and for at most `drainTimeout`, so that the connection lives. */
-  | { readonly type: 'drain'; readonly id: RequestId; readonly limit: number }
+  /** Read and drop what is left, up to `limit` bytes (`drainBytes`) and for at most `drainTimeout`, so that the connection lives. */
+  | { readonly type: 'drain'; readonly id: RequestId; readonly limit?: number | undefined }
   /** On a switched exchange; answered by a delivered 'secured'. */
   | { readonly type: 'startTls'; readonly id: RequestId; readonly tls: TlsTarget }
   | { readonly type: 'cancel'; readonly id: RequestId; readonly reason: unknown }

@@ -22,7 +22,7 @@ import { markDirty, MAX_AHEAD } from './output.ts'
 import { SERVES } from './scheduler.ts'
 import { continueContent, pull, tunnelRoom } from './sending.ts'
 import type { PoolState } from './state.ts'
-import { traceStep } from './tracing.ts'
+import { trace, traceStep } from './tracing.ts'
 
 /** A server's Keep-Alive hint is a promise that ends while we are sending: stop relying on it so much earlier. */
 const HINT_MARGIN: Millis = 2_000
@@ -184,6 +184,9 @@ function onSettings(
   settings: Readonly<Record<string, number>>,
   first: boolean,
 ): void {
+  for (const how of ['started', 'complete']) {
+    trace(pool, undefined, connection, `http2.receive_remote_settings.${how}`, { settings })
+  }
   const most = settings['maxConcurrentStreams']
   // Its own seats are given before anybody dials for others.
   if (connection.refusing || most !== undefined) {
@@ -263,7 +266,7 @@ function regulate(pool: PoolState, connection: PoolConnection): void {
   if (!pause && tunnel === undefined) drainMachine(pool, connection)
 }
 
-export function onDrain(pool: PoolState, id: RequestId, limit: number): void {
+export function onDrain(pool: PoolState, id: RequestId, limit: number = pool.limits.drainBytes): void {
   const exchange = pool.exchanges.get(id)
   if (exchange === undefined || exchange.draining !== undefined) return
   // A tunnel has no end of its own, and its connection serves nobody else.

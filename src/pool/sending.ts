@@ -67,10 +67,10 @@ function headFor(pool: PoolState, exchange: Exchange): RequestHead {
   return { ...head, headers, content: plan, target: absoluteForm(site, head) }
 }
 
-/** `scheme://authority/path`; for `*` without a path. RFC 9112 §3.2.2, §3.2.4. */
-function absoluteForm(site: Site, head: RequestHead): string {
-  if (head.target.includes('://')) return head.target
-  return `http://${formatAuthority({ ...site.origin, scheme: 'http' })}${head.target === '*' ? '' : head.target}`
+/** `scheme://authority/path`; for `*` without a path. What has an authority already stays. RFC 9112 §3.2.2, §3.2.4. */
+function absoluteForm(site: Site, { target }: RequestHead): string {
+  if (target !== '*' && !target.startsWith('/')) return target
+  return `http://${formatAuthority({ ...site.origin, scheme: 'http' })}${target === '*' ? '' : target}`
 }
 
 // ── content ──

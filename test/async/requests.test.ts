@@ -4,7 +4,7 @@ import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
 import { ConnectionPool, LocalProtocolError, UnsupportedProtocol } from '../../src/index.ts'
 import { ConnectionPool as BlockingPool } from '../../src/sync.ts'
-import { makePool, serveHttp } from './servers.ts'
+import { makePool, serveHttp, serveTcp } from './servers.ts'
 
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
 
@@ -36,6 +36,19 @@ describe('request()', () => {
     ] as const) {
       for (let i = 0; i < 2; i++) expect(text((await pool.request('GET', url + rest)).content)).toBe(target)
     }
+  })
+
+  it.each([
+    ['GET', 'http://b.test:81/x', 'b.test:81'],
+    ['CONNECT', 'b.test:443', 'b.test:443'],
+    ['OPTIONS', '*', undefined],
+    ['GET', '/x', undefined],
+  ])('says the same by Host as by a target of the caller’s own: %s %s', async (method, target, host) => {
+    const url = await serveTcp((socket) => {
+      socket.once('data', (head: Buffer) => socket.end(`HTTP/1.1 400 Bad Request\r\n\r\n${head.toString()}`))
+    })
+    const { content } = await makePool().request(method, url, { target })
+    expect(text(content)).toBe(`${method} ${target} HTTP/1.1\r\nHost: ${host ?? url.slice(7)}\r\n\r\n`)
   })
 
   it('uses a connection again, and says so', async () => {

@@ -2,7 +2,8 @@
 // machines. An hour takes milliseconds, and every cut, delay and reset comes from a seed.
 import { fc, test } from '@fast-check/vitest'
 import { describe, expect, it } from 'vitest'
-import { ConnectionPool, PoolClosed, type PoolOptions } from '../../src/index.ts'
+import { H2Connection } from '../../src/h2/index.ts'
+import { ConnectionPool, PoolClosed, pump, type H2Event, type PoolOptions } from '../../src/index.ts'
 import { SimNetwork, type SimOptions } from '../../src/sim.ts'
 import { contentOf, peers, server } from '../fixtures/peers.ts'
 
@@ -171,6 +172,32 @@ describe('what cannot be sent again', () => {
     for (const done of sim.asked) done()
     expect([sim.asked.length, pool.stats['requests'], pool.connections]).toEqual([2, 0, []])
   })
+})
+
+it.each([
+  [undefined, 'http'],
+  ['https', 'https'],
+])('a head that is sent as it is and says the scheme %s is one of %s', async (scheme, sent) => {
+  const network = new SimNetwork()
+  const seen: unknown[] = []
+  network.listen('example.test', 80, (link) => {
+    const machine = new H2Connection('server', { now: 0 })
+    const joined = pump<H2Event>(
+      machine,
+      () => network.now(),
+      (event) => {
+        if (event.type !== 'request') return
+        seen.push(event.scheme)
+        machine.sendResponse(event.exchange, { status: 204, headers: [] }, { end: true })
+      },
+    )
+    joined.attach(link)
+    return joined
+  })
+  const pool = new ConnectionPool({ networkBackend: network, http1: false, http2: true })
+  const head = { method: 'GET', scheme, authority: 'example.test', target: '/', headers: [] }
+  await network.run(pool.handleRequest({ scheme: 'http', host: 'example.test', port: 80 }, head))
+  expect(seen).toEqual([sent])
 })
 
 it('100 requests to one HTTP/2 origin share one connection', async () => {

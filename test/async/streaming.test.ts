@@ -178,6 +178,20 @@ describe('a streamed response', () => {
     expect(big.connections()).toBe(2)
   })
 
+  it.each([
+    [10_000, 2],
+    [1_000_000, 1],
+  ])(
+    'is drained up to limits.drainBytes: with %i of them it is %i connections for 300,000 bytes',
+    async (drainBytes, count) => {
+      const { url, connections } = await serveHttp((_, response) => response.end('x'.repeat(300_000)))
+      const pool = makePool({ maxConnections: 1, limits: { drainBytes } })
+      await (await pool.stream('GET', url)).drain()
+      await pool.request('GET', url)
+      expect(connections()).toBe(count)
+    },
+  )
+
   it('is closed by leaving the loop', async () => {
     const { url, connections } = await serveContent()
     const pool = makePool({ maxConnections: 1 })
@@ -277,7 +291,11 @@ describe('a streamed response', () => {
     const pool = makePool()
     const failure = pool.request('GET', url, { maxContentBytes: 1000 })
     await expect(failure).rejects.toThrow(RemoteProtocolError)
-    await expect(failure).rejects.toMatchObject({ code: 'limit-content' })
+    const facts = { phase: 'resp_body', origin: url, disposition: 'response-started' }
+    await expect(failure).rejects.toMatchObject({ code: 'limit-content', ...facts })
+    expect(((await failure.catch((error: unknown) => error)) as RemoteProtocolError).bytesReceived).toBeGreaterThan(
+      1000,
+    )
   })
 
   it('fails the request although all of it came at once: by its length, by what a callback throws', async () => {

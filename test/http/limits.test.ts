@@ -40,6 +40,10 @@ describe('resolveLimits', () => {
     else expect(() => resolveLimits({ [name]: null }, 'client')).toThrow(RangeError)
     expect(() => resolveLimits({ [name]: '1' } as unknown as Limits, 'client')).toThrow(TypeError)
   })
+  it('an abandoned response is not read for longer than a minute, whatever is asked for', () => {
+    expect(() => resolveLimits({ drainTimeout: 60_001 }, 'client')).toThrow(RangeError)
+    expect(() => resolveLimits({ drainTimeout: null }, 'client')).toThrow(RangeError)
+  })
   it('refuses a name that it does not know, also one of Object’s own', () => {
     expect(() => resolveLimits({ maxHeadBites: 1 } as Limits, 'client')).toThrow(TypeError)
     expect(() => resolveLimits({ toString: 1 } as Limits, 'client')).toThrow(TypeError)

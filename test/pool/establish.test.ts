@@ -108,9 +108,28 @@ describe('dialling', () => {
   })
 })
 
+const place = { host: '10.0.0.9', port: 8080, tls: undefined, tunnel: 'https' } as const
+const proxy = { ...place, kind: 'http', headers: Fields.from([]), authorization: undefined } as const
+
+it.each([
+  ['/', 'http://10.0.0.1/'],
+  ['/login?next=http://b.test/', 'http://10.0.0.1/login?next=http://b.test/'],
+  ['*', 'http://10.0.0.1', 'OPTIONS'],
+  ['http://b.test/x', 'http://b.test/x'],
+  ['b.test:443', 'b.test:443', 'CONNECT'],
+])('a proxy that forwards is asked for %s as %s', (target, sent, method = 'GET') => {
+  const play = new Play({ proxies: [proxy] })
+  play.request({ origin: http('10.0.0.1'), method, target })
+  const [link] = play.connectAll()
+  expect(
+    play
+      .written(link as number)
+      .split(' ')
+      .slice(0, 2),
+  ).toEqual([method, sent])
+})
+
 describe('bytes that nobody asked for', () => {
-  const place = { host: '10.0.0.9', port: 8080, tls: undefined, tunnel: 'https' } as const
-  const proxy = { ...place, kind: 'http', headers: Fields.from([]), authorization: undefined } as const
   const socks = { ...place, kind: 'socks5', credentials: undefined } as const
   const TUNNEL = 'HTTP/1.1 200 OK\r\n\r\n'
   const refused = (play: Play, id: number, expected: object): void => {

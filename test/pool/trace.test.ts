@@ -37,6 +37,20 @@ describe('a trace', () => {
       'http2.receive_response_headers.started',
     ])
   })
+  it('of the settings of a server, as often as it says them', () => {
+    const play = new Play({ http1: false, http2: true })
+    play.request({ trace: true })
+    const [link] = play.connectAll()
+    const peer = new Peer(play, link as number, 'h2', { settings: { maxConcurrentStreams: 7 } })
+    peer.sync()
+    const heard = play.take('trace').map(({ event }) => event)
+    const settings = heard.filter(({ name }) => name.startsWith('http2.receive_remote_settings'))
+    expect(settings.map(({ name, request }) => [name, request])).toEqual([
+      ['http2.receive_remote_settings.started', undefined],
+      ['http2.receive_remote_settings.complete', undefined],
+    ])
+    expect(settings[0]?.info).toMatchObject({ settings: { maxConcurrentStreams: 7 } })
+  })
   it('of a failed dial that is tried again', () => {
     const play = new Play({ retries: 1 })
     play.request({ trace: true })

@@ -81,7 +81,7 @@ describe.each(Object.entries(ROUTES))('%s', (_, route) => {
       [MIB, true, framing],
       MIB,
       ['ReadTimeout', 'read-timeout', 'waiting', 'maybe-processed'],
-      ['RemoteProtocolError', 'limit-content', 'receive', 'response-started'],
+      ['RemoteProtocolError', 'limit-content', 'resp_body', 'response-started'],
       ['LocalProtocolError', expect.any(String), expect.any(String), 'not-sent'],
       ['UnsupportedProtocol', 'missing-scheme', '', 'not-sent'],
       [200, 'GET 0 none'],

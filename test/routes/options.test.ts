@@ -381,6 +381,12 @@ const REQUEST: Record<keyof RequestOptions, Row> = {
 }
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 
+it('undefined is the default of each, also for the compiler', () => {
+  const unset = (rows: object): object => Object.fromEntries(Object.keys(rows).map((name) => [name, undefined]))
+  const pool: PoolOptions = unset(POOL) as Record<keyof PoolOptions, undefined>
+  expect(() => new ConnectionPool(pool)).not.toThrow()
+})
+
 describe.each(Object.entries(OWN_ROUTES) as [string, Route][])('%s', (_, route) => {
   let way: Way
   beforeAll(async () => {

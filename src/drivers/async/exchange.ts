@@ -169,7 +169,7 @@ export class AsyncExchange extends Exchange {
   }
 
   /** Read and drop what is left, up to so many bytes; past that the connection is given up. */
-  drain(limit: number): Promise<void> {
+  drain(limit: number | undefined): Promise<void> {
     this.dropContent()
     this.ask({ type: 'drain', id: this.id, limit })
     return this.#until('settled')

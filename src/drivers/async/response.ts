@@ -2,7 +2,7 @@
 //
 // It must be read, drained or closed: until then its connection is taken. `await using` does that.
 import type { Bytes, OwnedBytes } from '../../http/index.ts'
-import { DEFAULT_DRAIN, ResponseParts } from '../shared/response.ts'
+import { ResponseParts } from '../shared/response.ts'
 import type { AsyncExchange } from './exchange.ts'
 import { byteStream } from './byte-stream.ts'
 import { NetworkStream } from './network-stream.ts'
@@ -67,8 +67,8 @@ export class Response extends ResponseParts implements AsyncIterable<OwnedBytes>
     await this.#exchange.each(consume)
   }
 
-  /** Reads and drops what is left, up to `limit` bytes (64 KiB) and a second, so that the connection lives; else closes. */
-  async drain(limit: number = DEFAULT_DRAIN): Promise<void> {
+  /** Reads and drops what is left, up to `limit` bytes (`drainBytes`) and a second, so that the connection lives; else closes. */
+  async drain(limit?: number): Promise<void> {
     this.leave()
     await this.#exchange.drain(limit)
   }

@@ -111,7 +111,7 @@ export class BlockingExchange extends Exchange {
   }
 
   /** Read and drop what is left, up to so many bytes; past that the connection is given up. */
-  drain(limit: number): void {
+  drain(limit: number | undefined): void {
     this.#loop.enter()
     this.dropContent()
     this.ask({ type: 'drain', id: this.id, limit })

@@ -2,7 +2,7 @@
 //
 // It must be read, drained or closed: until then its connection is taken. `using` does that.
 import type { Bytes, OwnedBytes } from '../../http/index.ts'
-import { DEFAULT_DRAIN, ResponseParts } from '../shared/response.ts'
+import { ResponseParts } from '../shared/response.ts'
 import type { BlockingExchange } from './exchange.ts'
 import { NetworkStream } from './network-stream.ts'
 
@@ -52,8 +52,8 @@ export class Response extends ResponseParts implements Iterable<OwnedBytes>, Dis
     this.#exchange.each(consume)
   }
 
-  /** Reads and drops what is left, up to `limit` bytes (64 KiB) and a second, so that the connection lives; else closes. */
-  drain(limit: number = DEFAULT_DRAIN): void {
+  /** Reads and drops what is left, up to `limit` bytes (`drainBytes`) and a second, so that the connection lives; else closes. */
+  drain(limit?: number): void {
     this.leave()
     this.#exchange.drain(limit)
   }

@@ -341,7 +341,13 @@ export abstract class Exchange {
     this.mode = 'drop'
     const message = `the content is longer than the ${this.#hooks.maxContentBytes} bytes of maxContentBytes`
     this.giveUp(
-      new RemoteProtocolError(message, { code: 'limit-content', phase: 'receive', disposition: 'response-started' }),
+      new RemoteProtocolError(message, {
+        code: 'limit-content',
+        phase: 'resp_body',
+        origin: formatOrigin(this.origin),
+        bytesReceived: this.#received,
+        disposition: 'response-started',
+      }),
     )
   }
 

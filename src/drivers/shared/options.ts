@@ -191,12 +191,15 @@ export function prepareRequest<Content>(
   if (typeof method !== 'string') throw new TypeError(`method must be a string, not ${typeof method}`)
   const { site, target } = locate(url)
   const headers = Fields.from(options?.headers)
+  const given = options?.target
+  // The target has its own where it is neither a path nor `*`: Host is then to say the same. RFC 9112 §3.2.
+  const elsewhere = given !== undefined && /^[^/*]/.test(given)
   return prepare(site.origin, options, defaults, {
     method,
     scheme: site.scheme,
     // A Host of the caller's own stands for the authority in both versions.
-    authority: headers.has('host') ? undefined : site.authority,
-    target: options?.target ?? target,
+    authority: elsewhere || headers.has('host') ? undefined : site.authority,
+    target: given ?? target,
     protocol: options?.protocol,
     headers,
     content: undefined,
@@ -211,7 +214,9 @@ export function prepareHead<Content>(
   options: CommonRequestOptions<Content> | undefined,
   defaults: Timeouts,
 ): PreparedRequest {
-  return prepare(checkOrigin(origin), options, defaults, { ...head, headers: Fields.from(head.headers) })
+  const checked = checkOrigin(origin)
+  const scheme = head.scheme ?? checked.scheme
+  return prepare(checked, options, defaults, { ...head, scheme, headers: Fields.from(head.headers) })
 }
 
 /** A head that is ours to complete. */

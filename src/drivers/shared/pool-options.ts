@@ -58,21 +58,25 @@ export interface CommonPoolOptions {
   readonly localAddress?: string | undefined
   /** Every connection goes to this path; an initial NUL: an abstract socket. */
   readonly unixSocket?: string | undefined
-  readonly socketOptions?: {
-    readonly noDelay?: boolean | undefined
-    /** Milliseconds of silence before the first probe. */
-    readonly keepAlive?: boolean | number | undefined
-  }
+  readonly socketOptions?:
+    | {
+        readonly noDelay?: boolean | undefined
+        /** Milliseconds of silence before the first probe. */
+        readonly keepAlive?: boolean | number | undefined
+      }
+    | undefined
   readonly timeout?: TimeoutInit
   readonly limits?: Limits | undefined
-  readonly http2Options?: {
-    readonly streamWindow?: number | undefined
-    readonly connectionWindow?: number | undefined
-    readonly keepAlivePing?:
-      | { readonly after: Millis; readonly within: Millis; readonly whileIdle?: boolean | undefined }
-      | null
-      | undefined
-  }
+  readonly http2Options?:
+    | {
+        readonly streamWindow?: number | undefined
+        readonly connectionWindow?: number | undefined
+        readonly keepAlivePing?:
+          | { readonly after: Millis; readonly within: Millis; readonly whileIdle?: boolean | undefined }
+          | null
+          | undefined
+      }
+    | undefined
   readonly trace?: TraceCallback | undefined
 }
 

@@ -3,9 +3,6 @@
 import { misuse, type Fields, type Framing, type Millis, type OwnedBytes } from '../../http/index.ts'
 import type { ConnectionInfo, Exchange, ResponseEvent } from './exchange.ts'
 
-/** What an abandoned response may cost before its connection is given up. */
-export const DEFAULT_DRAIN = 64 * 1024
-
 export abstract class ResponseParts {
   readonly #exchange: Exchange
   readonly #head: ResponseEvent
