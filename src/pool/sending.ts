@@ -68,9 +68,9 @@ function headFor(pool: PoolState, exchange: Exchange): RequestHead {
 }
 
 /** `scheme://authority/path`; for `*` without a path. RFC 9112 §3.2.2, §3.2.4. */
-function absoluteForm(site: Site, head: RequestHead): string {
-  if (head.target.includes('://')) return head.target
-  return `http://${formatAuthority({ ...site.origin, scheme: 'http' })}${head.target === '*' ? '' : head.target}`
+function absoluteForm(site: Site, { target }: RequestHead): string {
+  if (target[0] !== '/' && target !== '*') return target
+  return `http://${formatAuthority({ ...site.origin, scheme: 'http' })}${target === '*' ? '' : target}`
 }
 
 // ── content ──
