@@ -124,6 +124,7 @@ function established(
   )
   armMachine(pool, connection)
   armPing(pool, connection)
+  if (multiplexed && opener?.need === 'h2-connect') connection.dialledFor = opener as Exchange
   decide(pool)
   // Its dial was somebody else's gain: it waits on.
   if (opener !== undefined && opener.waiting && opener.dial === undefined) awaitSeat(pool, opener as Exchange)

@@ -54,10 +54,11 @@ export function seatsOf(pool: PoolState, { machine, refusing, requests }: PoolCo
 
 /** Nothing runs on it: it waits for the next request, for so long. */
 export function rest(pool: PoolState, connection: PoolConnection): void {
-  const expiry = expiryOf(pool, connection)
+  const awaited = connection.dialledFor?.waiting === true
+  const expiry = awaited ? IDLE_MULTIPLEXED : expiryOf(pool, connection)
   connection.idleSince = pool.now
   if (expiry <= 0) return retire(pool, connection, 'idle-expired')
-  hold(pool, connection, false)
+  if (!awaited) hold(pool, connection, false)
   if (expiry === Infinity) return
   const deadline = connection.idleDeadline
   // Often idle for moments only: where the deadline is set already it is looked at when it fires.

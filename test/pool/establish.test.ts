@@ -258,6 +258,42 @@ describe('extended CONNECT', () => {
     expect(play.error(id)).toMatchObject({ name: 'UnsupportedProtocol', rule: 'RFC 8441 §3' })
     expect([play.dials(), play.stats()]).toEqual([[], expect.objectContaining({ connections: 1, idle: 1 })])
   })
+  it.each([
+    ['its end', (play: Play) => play.eof(1), { code: 'server-disconnected' }],
+    ['the end of its link', (play: Play) => play.closed(1), { code: 'server-disconnected' }],
+    ['what is no HTTP/2', (play: Play) => play.received(1, 'HTTP/1.1 400 Bad\r\n\r\n'), { code: 'http1-peer' }],
+  ])('fails where %s comes before SETTINGS, and nothing else is dialled for it', (_, end, expected) => {
+    const play = new Play(BOTH)
+    const id = play.request(socket)
+    play.connectAll()
+    play.secured(1, 'h2')
+    end(play)
+    expect(play.error(id)).toMatchObject({ name: 'RemoteProtocolError', disposition: 'not-sent', ...expected })
+    expect(play.dials()).toEqual([])
+  })
+  it.each([{ keepAliveExpiry: 0 }, { maxIdleConnections: 0 }])(
+    'waits for SETTINGS on what is not idle: %o',
+    (limit) => {
+      const play = new Play({ ...BOTH, ...limit })
+      const ids = [play.request(socket), play.request(socket)]
+      play.connectAll()
+      play.secured(1, 'h2')
+      expect([play.dials(), play.has('close', 1)]).toEqual([[], false])
+      play.cancel(ids[0] as number)
+      play.received(1, Uint8Array.of(0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 1))
+      expect(play.take('assigned').map(({ id }) => id)).toEqual([ids[1]])
+      expect(play.dials()).toEqual([])
+    },
+  )
+  it('waited for by nobody any more, a connection is as idle as any other, once its SETTINGS have come', () => {
+    const play = new Play({ ...BOTH, maxIdleConnections: 0 })
+    const id = play.request(socket)
+    play.connectAll()
+    play.secured(1, 'h2')
+    play.cancel(id)
+    play.received(1, SETTINGS)
+    expect(play.has('close', 1)).toBe(true)
+  })
   it('is refused where the server speaks HTTP/1.1, and nothing else is dialled for it', () => {
     const play = new Play(BOTH)
     const id = play.request(socket)
