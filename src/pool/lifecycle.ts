@@ -105,7 +105,7 @@ function destroyOrClose(pool: PoolState, connection: PoolConnection): void {
 
 /** Written to its end, then closed; it counts until the network says so, or for `closeTimeout`. */
 export function closeLink(pool: PoolState, connection: PoolConnection): void {
-  if (connection.closing) return
+  if (connection.closing || connection.phase === 'gone') return
   write(pool, connection)
   // The machine may have come to the same end while it was asked for its last bytes.
   if (connection.closing) return

@@ -97,6 +97,18 @@ describe('a trace', () => {
       },
     )
   })
+  it.each([
+    ['cancelled', { type: 'cancel', id: 1, reason: 'enough' }],
+    ['destroyed', { type: 'destroy' }],
+  ] as const)('of a connection that is %s with content still to be written has one end', (_, input) => {
+    const play = new Play()
+    const id = play.request({ method: 'POST', content: 'unknown', trace: true })
+    play.connectAll()
+    play.pool.handle({ type: 'content', id, data: bytes('x') }, play.now)
+    play.tell(input)
+    const closing = names(play).filter((name) => name.startsWith('connection.close'))
+    expect(closing).toEqual(['connection.close.started', 'connection.close.complete'])
+  })
   it('of a dial names the request that it was begun for, also when that was served otherwise', () => {
     const play = new Play()
     play.request()
