@@ -36,8 +36,9 @@ export function decide(pool: PoolState): void {
 
 function give(pool: PoolState, connection: PoolConnection, now: boolean, reason: string): void {
   trace(pool, undefined, connection, 'pool.close', { reason })
-  if (now) destroy(pool, connection)
-  else closeLink(pool, connection)
+  if (now) return destroy(pool, connection)
+  connection.machine?.close(pool.now)
+  closeLink(pool, connection)
 }
 
 // ── dials ──
