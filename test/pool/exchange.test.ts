@@ -231,6 +231,17 @@ describe('what is told of an exchange when it is over', () => {
     play.received(1, 'ok')
     expect(settled(play, id)).toMatchObject({ timings: { queued: 10, sent: 20, waiting: 300, total: 4_330 } })
   })
+  it('waiting for no less than no time, where the response began before the request had left', () => {
+    const play = new Play()
+    const id = play.request({ method: 'POST', content: { length: 3 } })
+    play.connectAll()
+    play.received(1, 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n')
+    play.pass(20)
+    play.content(id, 'abc')
+    play.drained(1)
+    play.received(1, 'ok')
+    expect(settled(play, id)).toMatchObject({ timings: { sent: 20, waiting: 0, total: 20 } })
+  })
   it('what went and came over HTTP/1.1, framing and all', () => {
     const play = new Play()
     const id = play.request({ method: 'POST', content: 'unknown' })
