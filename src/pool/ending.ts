@@ -75,6 +75,7 @@ export function settle(pool: PoolState, exchange: Exchange, result: Settlement):
   if (exchange.stage === 'over') return
   exchange.stage = 'over'
   if (!result.ok) traceFailure(pool, exchange, result.error)
+  else if (exchange.attempt.step !== undefined) traceStep(pool, exchange, undefined)
   exchange.clearDeadlines(pool.timers)
   pool.exchanges.delete(exchange)
   exchange.site.requests--

@@ -145,6 +145,20 @@ describe('a trace', () => {
       'http11.receive_response_headers.started',
     ])
   })
+  it('of a response that is dropped after the limit of its draining ends what was begun', () => {
+    const play = new Play()
+    const id = play.request({ trace: true })
+    play.connectAll()
+    play.drained(1)
+    play.received(1, 'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n')
+    play.tell({ type: 'drain', id, limit: 1 })
+    play.received(1, 'abc')
+    expect(play.outcome(id)).toBe('ok')
+    expect(names(play).filter((name) => name.includes('receive_response_body'))).toEqual([
+      'http11.receive_response_body.started',
+      'http11.receive_response_body.complete',
+    ])
+  })
   it('of a request that a connection refuses to write', () => {
     const play = new Play()
     const id = play.request({ target: '/', headers: [['Bad Name', 'x']], trace: true })
