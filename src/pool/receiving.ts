@@ -97,7 +97,7 @@ function onEvent(pool: PoolState, connection: PoolConnection, event: H11Event | 
     case 'settings':
       return onSettings(pool, connection, event.settings, event.first)
     case 'ping':
-      if (event.ack) armPing(pool, connection)
+      if (event.ack && connection.phase !== 'gone') armPing(pool, connection)
       return
     case 'closed':
       return disappoint(pool, connection, undefined)
