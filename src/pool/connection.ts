@@ -56,6 +56,8 @@ export type ConnectionTimer = 'idle' | 'age' | 'closing' | 'machine' | 'grace' |
 
 export class PoolConnection extends Carrier {
   establishing: Establishing | undefined
+  /** Until its first SETTINGS: the request that it was dialled for, if it needs extended CONNECT. */
+  dialledFor: Exchange | undefined
   /** Somebody listens to what becomes of it: the request that it was dialled for was traced. */
   traced = false
   link: Link | undefined

@@ -36,8 +36,9 @@ export function decide(pool: PoolState): void {
 
 function give(pool: PoolState, connection: PoolConnection, now: boolean, reason: string): void {
   trace(pool, undefined, connection, 'pool.close', { reason })
-  if (now) destroy(pool, connection)
-  else closeLink(pool, connection)
+  if (now) return destroy(pool, connection)
+  connection.machine?.close(pool.now)
+  closeLink(pool, connection)
 }
 
 // ── dials ──
@@ -124,6 +125,7 @@ function established(
   )
   armMachine(pool, connection)
   armPing(pool, connection)
+  if (multiplexed && opener?.need === 'h2-connect') connection.dialledFor = opener as Exchange
   decide(pool)
   // Its dial was somebody else's gain: it waits on.
   if (opener !== undefined && opener.waiting && opener.dial === undefined) awaitSeat(pool, opener as Exchange)

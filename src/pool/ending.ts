@@ -76,6 +76,7 @@ export function settle(pool: PoolState, exchange: Exchange, result: Settlement):
   if (exchange.stage === 'over') return
   exchange.stage = 'over'
   if (!result.ok) traceFailure(pool, exchange, result.error)
+  else if (exchange.attempt.step !== undefined) traceStep(pool, exchange, undefined)
   exchange.clearDeadlines(pool.timers)
   pool.exchanges.delete(exchange)
   exchange.site.requests--
@@ -150,6 +151,19 @@ export function refuseWaiting(pool: PoolState, connection: PoolConnection, need:
   }
 }
 
+/**
+ * It ended before it said whether it takes extended CONNECT: as a failed dial it fails the request that it was opened for.
+ * Said before the scheduler hears of it, or it would dial again, without end.
+ */
+export function disappoint(pool: PoolState, connection: PoolConnection, cause: unknown, fault?: PeerFault): void {
+  const waiter = connection.dialledFor
+  connection.dialledFor = undefined
+  if (waiter?.waiting !== true || waiter.dial !== undefined || !connection.undecided) return
+  const error =
+    fault === undefined ? connectionLost(waiter, cause, false) : peerFailed(waiter, fault, 'not-sent', cause)
+  fail(pool, waiter, error)
+}
+
 /** The machine says that it failed. */
 export function exchangeFailed(pool: PoolState, exchange: Exchange, fault: PeerFault, disposition: Disposition): void {
   const { attempt } = exchange
@@ -173,6 +187,7 @@ export function exchangeFailed(pool: PoolState, exchange: Exchange, fault: PeerF
 export function breakConnection(pool: PoolState, connection: PoolConnection, cause: unknown, side?: LinkSide): void {
   const exchanges = connection.exchanges.all()
   const { tunnel, writeFailure } = connection
+  disappoint(pool, connection, cause)
   connection.machine?.abort()
   destroy(pool, connection)
   for (const exchange of exchanges) {

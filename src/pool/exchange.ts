@@ -231,7 +231,8 @@ export class Exchange extends Waiter {
     return {
       queued: (assignedAt === NEVER ? now : assignedAt) - queuedAt,
       sent: sentAt === NEVER ? 0 : sentAt - assignedAt,
-      waiting: headAt === NEVER ? 0 : headAt - (sentAt === NEVER ? assignedAt : sentAt),
+      // The head may come before the last byte of the request has left.
+      waiting: headAt === NEVER ? 0 : Math.max(headAt - (sentAt === NEVER ? assignedAt : sentAt), 0),
       total: now - queuedAt,
     }
   }

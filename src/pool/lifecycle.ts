@@ -54,10 +54,11 @@ export function seatsOf(pool: PoolState, { machine, refusing, requests }: PoolCo
 
 /** Nothing runs on it: it waits for the next request, for so long. */
 export function rest(pool: PoolState, connection: PoolConnection): void {
-  const expiry = expiryOf(pool, connection)
+  const awaited = connection.dialledFor?.waiting === true
+  const expiry = awaited ? IDLE_MULTIPLEXED : expiryOf(pool, connection)
   connection.idleSince = pool.now
   if (expiry <= 0) return retire(pool, connection, 'idle-expired')
-  hold(pool, connection, false)
+  if (!awaited) hold(pool, connection, false)
   if (expiry === Infinity) return
   const deadline = connection.idleDeadline
   // Often idle for moments only: where the deadline is set already it is looked at when it fires.
@@ -104,7 +105,7 @@ function destroyOrClose(pool: PoolState, connection: PoolConnection): void {
 
 /** Written to its end, then closed; it counts until the network says so, or for `closeTimeout`. */
 export function closeLink(pool: PoolState, connection: PoolConnection): void {
-  if (connection.closing) return
+  if (connection.closing || connection.phase === 'gone') return
   write(pool, connection)
   // The machine may have come to the same end while it was asked for its last bytes.
   if (connection.closing) return

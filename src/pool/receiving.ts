@@ -15,9 +15,9 @@ import {
 } from '../http/index.ts'
 import type { DeliveredEvent, RequestId } from './commands.ts'
 import type { PoolConnection } from './connection.ts'
-import { complete, dropContent, exchangeFailed, giveUp, refuseWaiting } from './ending.ts'
+import { complete, disappoint, dropContent, exchangeFailed, giveUp, refuseWaiting } from './ending.ts'
 import type { Exchange } from './exchange.ts'
-import { armMachine, armPing, over, seatsOf } from './lifecycle.ts'
+import { armMachine, armPing, over, rest, seatsOf } from './lifecycle.ts'
 import { markDirty, MAX_AHEAD } from './output.ts'
 import { SERVES } from './scheduler.ts'
 import { continueContent, pull, tunnelRoom } from './sending.ts'
@@ -97,10 +97,14 @@ function onEvent(pool: PoolState, connection: PoolConnection, event: H11Event | 
     case 'settings':
       return onSettings(pool, connection, event.settings, event.first)
     case 'ping':
-      if (event.ack) armPing(pool, connection)
+      if (event.ack && connection.phase !== 'gone') armPing(pool, connection)
       return
+    case 'closed':
+      return disappoint(pool, connection, undefined)
+    case 'error':
+      return disappoint(pool, connection, undefined, event.fault)
     default:
-      // closed, error: what they mean stands in wantsClose; the rest is between the machines.
+      // What else closed and error mean stands in wantsClose; the rest is between the machines.
       return
   }
 }
@@ -202,6 +206,9 @@ function onSettings(
     pool.scheduler.decide(connection, extended ? SERVES.any | SERVES['h2-connect'] : SERVES.any)
   }
   pool.decide(pool)
+  if (connection.dialledFor === undefined) return
+  connection.dialledFor = undefined
+  if (connection.idle) rest(pool, connection)
 }
 
 function goingAway(reason: string): PeerFault {

@@ -254,6 +254,7 @@ export class Scheduler {
     carrier.serves = serves
     this.#show(carrier)
     this.#serve(carrier.origin)
+    this.#restIfIdle(carrier)
   }
   /** It takes nothing for now and will say when it does again: another would be told the same, so none is dialled. */
   suspend(carrier: Carrier, suspended: boolean): void {
@@ -389,6 +390,8 @@ export class Scheduler {
   }
   #restIfIdle(carrier: Carrier): void {
     if (!carrier.idle || carrier.idleTicket.list !== undefined) return
+    // Somebody waits for its word: to close it would be to dial once more, without end.
+    if (carrier.undecided && this.oldest(carrier.origin, 'h2-connect') !== undefined) return
     this.#idle.push(carrier.idleTicket)
     carrier.origin.idle.push(carrier.originIdleTicket)
     this.#offerRoom(carrier.origin)

@@ -171,6 +171,23 @@ describe('bytes that nobody asked for', () => {
   })
 })
 
+it('a forwarding proxy is asked in absolute-form, also for a path that has a URL in it', () => {
+  const place = { host: '10.0.0.9', port: 8080, tls: undefined, tunnel: 'https' } as const
+  const play = new Play({ proxies: [{ ...place, kind: 'http', headers: Fields.empty, authorization: undefined }] })
+  const asked = (target: string, method = 'GET'): string => {
+    const id = play.request({ target, method })
+    play.connectAll()
+    const [line = ''] = play.written(1).split('\r\n')
+    play.drained(1)
+    play.received(1, OK)
+    expect(play.outcome(id)).toBe('ok')
+    return line
+  }
+  expect(asked('/a?next=http://b/')).toBe('GET http://10.0.0.1/a?next=http://b/ HTTP/1.1')
+  expect(asked('http://10.0.0.1/a')).toBe('GET http://10.0.0.1/a HTTP/1.1')
+  expect(asked('*', 'OPTIONS')).toBe('OPTIONS http://10.0.0.1 HTTP/1.1')
+})
+
 describe('retries', () => {
   it('of connecting: after 0, 0.5, 1, 2 s, within the one deadline', () => {
     const play = new Play({ retries: 4 })
@@ -259,6 +276,42 @@ describe('extended CONNECT', () => {
     play.received(1, SETTINGS)
     expect(play.error(id)).toMatchObject({ name: 'UnsupportedProtocol', rule: 'RFC 8441 §3' })
     expect([play.dials(), play.stats()]).toEqual([[], expect.objectContaining({ connections: 1, idle: 1 })])
+  })
+  it.each([
+    ['its end', (play: Play) => play.eof(1), { code: 'server-disconnected' }],
+    ['the end of its link', (play: Play) => play.closed(1), { code: 'server-disconnected' }],
+    ['what is no HTTP/2', (play: Play) => play.received(1, 'HTTP/1.1 400 Bad\r\n\r\n'), { code: 'http1-peer' }],
+  ])('fails where %s comes before SETTINGS, and nothing else is dialled for it', (_, end, expected) => {
+    const play = new Play(BOTH)
+    const id = play.request(socket)
+    play.connectAll()
+    play.secured(1, 'h2')
+    end(play)
+    expect(play.error(id)).toMatchObject({ name: 'RemoteProtocolError', disposition: 'not-sent', ...expected })
+    expect(play.dials()).toEqual([])
+  })
+  it.each([{ keepAliveExpiry: 0 }, { maxIdleConnections: 0 }])(
+    'waits for SETTINGS on what is not idle: %o',
+    (limit) => {
+      const play = new Play({ ...BOTH, ...limit })
+      const ids = [play.request(socket), play.request(socket)]
+      play.connectAll()
+      play.secured(1, 'h2')
+      expect([play.dials(), play.has('close', 1)]).toEqual([[], false])
+      play.cancel(ids[0] as number)
+      play.received(1, Uint8Array.of(0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 1))
+      expect(play.take('assigned').map(({ id }) => id)).toEqual([ids[1]])
+      expect(play.dials()).toEqual([])
+    },
+  )
+  it('waited for by nobody any more, a connection is as idle as any other, once its SETTINGS have come', () => {
+    const play = new Play({ ...BOTH, maxIdleConnections: 0 })
+    const id = play.request(socket)
+    play.connectAll()
+    play.secured(1, 'h2')
+    play.cancel(id)
+    play.received(1, SETTINGS)
+    expect(play.has('close', 1)).toBe(true)
   })
   it('is refused where the server speaks HTTP/1.1, and nothing else is dialled for it', () => {
     const play = new Play(BOTH)

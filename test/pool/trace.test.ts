@@ -111,6 +111,18 @@ describe('a trace', () => {
       },
     )
   })
+  it.each([
+    ['cancelled', { type: 'cancel', id: 1, reason: 'enough' }],
+    ['destroyed', { type: 'destroy' }],
+  ] as const)('of a connection that is %s with content still to be written has one end', (_, input) => {
+    const play = new Play()
+    const id = play.request({ method: 'POST', content: 'unknown', trace: true })
+    play.connectAll()
+    play.pool.handle({ type: 'content', id, data: bytes('x') }, play.now)
+    play.tell(input)
+    const closing = names(play).filter((name) => name.startsWith('connection.close'))
+    expect(closing).toEqual(['connection.close.started', 'connection.close.complete'])
+  })
   it('of a dial names the request that it was begun for, also when that was served otherwise', () => {
     const play = new Play()
     play.request()
@@ -145,6 +157,20 @@ describe('a trace', () => {
       'http11.send_request_body.started',
       'http11.send_request_body.complete',
       'http11.receive_response_headers.started',
+    ])
+  })
+  it('of a response that is dropped after the limit of its draining ends what was begun', () => {
+    const play = new Play()
+    const id = play.request({ trace: true })
+    play.connectAll()
+    play.drained(1)
+    play.received(1, 'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n')
+    play.tell({ type: 'drain', id, limit: 1 })
+    play.received(1, 'abc')
+    expect(play.outcome(id)).toBe('ok')
+    expect(names(play).filter((name) => name.includes('receive_response_body'))).toEqual([
+      'http11.receive_response_body.started',
+      'http11.receive_response_body.complete',
     ])
   })
   it('of a request that a connection refuses to write', () => {

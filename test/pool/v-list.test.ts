@@ -113,13 +113,20 @@ describe('the V-list', () => {
     play.tell({ type: 'destroy' })
     expect(play.has('destroy', 2)).toBe(true)
   })
-  it('V-10: GOAWAY is written before a connection closes', () => {
-    const play = new Play(H2)
+  it.each([
+    [{}, 'closeIdle'],
+    [{ keepAliveExpiry: 0 }, undefined],
+    [{ maxIdleConnections: 0 }, undefined],
+    [{ maxRequestsPerConnection: 1 }, undefined],
+  ] as const)('V-10: GOAWAY is written before a connection closes (%o)', (settings, type) => {
+    const play = new Play({ ...H2, ...settings })
     play.request({ target: '/1' })
     play.connectAll()
     const peer = new Peer(play, 1, 'h2').sync().respond('/1')
-    peer.read()
-    play.tell({ type: 'closeIdle' })
+    if (type !== undefined) {
+      peer.read()
+      play.tell({ type })
+    }
     const order = play.saidOf(1, 'write', 'close', 'destroy').slice(-2)
     expect(order).toEqual(['write', 'close'])
     const last = play.takenBytes(1).at(-1)

@@ -264,7 +264,8 @@ class SimWorld {
     if (!this.#calm && end !== 'settled') all.push(this.#at(this.draw(300), () => this.#end(end)))
     await this.#sim.run(Promise.all(all))
     if (this.#open > 0) throw new Error(`I4: ${this.#open} requests have not settled`)
-    await this.#sim.advance(500)
+    // An upload of several chunks may be on its way for long, a little with each round trip.
+    await this.#sim.advance(30_000)
     this.#checkPairs()
     await this.#sim.run(this.#end(this.#oneIn(2) ? 'close' : 'destroy'))
     await this.#sim.run()
