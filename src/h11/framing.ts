@@ -123,7 +123,7 @@ export function responseFraming(
 
 /** Whether a response to `method` can have content. RFC 9110 §6.4.1; a 2xx to CONNECT is followed by a tunnel. */
 export function hasContent(method: string, status: number): boolean {
-  return !(method === 'HEAD' || status < 200 || status === 204 || status === 304 || isSwitch(method, status))
+  return !(method === 'HEAD' || status === 204 || status === 304 || isSwitch(method, status))
 }
 
 /** Whether the connection is something else after a final response, or 101, to `method`. RFC 9110 §7.8, §9.3.6. */
@@ -136,7 +136,7 @@ function byLength(value: string): Decision | FaultCode {
   if (length >= 0) return { framing: 'length', length, closes: undefined, rewrite: undefined }
   // A list of equal numbers is that number. RFC 9110 §8.6.
   const members = listMembers(value)
-  if (members.length < 2 || hasEmptyMember(value)) return 'content-length'
+  if (hasEmptyMember(value)) return 'content-length'
   length = parseDecimal(members[0] as string)
   if (length < 0 || members.some((member) => parseDecimal(member) !== length)) return 'content-length'
   return { framing: 'length', length, closes: undefined, rewrite: 'one-length' }

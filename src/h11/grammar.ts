@@ -133,7 +133,7 @@ function absoluteForm(target: string): Target | undefined {
   const [, given = '', authority, rest = ''] = match
   const scheme = asciiLower(given)
   if (scheme === 'http' || scheme === 'https') {
-    if (authority === undefined || authority === '' || authority.startsWith(':') || !isHost(authority)) return undefined
+    if (authority === undefined || authority === '' || !isHost(authority)) return undefined
   } else if (authority === undefined && !/\D/.test(rest)) return undefined
   return { scheme, authority: authority ?? '' }
 }

@@ -34,7 +34,7 @@ export function complete(pool: PoolState, exchange: Exchange): void {
   if (unfinished && exchange.stage === 'receiving') {
     dropContent(pool, exchange)
     machine.cancel(onConnection, NO_ERROR)
-  } else if (exchange.stage === 'receiving' && (multiplexed || machine.active > 0)) {
+  } else if (exchange.stage === 'receiving' && multiplexed) {
     // What was delivered is the reader's; the machine need not hold it against the connection until it has been read.
     machine.consume(onConnection, attempt.unconsumed)
   }
@@ -127,10 +127,8 @@ export function giveUp(pool: PoolState, exchange: Exchange, error: unknown, quie
   const result: Settlement = quietly ? OK : { ok: false, error }
   if (connection?.machine === undefined) return withdraw(pool, exchange, result)
   const { machine } = connection
-  const failing = exchange.stage
-  if (failing !== 'tunnel') machine.cancel(exchange.attempt.onConnection)
+  machine.cancel(exchange.attempt.onConnection)
   if (machine.outputBytes > 0) markDirty(pool, connection)
-  exchange.stage = failing
   settle(pool, exchange, result)
   leave(pool, exchange)
 }

@@ -78,7 +78,7 @@ export class Socks5Handshake {
     const [version, , , type, first] = this.#held
     // What is no reply is refused by its first octets, not awaited.
     if (version !== VERSION) return 1
-    if (type === undefined) return this.#held[1] !== 0 && this.#held.length > 1 ? 2 : 5
+    if (type === undefined) return this.#held[1] === 0 ? 5 : 2
     if (type === NAME) return first === undefined ? 5 : 7 + first
     return type === IPV4 ? 10 : type === IPV6 ? 22 : 4
   }

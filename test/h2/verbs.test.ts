@@ -542,6 +542,19 @@ describe('questions', () => {
     expect(events.map(({ type }) => type)).toEqual(['request', 'data'])
     expect((events[1] as Extract<H2Event, { type: 'data' }>).data.constructor).toBe(Uint8Array)
   })
+  it('a PING of ours is known by the octets that it was given, though the caller has others there by now', () => {
+    const machine = ready('client')
+    const payload = new Uint8Array(8).fill(1)
+    machine.ping(payload, 0)
+    payload.fill(2)
+    machine.receiveData(frame(FRAME.PING, FLAG.ACK, 0, new Uint8Array(8).fill(1)), 0)
+    expect(machine.nextEvent()).toMatchObject({ type: 'ping', ack: true })
+  })
+  it('the last identifier of a setting is one, the next is none', () => {
+    const machine = ready('client')
+    expect(() => machine.updateSettings({ 65535: 1 }, 0)).not.toThrow()
+    refuses(machine, (one) => one.updateSettings({ 65536: 1 }, 0), 'settings')
+  })
   it('bytes that nobody asked for yet are read in their order, whatever is asked for between', () => {
     const pings = ['11111111', '22222222', '33333333', '44444444']
     const machine = ready('server')

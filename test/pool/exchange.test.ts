@@ -457,6 +457,23 @@ describe('after a switch', () => {
     play.closed(1)
     expect(play.stats().connections).toBe(0)
   })
+  it('nor is it cut short to make room for another origin', () => {
+    const play = new Play({ maxConnections: 1 })
+    const id = switched(play)
+    play.eof(1)
+    play.content(id, 'bye')
+    play.request({ origin: B })
+    expect([play.has('destroy', 1), play.dials()]).toEqual([false, []])
+    play.closed(1)
+    expect(play.dials()).toHaveLength(1)
+  })
+  it('what was given up is destroyed, though the peer has ended its side', () => {
+    const play = new Play()
+    const id = switched(play)
+    play.eof(1)
+    play.cancel(id)
+    expect(play.saidOf(1, 'close', 'destroy')).toEqual(['destroy'])
+  })
   it('counts until it is closed', () => {
     const play = new Play({ maxConnections: 1, maxConnectionsPerOrigin: 1 })
     const id = switched(play)

@@ -248,6 +248,11 @@ describe('the SOCKS5 handshake', () => {
   it.each([
     ['an IPv4 address', '1.2.3.4', '\x05\x01\x00\x01\x01\x02\x03\x04\x01\xbb'],
     ['a name', 'a.test', '\x05\x01\x00\x03\x06a.test\x01\xbb'],
+    [
+      'an IPv6 address without zeros left out, but for its zone',
+      '1:2:3:4:5:6:7:8%eth0.1',
+      '\x05\x01\x00\x04\0\x01\0\x02\0\x03\0\x04\0\x05\0\x06\0\x07\0\x08\x01\xbb',
+    ],
     ['an IPv6 address', '2001:db8::1', '\x05\x01\x00\x04\x20\x01\x0d\xb8' + '\0'.repeat(11) + '\x01\x01\xbb'],
     [
       'an IPv6 address that ends in an IPv4 one',
@@ -272,6 +277,7 @@ describe('the SOCKS5 handshake', () => {
     ['a method that was not offered', undefined, '\x05\x02', 'socks-method'],
     ['no method', undefined, '\x05\xff', 'socks-method'],
     ['another version', undefined, 'HT', 'socks-version'],
+    ['an answer to credentials of another version', CREDENTIALS, '\x05\x02\x05\x00', 'socks-version'],
     ['refused credentials', CREDENTIALS, '\x05\x02\x01\x01', 'socks-auth'],
     ['a refusal, cut off behind its code', undefined, '\x05\x00\x05\x05', 'socks-reply'],
     ['an unassigned code', undefined, '\x05\x00\x05\x99\x00', 'socks-reply'],
@@ -281,7 +287,12 @@ describe('the SOCKS5 handshake', () => {
     expect(new Socks5Handshake('h', 1, credentials).receive(bytes(reply))).toMatchObject({ fault: { code } })
   })
   test.prop([
-    fc.constantFrom(BOUND, '\x05\x00\x00\x03\x03abc\x00\x50', '\x05\x00\x00\x04' + 'x'.repeat(16) + '\x00\x50'),
+    fc.constantFrom(
+      BOUND,
+      '\x05\x00\x00\x03\x03abc\x00\x50',
+      '\x05\x00\x00\x03\x00\x00\x50',
+      '\x05\x00\x00\x04' + 'x'.repeat(16) + '\x00\x50',
+    ),
     fc.string({ maxLength: 20, unit: 'binary-ascii' }),
     fc.array(fc.nat(60), { maxLength: 20 }),
   ])('the reply may be cut anywhere; what comes behind it is kept', (reply, surplus, cuts) => {
@@ -294,7 +305,9 @@ describe('the SOCKS5 handshake', () => {
       whole.length + surplus.length,
     ]) {
       expect(got).toBe('more')
-      got = handshake.receive(bytes((whole + surplus).slice(at, cut)))
+      const lent = bytes((whole + surplus).slice(at, cut))
+      got = handshake.receive(lent)
+      lent.fill(0xff)
       at = cut
     }
     expect(got).toEqual({ surplus: bytes(surplus) })

@@ -117,6 +117,27 @@ describe('fairness', () => {
     }
     expect([...new Set(order)]).toEqual([0, 1, 2])
   })
+  it('and gets the room that another leaves, though one that has some asked for it first', () => {
+    const model = new Model({ maxConnections: 2, maxConnectionsPerOrigin: 2, maxIdleConnections: 2 }, 3)
+    for (const origin of [0, 2]) model.request(origin, 'any')
+    const [, other] = [...model.connections]
+    for (const connection of [...model.connections]) model.connected(connection, H1.serves, H1.seats)
+    for (const origin of [0, 1]) model.request(origin, 'any')
+    model.gone(other as (typeof model.connections)[0])
+    expect(model.connections.map(({ origin }) => origin)).toEqual([0, 2, 1])
+  })
+  it('so does one whose only request was lost with its connection', () => {
+    const model = new Model(one, 2)
+    for (const origin of [0, 1, 1]) model.request(origin, 'any')
+    advance(model)
+    model.gone(model.connections[0] as (typeof model.connections)[0], 'fresh')
+    const order: number[] = []
+    for (let i = 0; i < 8; i++) {
+      order.push(...running(model))
+      advance(model)
+    }
+    expect([...new Set(order)]).toEqual([1, 0, 2])
+  })
   it('a blocked origin does not hold up another that has a seat', () => {
     const model = new Model({ maxConnections: 2, maxConnectionsPerOrigin: 1, maxIdleConnections: 2 }, 3)
     for (const origin of [0, 0, 0, 1]) model.request(origin, 'any')
@@ -148,6 +169,19 @@ describe('which connection', () => {
     const { model } = three()
     model.request(1, 'any')
     expect(model.connections.map(({ state }) => state)).toEqual(['open', 'gone', 'open', 'dialling'])
+  })
+  it.each([
+    ['another origin', 1, 'any', 3],
+    ['who waits at its own', 0, 'h1', 2],
+  ] as const)('one that is only waiting to be gone goes before the idle ones, for %s', (_, origin, need, most) => {
+    const model = new Model({ maxConnections: 2, maxConnectionsPerOrigin: most, maxIdleConnections: 2 }, 2)
+    for (let i = 0; i < 2; i++) model.request(0, 'any')
+    const both = [...model.connections]
+    for (const connection of both) model.connected(connection, SERVES.any, 1)
+    for (const connection of both) model.finish(connection, [...connection.running][0] as Request)
+    model.leaving(model.connections[1] as (typeof model.connections)[0])
+    model.request(origin, need)
+    expect(model.connections.map(({ state }) => state)).toEqual(['open', 'gone', 'dialling'])
   })
 })
 
@@ -216,6 +250,49 @@ describe('what is free', () => {
     scheduler.released(carrier, 2)
     scheduler.released(carrier, 2)
     expect(carrier.active).toBe(2)
+  })
+})
+
+describe('a dial for who was lost', () => {
+  const limits = { maxConnections: 4, maxConnectionsPerOrigin: 4, maxIdleConnections: 4 }
+  /** So many ran on one connection, which is gone; one dial is for all of them. */
+  const lost = (count: number): Model => {
+    const model = new Model(limits, 1, 3)
+    model.request(0, 'any')
+    const [first] = model.connections as [(typeof model.connections)[0]]
+    model.connected(first, SERVES.any, count)
+    for (let n = 1; n < count; n++) model.request(0, 'any')
+    model.gone(first, 'fresh')
+    expect(model.connections).toHaveLength(2)
+    return model
+  }
+  it('that has fewer seats than hoped for is its opener’s', () => {
+    const model = lost(2)
+    model.connected(model.connections[1] as (typeof model.connections)[0], SERVES.any, 1)
+    expect(model.requests.map(({ state }) => state)).toEqual(['running', 'waiting'])
+  })
+  it('leaves no trace when it is given up: later requests share one again', () => {
+    const model = lost(1)
+    model.cancel(model.requests[0] as Request)
+    for (let n = 0; n < 2; n++) model.request(0, 'any')
+    expect(model.connections.map(({ state }) => state)).toEqual(['gone', 'gone', 'dialling'])
+  })
+})
+
+describe('a connection that does not yet tell what it serves', () => {
+  it('holds nobody up any more once it takes no other request', () => {
+    const limits = { maxConnections: 4, maxConnectionsPerOrigin: 4, maxIdleConnections: 4 }
+    const scheduler = new Scheduler(limits, (origin, need) => new Carrier(origin, groupOf(need)))
+    const origin = new OriginQueue()
+    scheduler.enqueue(new Waiter(origin, 'any'))
+    const opening = scheduler.next()
+    if (opening?.type !== 'open') throw new Error('nothing is dialled')
+    scheduler.opened(opening.carrier, SERVES.any, 1, true)
+    expect(scheduler.next()?.type).toBe('assign')
+    scheduler.enqueue(new Waiter(origin, 'h2-connect'))
+    expect(scheduler.next()).toBeUndefined()
+    scheduler.leaving(opening.carrier)
+    expect(scheduler.next()?.type).toBe('open')
   })
 })
 
