@@ -99,6 +99,8 @@ export type PoolInput =
   /** After side 'write', received and eof may follow until closed. */
   | { readonly type: 'failed'; readonly link: LinkId; readonly error: unknown; readonly side: LinkSide }
   | { readonly type: 'closed'; readonly link: LinkId }
+  /** All that had come when `catchUp` was polled has been told. */
+  | { readonly type: 'caughtUp'; readonly link: LinkId }
   | { readonly type: 'timeout' }
 
 /** What reaches the owner of a request. After 'switched': raw bytes are 'data', the peer's end is 'end'. */
@@ -121,6 +123,8 @@ export type PoolCommand =
       readonly type: 'pauseReading' | 'resumeReading' | 'ref' | 'unref' | 'close' | 'destroy'
       readonly link: LinkId
     }
+  /** Answered by `caughtUp`; only with the setting of that name. */
+  | { readonly type: 'catchUp'; readonly link: LinkId }
   // ── to the interface ──
   /** openContent: call the source (again, on a replay). pullContent: room for one more chunk. stopContent: return it. */
   | { readonly type: 'openContent' | 'pullContent' | 'stopContent'; readonly id: RequestId }

@@ -197,6 +197,9 @@ export class Exchange extends Waiter {
   get idempotent(): boolean {
     return IDEMPOTENT_METHODS.has(this.head.method)
   }
+  get repeatable(): boolean {
+    return this.replayable && this.idempotent
+  }
   /** Where an error says that it stood. */
   get phase(): string {
     switch (this.stage) {

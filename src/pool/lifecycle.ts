@@ -4,7 +4,9 @@
 // bytes end the connection before its seat is free. A connection that carries an exchange is never closed from here (P3).
 // It does not know why an exchange ended.
 import type { H2Extras, Millis } from '../http/index.ts'
-import type { PoolConnection } from './connection.ts'
+import type { LinkId } from './commands.ts'
+import { PoolConnection, type Link } from './connection.ts'
+import type { Exchange } from './exchange.ts'
 import { markDirty, write } from './output.ts'
 import { forgetSite, type PoolState } from './state.ts'
 import { trace, traceClosed, traceClosing } from './tracing.ts'
@@ -37,13 +39,30 @@ export function release(pool: PoolState, connection: PoolConnection): void {
     unread <= MOST_UNREAD &&
     pool.life === 'open'
   if (!usable) pool.scheduler.leaving(connection)
-  pool.scheduler.released(connection, usable ? seatsOf(pool, connection) : 0)
+  const wary = usable && !connection.multiplexed && pool.settings.catchUp === true && nextIsOnce(pool, connection)
+  if (wary) pool.scheduler.suspend(connection, true)
+  pool.scheduler.released(connection, usable && !wary ? seatsOf(pool, connection) : 0)
   pool.decide(pool)
   if (connection.phase === 'leaving' && connection.active === 0) {
     // Broken ones end at once; others are closed as they should be.
     if (machine.closed && machine.outputBytes === 0) destroyOrClose(pool, connection)
     else retire(pool, connection, usable ? 'max-requests' : 'no-longer-usable')
-  } else if (connection.idle) rest(pool, connection)
+  } else if (wary) pool.commands.push({ type: 'catchUp', link: (connection.link as Link).id })
+  else if (connection.idle) rest(pool, connection)
+}
+
+/** Whether who comes next cannot be sent again: the end of the connection may stand right behind the response. */
+function nextIsOnce(pool: PoolState, { site, serves }: PoolConnection): boolean {
+  const next = site.waiting === 0 ? undefined : pool.scheduler.nextFor(site, serves)
+  return next !== undefined && !(next as Exchange).repeatable
+}
+export function onCaughtUp(pool: PoolState, id: LinkId): void {
+  const connection = pool.links.get(id)?.owner
+  if (!(connection instanceof PoolConnection) || !connection.idle) return
+  pool.scheduler.seats(connection, seatsOf(pool, connection))
+  pool.scheduler.suspend(connection, false)
+  pool.decide(pool)
+  if (connection.idle) rest(pool, connection)
 }
 
 /** How many requests it could be given now. */

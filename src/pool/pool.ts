@@ -19,7 +19,7 @@ import { breakConnection, complete, dropContent, fail, onCancel, settle } from '
 import { Establishing, forwardingProxy, type EstablishTimer, type Http2 } from './establish.ts'
 import { Exchange, type ExchangeTimer, type RequestInput } from './exchange.ts'
 import { factsOf, poolClosed, queueFull, unsupported } from './failures.ts'
-import { destroy, gone, retire } from './lifecycle.ts'
+import { destroy, gone, onCaughtUp, retire } from './lifecycle.ts'
 import { deliver, drainMachine, feed, onConsumed, onDrain } from './receiving.ts'
 import type { Need } from './scheduler.ts'
 import { flush, onContent, onContentEnd, onDrained, onStartTls } from './sending.ts'
@@ -105,6 +105,9 @@ export class PoolMachine {
         break
       case 'closed':
         onClosed(pool, input.link)
+        break
+      case 'caughtUp':
+        onCaughtUp(pool, input.link)
         break
       case 'timeout':
         onTimeout(pool)

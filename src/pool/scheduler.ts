@@ -313,6 +313,12 @@ export class Scheduler {
     const lane = LANE[need]
     return older(older(origin.dialled[lane].first, origin.undialled[lane].first), origin.held[lane]?.first)
   }
+  /** Who would have the next seat of a connection that serves so much. */
+  nextFor(origin: OriginQueue, serves: number): Waiter | undefined {
+    let next: Waiter | undefined
+    for (const need of NEEDS) if ((serves & SERVES[need]) !== 0) next = older(next, this.oldest(origin, need))
+    return next
+  }
   longestIdle(origin?: OriginQueue): Carrier | undefined {
     return (origin === undefined ? this.#idle : origin.idle).first?.owner
   }

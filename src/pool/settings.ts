@@ -56,6 +56,8 @@ export interface PoolSettings {
           | undefined
       }
     | undefined
+  /** The network can say when all that has come was told: before a request that cannot be sent again follows another. */
+  readonly catchUp?: boolean | undefined
 }
 
 /** Throws where two settings exclude each other. */

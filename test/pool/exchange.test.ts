@@ -284,6 +284,58 @@ describe('what is told of an exchange when it is over', () => {
   })
 })
 
+describe('what cannot be sent again and waits for a seat', () => {
+  const wary = (...methods: string[]): { play: Play; ids: number[] } => {
+    const play = new Play({ maxConnections: 1, catchUp: true })
+    const ids = ['GET', ...methods].map((method) => play.request({ method }))
+    play.connectAll()
+    play.drained(1)
+    play.received(1, OK)
+    return { play, ids }
+  }
+  it('follows a response when all that came behind it was told', () => {
+    const { play, ids } = wary('POST', 'GET')
+    expect([play.saidOf(1, 'catchUp'), play.saidOf(1, 'unref')]).toEqual([['catchUp'], []])
+    expect([play.stats().queued, play.stats().connections]).toEqual([2, 1])
+    play.tell({ type: 'caughtUp', link: 1 })
+    expect(play.written(1)).toMatch(/POST \/ HTTP\/1.1\r\n.*$/s)
+    play.drained(1)
+    play.received(1, OK)
+    play.drained(1)
+    play.received(1, OK)
+    expect(ids.map((id) => play.outcome(id))).toEqual(['ok', 'ok', 'ok'])
+    expect([play.saidOf(1, 'catchUp').length, play.saidOf(1, 'unref').length]).toEqual([1, 1])
+  })
+  it('is dialled for where that was the end of the connection', () => {
+    const { play, ids } = wary('POST')
+    play.eof(1)
+    play.closed(1)
+    play.tell({ type: 'caughtUp', link: 1 })
+    expect(play.written(1)).not.toContain('POST')
+    play.connectAll()
+    expect(play.written(2)).toContain('POST')
+    play.drained(2)
+    play.received(2, OK)
+    expect(ids.map((id) => play.outcome(id))).toEqual(['ok', 'ok'])
+  })
+  it('and is cancelled meanwhile leaves the connection idle', () => {
+    const { play, ids } = wary('POST')
+    play.cancel(ids[1] as number)
+    play.tell({ type: 'caughtUp', link: 1 })
+    expect([play.saidOf(1, 'unref').length, play.stats().idle]).toEqual([1, 1])
+  })
+  it('is not waited for where it can, or over HTTP/2', () => {
+    expect(wary('GET', 'PUT').play.saidOf(1, 'catchUp')).toEqual([])
+    const play = new Play({ ...H2, catchUp: true, maxConnections: 1 })
+    const ids = ['GET', 'POST'].map((method) => play.request({ method, target: `/${method}` }))
+    play.connectAll()
+    const peer = new Peer(play, 1, 'h2', { limits: { maxConcurrentStreams: 1 } }).sync()
+    for (const method of ['GET', 'POST']) peer.respond(`/${method}`).sync()
+    expect(ids.map((id) => play.outcome(id))).toEqual(['ok', 'ok'])
+    expect(play.saidOf(1, 'catchUp')).toEqual([])
+  })
+})
+
 describe('an early response', () => {
   it('stops the upload as soon as it says no (413)', () => {
     const play = new Play()

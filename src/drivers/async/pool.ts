@@ -43,7 +43,7 @@ export class ConnectionPool implements AsyncDisposable {
     const prepared = preparePool(common)
     this.#prepared = prepared
     const network = networkBackend ?? nodeNetwork()
-    this.#driver = new Driver(makeMachine(prepared.settings, network.now(), http2), network, {
+    this.#driver = new Driver(makeMachine(prepared.settings, network, http2), network, {
       defer: soon,
       resolve: resolve === undefined ? (host, done) => network.resolve(host, done) : resolveWith(resolve),
       trace: (event, exchange) => report(event, exchange, prepared.trace),

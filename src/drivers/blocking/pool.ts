@@ -62,7 +62,7 @@ export class ConnectionPool implements Disposable {
     this.#prepared = prepared
     this.#loop = loop
     this.#driver = new Driver(
-      makeMachine(prepared.settings, network.now(), () => H2Connection),
+      makeMachine(prepared.settings, network, () => H2Connection),
       network,
       {
         defer: (flush) => flush(),

@@ -1,6 +1,7 @@
 // What the pools of both interfaces do alike: making the machine, taking a request's options apart, telling a trace.
 import { misuse, type Millis } from '../../http/index.ts'
 import { PoolMachine, type Http2, type PoolSettings, type TraceEvent } from '../../pool/lean.ts'
+import type { Network } from '../network.ts'
 import type { Exchange, ExchangeHooks } from './exchange.ts'
 import { checkInteger, checkMillis, checkNames, type CommonRequestOptions } from './options.ts'
 import { tell, type TraceCallback } from './trace.ts'
@@ -8,8 +9,9 @@ import { tell, type TraceCallback } from './trace.ts'
 const GiB = 1024 ** 3
 const DEFAULT_GRACE: Millis = 30_000
 
-export function makeMachine(settings: PoolSettings, now: Millis, http2: Http2): PoolMachine {
-  return new PoolMachine(settings, { now, seed: Math.floor(Math.random() * 2 ** 32), http2 })
+export function makeMachine(settings: PoolSettings, network: Network, http2: Http2): PoolMachine {
+  const seed = Math.floor(Math.random() * 2 ** 32)
+  return new PoolMachine({ ...settings, catchUp: network.caughtUp !== undefined }, { now: network.now(), seed, http2 })
 }
 
 const NO_HOOKS: ExchangeHooks = {

@@ -170,6 +170,8 @@ export class Driver {
         return this.#link(command.link)?.close()
       case 'destroy':
         return this.#link(command.link)?.destroy()
+      case 'catchUp':
+        return this.network.caughtUp?.(() => this.tell({ type: 'caughtUp', link: command.link }))
       case 'trace':
         return this.#hooks.trace(
           command.event,
