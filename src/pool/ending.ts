@@ -80,6 +80,7 @@ export function settle(pool: PoolState, exchange: Exchange, result: Settlement):
   exchange.clearDeadlines(pool.timers)
   pool.exchanges.delete(exchange)
   exchange.site.requests--
+  if (!exchange.repeatable) exchange.site.unrepeatable--
   stopContent(pool, exchange)
   const { bytesSent, bytesReceived } = exchange.attempt
   pool.commands.push({

@@ -95,6 +95,8 @@ export class Exchange extends Waiter {
   readonly timeouts: Timeouts
   readonly expectContinue: boolean
   readonly traced: boolean
+  /** It may be sent again, whatever became of it. */
+  readonly repeatable: boolean
   readonly queuedAt: Millis
 
   stage: Stage = 'queued'
@@ -129,6 +131,7 @@ export class Exchange extends Waiter {
     this.timeouts = input.timeouts
     this.expectContinue = input.expectContinue && hasSome(input.content)
     this.traced = input.trace
+    this.repeatable = input.replayable && this.idempotent
     this.queuedAt = now
   }
 
@@ -196,9 +199,6 @@ export class Exchange extends Waiter {
   }
   get idempotent(): boolean {
     return IDEMPOTENT_METHODS.has(this.head.method)
-  }
-  get repeatable(): boolean {
-    return this.replayable && this.idempotent
   }
   /** Where an error says that it stood. */
   get phase(): string {

@@ -39,7 +39,7 @@ export function release(pool: PoolState, connection: PoolConnection): void {
     unread <= MOST_UNREAD &&
     pool.life === 'open'
   if (!usable) pool.scheduler.leaving(connection)
-  const wary = usable && !connection.multiplexed && pool.settings.catchUp === true && nextIsOnce(pool, connection)
+  const wary = usable && connection.site.unrepeatable > 0 && mustCatchUp(pool, connection)
   if (wary) pool.scheduler.suspend(connection, true)
   pool.scheduler.released(connection, usable && !wary ? seatsOf(pool, connection) : 0)
   pool.decide(pool)
@@ -52,8 +52,9 @@ export function release(pool: PoolState, connection: PoolConnection): void {
 }
 
 /** Whether who comes next cannot be sent again: the end of the connection may stand right behind the response. */
-function nextIsOnce(pool: PoolState, { site, serves }: PoolConnection): boolean {
-  const next = site.waiting === 0 ? undefined : pool.scheduler.nextFor(site, serves)
+function mustCatchUp({ settings, scheduler }: PoolState, { site, serves, multiplexed }: PoolConnection): boolean {
+  if (multiplexed || settings.catchUp !== true || site.waiting === 0) return false
+  const next = scheduler.nextFor(site, serves)
   return next !== undefined && !(next as Exchange).repeatable
 }
 export function onCaughtUp(pool: PoolState, id: LinkId): void {

@@ -171,7 +171,7 @@ export class Driver {
       case 'destroy':
         return this.#link(command.link)?.destroy()
       case 'catchUp':
-        return this.network.caughtUp?.(() => this.tell({ type: 'caughtUp', link: command.link }))
+        return this.#catchUp(command.link)
       case 'trace':
         return this.#hooks.trace(
           command.event,
@@ -182,6 +182,10 @@ export class Driver {
     }
   }
 
+  /** By itself: a closure in there would cost every command a context, a twentieth of a request. */
+  #catchUp(link: LinkId): void {
+    this.network.caughtUp?.(() => this.tell({ type: 'caughtUp', link }))
+  }
   #exchange(id: RequestId): Exchange | undefined {
     return this.#exchanges.get(id)
   }
