@@ -1,7 +1,7 @@
 // The pool: connections scheduled by a pure state machine. HTTP/2 is lent to it here, so that who never speaks it need not
 // load it; index.ts is the same with both versions at hand. Reading order:
 export * from './commands.ts' // what goes in and out: the whole outer contract
-export type { PoolSettings, ProxyTarget } from './settings.ts' // what it is made with
+export type { Http2Options, PoolSettings, ProxyTarget } from './settings.ts' // what it is made with
 export type { Http2 } from './establish.ts'
 export { PoolMachine } from './pool.ts' // inputs to facts, decisions to commands; the laws; requests, links, time
 export { BySlot, Slots } from './slots.ts' // numbers for requests and links

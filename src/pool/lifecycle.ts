@@ -47,8 +47,10 @@ export function release(pool: PoolState, connection: PoolConnection): void {
     // Broken ones end at once; others are closed as they should be.
     if (machine.closed && machine.outputBytes === 0) destroyOrClose(pool, connection)
     else retire(pool, connection, usable ? 'max-requests' : 'no-longer-usable')
-  } else if (wary) pool.commands.push({ type: 'catchUp', link: (connection.link as Link).id })
-  else if (connection.idle) rest(pool, connection)
+  } else if (wary) {
+    connection.idleSince = pool.now
+    pool.commands.push({ type: 'catchUp', link: (connection.link as Link).id })
+  } else if (connection.idle) rest(pool, connection)
 }
 
 /** Whether who comes next cannot be sent again: the end of the connection may stand right behind the response. */

@@ -27,6 +27,15 @@ export function isHttpProxy(proxy: ProxyTarget): proxy is HttpProxy {
   return proxy.kind === 'http' || proxy.kind === 'https'
 }
 
+export interface Http2Options {
+  readonly streamWindow?: number | undefined
+  readonly connectionWindow?: number | undefined
+  readonly keepAlivePing?:
+    | { readonly after: Millis; readonly within: Millis; readonly whileIdle?: boolean | undefined }
+    | null
+    | undefined
+}
+
 export interface PoolSettings {
   readonly maxConnections: number
   readonly maxConnectionsPerOrigin: number
@@ -46,16 +55,7 @@ export interface PoolSettings {
   readonly unixSocket: string | undefined
   readonly socketOptions: unknown
   readonly limits: Limits | undefined
-  readonly http2Options:
-    | {
-        readonly streamWindow?: number | undefined
-        readonly connectionWindow?: number | undefined
-        readonly keepAlivePing?:
-          | { readonly after: Millis; readonly within: Millis; readonly whileIdle?: boolean | undefined }
-          | null
-          | undefined
-      }
-    | undefined
+  readonly http2Options: Http2Options | undefined
   /** The network can say when all that has come was told: before a request that cannot be sent again follows another. */
   readonly catchUp?: boolean | undefined
 }

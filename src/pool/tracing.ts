@@ -77,7 +77,7 @@ function whyQueued(pool: PoolState, { dial, held, need, site }: Exchange): strin
   if (dial !== undefined) return 'dialling'
   if (held) return 'backoff'
   if (need !== 'h1' && site.seatsPerDial > 1 && site.dials[0] > 0) return 'sharing-dial'
-  if (site.suspended > 0) return 'no-streams'
+  if (site.suspended > 0) return pool.remembered.get(site.key) === 'h2' ? 'no-streams' : 'catching-up'
   return site.connections >= pool.settings.maxConnectionsPerOrigin ? 'origin-limit' : 'pool-limit'
 }
 

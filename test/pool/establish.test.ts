@@ -171,23 +171,6 @@ describe('bytes that nobody asked for', () => {
   })
 })
 
-it('a forwarding proxy is asked in absolute-form, also for a path that has a URL in it', () => {
-  const place = { host: '10.0.0.9', port: 8080, tls: undefined, tunnel: 'https' } as const
-  const play = new Play({ proxies: [{ ...place, kind: 'http', headers: Fields.empty, authorization: undefined }] })
-  const asked = (target: string, method = 'GET'): string => {
-    const id = play.request({ target, method })
-    play.connectAll()
-    const [line = ''] = play.written(1).split('\r\n')
-    play.drained(1)
-    play.received(1, OK)
-    expect(play.outcome(id)).toBe('ok')
-    return line
-  }
-  expect(asked('/a?next=http://b/')).toBe('GET http://10.0.0.1/a?next=http://b/ HTTP/1.1')
-  expect(asked('http://10.0.0.1/a')).toBe('GET http://10.0.0.1/a HTTP/1.1')
-  expect(asked('*', 'OPTIONS')).toBe('OPTIONS http://10.0.0.1 HTTP/1.1')
-})
-
 describe('retries', () => {
   it('of connecting: after 0, 0.5, 1, 2 s, within the one deadline', () => {
     const play = new Play({ retries: 4 })

@@ -2,11 +2,6 @@
 import { describe, expect, it } from 'vitest'
 import { A, B, goaway, H2, OK, Peer, Play, type Asked } from './play.ts'
 
-const UPGRADE: [string, string][] = [
-  ['Upgrade', 'x'],
-  ['Connection', 'upgrade'],
-]
-const SWITCHED = 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n'
 const POST = { method: 'POST', content: { length: 6 } } as const
 
 describe('a GET', () => {
@@ -273,14 +268,20 @@ describe('what is told of an exchange when it is over', () => {
   })
   it('of a tunnel too', () => {
     const play = new Play()
-    const id = play.request({ headers: UPGRADE })
+    const id = play.request({
+      headers: [
+        ['Upgrade', 'x'],
+        ['Connection', 'upgrade'],
+      ],
+    })
     play.connectAll()
-    play.received(1, SWITCHED)
+    const head = 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n'
+    play.received(1, head)
     const bytesSent = play.written(1).length + 3
     play.content(id, 'out')
     play.received(1, 'in')
     play.eof(1)
-    expect(settled(play, id)).toMatchObject({ bytesSent, bytesReceived: SWITCHED.length + 2 })
+    expect(settled(play, id)).toMatchObject({ bytesSent, bytesReceived: head.length + 2 })
   })
 })
 
@@ -323,6 +324,23 @@ describe('what cannot be sent again and waits for a seat', () => {
     play.cancel(ids[1] as number)
     play.tell({ type: 'caughtUp', link: 1 })
     expect([play.saidOf(1, 'unref').length, play.stats().idle]).toEqual([1, 1])
+  })
+  it('says so in a trace, and is not idle for as long as the connection was before', () => {
+    const play = new Play({ maxConnections: 1, catchUp: true, keepAliveExpiry: 4_000 })
+    play.request()
+    play.connectAll()
+    play.drained(1)
+    play.received(1, OK)
+    play.pass(3_999)
+    for (const method of ['GET', 'POST']) play.request({ method })
+    play.drained(1)
+    play.received(1, OK)
+    play.pass(1)
+    play.request({ trace: true })
+    expect([play.saidOf(1, 'catchUp', 'close'), play.take('trace').at(-1)?.event.info]).toEqual([
+      ['catchUp'],
+      { reason: 'catching-up' },
+    ])
   })
   it('is not waited for where it can, or over HTTP/2', () => {
     expect(wary('GET', 'PUT').play.saidOf(1, 'catchUp')).toEqual([])
@@ -410,21 +428,6 @@ describe('an early response', () => {
     peer.machine.consume(tunnel, 65_535)
     peer.sync()
     expect([peer.ended.has(tunnel), peer.failed.has(tunnel)]).toEqual([true, false])
-  })
-  it('of an upgrade that is closed: what was written still leaves, where its own side was ended', () => {
-    for (const [ended, expected] of [
-      [true, 'close'],
-      [false, 'destroy'],
-    ] as const) {
-      const play = new Play()
-      const id = play.request({ headers: UPGRADE })
-      play.connectAll()
-      play.drained(1)
-      play.received(1, SWITCHED)
-      play.content(id, 'out', ended)
-      play.cancel(id)
-      expect(play.saidOf(1, 'close', 'destroy')).toEqual([expected])
-    }
   })
   it('that does not come within the grace leaves the error of the write', () => {
     const play = new Play()
@@ -518,6 +521,17 @@ describe('after a switch', () => {
     expect([play.has('destroy', 1), play.dials()]).toEqual([false, []])
     play.closed(1)
     expect(play.dials()).toHaveLength(1)
+  })
+  it.each([
+    [true, 'close'],
+    [false, 'destroy'],
+  ])('what was written still leaves when it is given up, where its own side was ended (%s): %s', (ended, expected) => {
+    const play = new Play()
+    const id = switched(play)
+    play.drained(1)
+    play.content(id, 'out', ended)
+    play.cancel(id)
+    expect(play.saidOf(1, 'close', 'destroy')).toEqual([expected])
   })
   it('what was given up is destroyed, though the peer has ended its side', () => {
     const play = new Play()

@@ -13,7 +13,7 @@ import {
   type Limits,
   type Millis,
 } from '../../http/index.ts'
-import type { PoolSettings, ProxyTarget, Timeouts } from '../../pool/lean.ts'
+import type { Http2Options, PoolSettings, ProxyTarget, Timeouts } from '../../pool/lean.ts'
 import { checkInteger, checkMillis, checkNames, prepareTimeouts, type TimeoutInit } from './options.ts'
 import type { TraceCallback } from './trace.ts'
 
@@ -67,16 +67,7 @@ export interface CommonPoolOptions {
     | undefined
   readonly timeout?: TimeoutInit
   readonly limits?: Limits | undefined
-  readonly http2Options?:
-    | {
-        readonly streamWindow?: number | undefined
-        readonly connectionWindow?: number | undefined
-        readonly keepAlivePing?:
-          | { readonly after: Millis; readonly within: Millis; readonly whileIdle?: boolean | undefined }
-          | null
-          | undefined
-      }
-    | undefined
+  readonly http2Options?: Http2Options | undefined
   readonly trace?: TraceCallback | undefined
 }
 
@@ -118,7 +109,7 @@ const OPTION_NAMES: ReadonlySet<string> = new Set<keyof CommonPoolOptions>([
   'http2Options',
   'trace',
 ])
-const HTTP2_NAMES: ReadonlySet<string> = new Set<keyof NonNullable<CommonPoolOptions['http2Options']>>([
+const HTTP2_NAMES: ReadonlySet<string> = new Set<keyof Http2Options>([
   'streamWindow',
   'connectionWindow',
   'keepAlivePing',
@@ -166,7 +157,7 @@ function settingsOf(options: CommonPoolOptions): PoolSettings {
 }
 
 /** The windows are limits, and checked as such. */
-function http2OptionsOf(options: CommonPoolOptions['http2Options']): CommonPoolOptions['http2Options'] {
+function http2OptionsOf(options: Http2Options | undefined): Http2Options | undefined {
   if (options === undefined) return undefined
   checkNames('http2Options', options, HTTP2_NAMES)
   const { keepAlivePing: ping } = options
