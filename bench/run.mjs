@@ -168,10 +168,10 @@ async function warmUp(suite, theCase, child) {
   let units = 1
   let done = 0
   for (;;) {
-    const { wall } = await child.ask({ type: 'run', units })
+    const { wall, units: ran = 1 } = await child.ask({ type: 'run', units })
     const fitting = Math.max(1, Math.round((units * slice) / Math.max(wall, 0.01)))
     const elapsed = performance.now() - began
-    done += units
+    done += ran
     const warm = elapsed > WARM_UP.leastMillis && (done >= WARM_UP.leastUnits || elapsed > WARM_UP.mostMillis)
     if (warm || units >= 1 << 28) return { units: fitting }
     units = Math.min(fitting, Math.ceil(units * 8))

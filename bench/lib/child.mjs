@@ -22,8 +22,11 @@ const ANSWERS = {
     return { absent: false, result: only ? undefined : await prepared.result?.() }
   },
   async run({ units }) {
-    if (prepared.measure !== undefined) return await prepared.measure()
     const wallStart = performance.now()
+    if (prepared.measure !== undefined) {
+      const measured = await prepared.measure()
+      return { ...measured, wall: performance.now() - wallStart }
+    }
     const cpuStart = cpuUsage()
     await prepared.run(units)
     const { user, system } = cpuUsage(cpuStart)
