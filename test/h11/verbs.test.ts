@@ -91,6 +91,8 @@ describe('a request is refused', () => {
     ['with a NUL in a value', { headers: [['a', 'b\0']] }, 'field-value'],
     ['with a char that is no byte', { headers: [['a', '\u0100']] }, 'field-value'],
     ['with blanks around a value', { headers: [['a', ' b']] }, 'field-value'],
+    ['with a protocol, of which HTTP/1.1 could say nothing', { protocol: 'websocket' }, 'protocol'],
+    ['to CONNECT with a protocol', { method: 'CONNECT', target: 'a:1', protocol: 'websocket' }, 'protocol'],
   ])('%s', (_, head, code) => {
     refuses(make('client'), (machine) => machine.sendRequest({ ...GET, ...head }), code)
   })
