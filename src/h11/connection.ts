@@ -613,6 +613,10 @@ export class H11Connection implements Connection<H11Event> {
     requireString('method', method)
     requireString('request-target', target)
     if (authority !== undefined) requireString('authority', authority)
+    if (head.protocol !== undefined && this.#rules.validate) {
+      // Left out, it would make an extended CONNECT a plain tunnel.
+      throw misuse('protocol', 'RFC 8441 §4', 'HTTP/1.1 has no extended CONNECT')
+    }
     const fields = Fields.from(head.headers)
     const end = options?.end === true
     const plan = this.#plan(fields, head.content) ?? 'none'

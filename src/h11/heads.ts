@@ -285,8 +285,12 @@ function writeAsGiven(output: Output, line: string, fields: Fields, said: Said, 
   return sent(plan, 'chunked', said, said.option('close'))
 }
 
-/** Framing, routing, authentication, and what describes the connection or the content. RFC 9110 §6.5.1. */
+/**
+ * Framing, routing, request modifiers, authentication, response controls, and what describes the connection or the
+ * content. RFC 9110 §6.5.1.
+ */
 const NOT_IN_TRAILERS: ReadonlySet<string> = new Set([
+  'age',
   'authorization',
   'cache-control',
   'connection',
@@ -295,18 +299,28 @@ const NOT_IN_TRAILERS: ReadonlySet<string> = new Set([
   'content-range',
   'content-type',
   'cookie',
+  'date',
   'expect',
+  'expires',
   'host',
+  'if-match',
+  'if-modified-since',
+  'if-none-match',
+  'if-range',
+  'if-unmodified-since',
   'keep-alive',
+  'location',
   'max-forwards',
   'proxy-authenticate',
   'proxy-authorization',
   'range',
+  'retry-after',
   'set-cookie',
   'te',
   'trailer',
   'transfer-encoding',
   'upgrade',
+  'vary',
   'www-authenticate',
 ])
 

@@ -79,7 +79,7 @@ export type H2OnlyEvent =
     }
 
 export type H11OnlyEvent =
-  /** On request: the line before the data of each chunk, the last-chunk's too. `extensions` from the `;` on. RFC 9112 §7.1. */
+  /** On request: the line before the data of each chunk, the last-chunk's too. `extensions`: its chunk-ext, as it stands. RFC 9112 §7.1.1. */
   {
     readonly type: 'chunk'
     readonly exchange: ExchangeId

@@ -69,7 +69,7 @@ export function splitHostPort(authority: string, url: string = authority): { hos
   if (host === '') throw badUrl(url, 'has no host')
   if (literal === undefined ? !isRegName(host) : !isIPv6(host)) throw badUrl(url, 'has a malformed host')
   if (digits === undefined || digits === '') return { host, port: undefined }
-  const port = digits.length > 5 ? 65_536 : Number.parseInt(digits, 10)
+  const port = Number.parseInt(digits, 10)
   if (port < 1 || port > 65_535) throw badUrl(url, 'has a port outside 1 to 65535')
   return { host, port }
 }

@@ -91,6 +91,8 @@ describe('a request is refused', () => {
     ['with a NUL in a value', { headers: [['a', 'b\0']] }, 'field-value'],
     ['with a char that is no byte', { headers: [['a', '\u0100']] }, 'field-value'],
     ['with blanks around a value', { headers: [['a', ' b']] }, 'field-value'],
+    ['with a protocol, of which HTTP/1.1 could say nothing', { protocol: 'websocket' }, 'protocol'],
+    ['to CONNECT with a protocol', { method: 'CONNECT', target: 'a:1', protocol: 'websocket' }, 'protocol'],
   ])('%s', (_, head, code) => {
     refuses(make('client'), (machine) => machine.sendRequest({ ...GET, ...head }), code)
   })
@@ -452,6 +454,25 @@ describe('content', () => {
     chunked.end(1, [['A', 'b']])
     expect(written(chunked)).toMatch(/\r\n0\r\nA: b\r\n\r\n$/)
   })
+  // Framing, routing, request modifiers, authentication, response controls, content format: RFC 9110 §6.5.1.
+  test.each([
+    ...['Transfer-Encoding', 'Host', 'Max-Forwards', 'Authorization', 'Cookie', 'Content-Encoding', 'Trailer'],
+    ...['If-Match', 'If-None-Match', 'If-Modified-Since', 'If-Unmodified-Since', 'If-Range', 'Range', 'Expect'],
+    ...['Age', 'Cache-Control', 'Date', 'Expires', 'Location', 'Retry-After', 'Vary'],
+  ])('is not followed by %s, which means something before it only', (name) => {
+    const machine = make('client')
+    machine.sendRequest({ ...POST, content: 'unknown' })
+    refuses(machine, (client) => client.end(1, [[name, 'x']]), 'trailer-field')
+  })
+  test.each(['ETag', 'Accept-Ranges', 'Authentication-Info', 'Server-Timing', 'X-Checksum'])(
+    'may be followed by %s',
+    (name) => {
+      const machine = make('client')
+      machine.sendRequest({ ...POST, content: 'unknown' })
+      machine.end(1, [[name, 'x']])
+      expect(written(machine)).toContain(`\r\n0\r\n${name}: x\r\n\r\n`)
+    },
+  )
   it('is sent by nobody after the end', () => {
     const machine = make('client')
     machine.sendRequest({ ...POST, content: 'unknown' })

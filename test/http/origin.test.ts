@@ -21,6 +21,7 @@ describe('splitUrl', () => {
     ['wss://h/chat', 'wss', 'h', 443, '/chat'],
     ['http://h:/', 'http', 'h', 80, '/'],
     ['http://h:00080/', 'http', 'h', 80, '/'],
+    ['http://h:000008080/', 'http', 'h', 8080, '/'],
     ['http://h?q', 'http', 'h', 80, '/?q'],
     ['http://h/?', 'http', 'h', 80, '/?'],
     ['http://h#f', 'http', 'h', 80, '/'],
