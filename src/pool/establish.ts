@@ -427,15 +427,13 @@ export class Establishing {
     this.#lost(undefined, now)
   }
   failed(link: Link, error: unknown, side: LinkSide, now: Millis): void {
-    if (link === this.#link) {
-      if (side !== 'tls') return this.#lost(error, now)
-      return this.#fail(this.#tlsError(error), now)
-    }
-    if (!this.#racing.delete(link)) return
+    const dialled = link === this.#link
+    if (dialled && side !== 'tls') return this.#lost(error, now)
+    if (!dialled && !this.#racing.delete(link)) return
+    this.#attempts.push({ address: link.address, error })
+    if (!dialled) this.#traceDial('failed', link, { address: link.address, exception: error })
     // Options that cannot be used are as wrong for the next address.
     if (side === 'tls') return this.#fail(this.#tlsError(error), now)
-    this.#attempts.push({ address: link.address, error })
-    this.#traceDial('failed', link, { address: link.address, exception: error })
     if (this.#next < this.#addresses.length) return this.#dialNext(now)
     if (this.#racing.size > 0) return
     const what = this.#attempts.length === 1 ? link.address : `${this.#attempts.length} addresses`
@@ -449,6 +447,7 @@ export class Establishing {
   #lost(cause: unknown, now: Millis): void {
     if (this.#step === 'over') return
     if (this.#refusal !== undefined) return this.#refused(now)
+    this.#attempts.push({ address: (this.#link as Link).address, error: cause ?? new Error('the connection ended') })
     const { phase } = this
     const error =
       this.#step === 'proxying'
@@ -478,7 +477,9 @@ export class Establishing {
     }
     // It has refused already, and only does not come to an end.
     if (this.#refusal !== undefined) return this.#refused(now)
-    for (const { address } of this.#racing) this.#attempts.push({ address, error: new Error('there was no answer') })
+    for (const { address } of this.#link === undefined ? this.#racing : [this.#link]) {
+      this.#attempts.push({ address, error: new Error('there was no answer') })
+    }
     const { phase } = this
     const blockedOn = { want: phase, since: this.#startedAt }
     const message = `no connection within ${this.#opener.timeouts.connect} ms (${phase})`

@@ -64,6 +64,31 @@ describe('dialling', () => {
       ],
     })
   })
+  it('lists the address whose handshake failed, did not end, or was cut off', () => {
+    const tls = Object.assign(new Error('expired'), { code: 'CERT_HAS_EXPIRED' })
+    const ends: [string, (play: Play) => void, unknown][] = [
+      ['ConnectError', (play) => play.failed(2, 'tls', tls), tls],
+      ['ConnectError', (play) => play.failed(2, 'read', tls), tls],
+      ['ConnectError', (play) => play.eof(2), { message: 'the connection ended' }],
+      ['ConnectError', (play) => play.closed(2), { message: 'the connection ended' }],
+      ['ConnectTimeout', (play) => play.pass(10_000), { message: 'there was no answer' }],
+    ]
+    for (const [name, end, error] of ends) {
+      const play = new Play()
+      const id = named(play, ['1.1.1.1', '1.1.1.2'], { origin: https('a.test') })
+      play.failed(1, 'connect', new Error('first'))
+      play.connected(2)
+      end(play)
+      expect(play.error(id)).toMatchObject({
+        name,
+        phase: 'tls',
+        attempts: [
+          { address: '1.1.1.1', error: { message: 'first' } },
+          { address: '1.1.1.2', error },
+        ],
+      })
+    }
+  })
   it('keeps its clock when the given time goes back', () => {
     const play = new Play({}, 5_000)
     play.request({ origin: http('a.test') })
