@@ -154,6 +154,23 @@ it.each([
   ).toEqual([method, sent])
 })
 
+it('RFC 9112 §3.2: a Host among the fields of a proxy that forwards does not stand in for that of the request', () => {
+  const play = new Play({
+    proxies: [
+      {
+        ...proxy,
+        headers: Fields.from([
+          ['HOST', 'proxy.test'],
+          ['X-For', 'proxy'],
+        ]),
+      },
+    ],
+  })
+  play.request({ origin: http('10.0.0.1') })
+  const [link] = play.connectAll()
+  expect(play.written(link as number)).toBe('GET http://10.0.0.1/ HTTP/1.1\r\nHost: 10.0.0.1\r\nX-For: proxy\r\n\r\n')
+})
+
 describe('bytes that nobody asked for', () => {
   const socks = { ...place, kind: 'socks5', credentials: undefined } as const
   const TUNNEL = 'HTTP/1.1 200 OK\r\n\r\n'
