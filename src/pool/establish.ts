@@ -183,7 +183,8 @@ export class Establishing {
     const host = this.#host
     this.#host = undefined
     this.#stepEnds('complete', { addresses })
-    if (this.#step === 'proxying' && addresses.length > 0) return this.#askSocks(addresses[0] as string)
+    const [first] = addresses
+    if (this.#step === 'proxying' && first !== undefined) return this.#attempt(() => this.#askSocks(first), now)
     const { localAddress } = this.#pool.settings
     // A socket that is bound to one family reaches no address of the other.
     const usable =

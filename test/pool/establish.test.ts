@@ -171,6 +171,15 @@ it('RFC 9112 §3.2: a Host among the fields of a proxy that forwards does not st
   expect(play.written(link as number)).toBe('GET http://10.0.0.1/ HTTP/1.1\r\nHost: 10.0.0.1\r\nX-For: proxy\r\n\r\n')
 })
 
+it('an address that cannot be named to a SOCKS proxy fails the request that asked for it', () => {
+  const play = new Play({ proxies: [{ ...place, kind: 'socks5', credentials: undefined }] })
+  const id = play.request({ origin: http('a.test') })
+  play.connectAll()
+  play.tell({ type: 'resolved', host: 'a.test', addresses: ['b'.repeat(256)] })
+  expect(play.error(id)).toMatchObject({ name: 'LocalProtocolError', code: 'socks-host' })
+  expect(play.stats().connections).toBe(0)
+})
+
 describe('bytes that nobody asked for', () => {
   const socks = { ...place, kind: 'socks5', credentials: undefined } as const
   const TUNNEL = 'HTTP/1.1 200 OK\r\n\r\n'
