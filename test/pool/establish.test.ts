@@ -238,6 +238,10 @@ describe('retries', () => {
   })
   it.each([
     ['a certificate', Object.assign(new Error('expired'), { code: 'CERT_HAS_EXPIRED' }), 'tls-certificate'],
+    ['a purpose that is not a server’s', Object.assign(new Error('x'), { code: 'INVALID_PURPOSE' }), 'tls-certificate'],
+    ['an issuer that is none', Object.assign(new Error('x'), { code: 'INVALID_CA' }), 'tls-certificate'],
+    ['a chain too long', Object.assign(new Error('x'), { code: 'PATH_LENGTH_EXCEEDED' }), 'tls-certificate'],
+    ['another name', Object.assign(new Error('x'), { code: 'HOSTNAME_MISMATCH' }), 'tls-certificate'],
     ['no common protocol', Object.assign(new Error('alpn'), { code: 'ERR_ALPN' }), 'tls-alpn'],
     [
       'the alert for that',
