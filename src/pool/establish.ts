@@ -314,7 +314,6 @@ export class Establishing {
     this.#stepBegins('proxy.connect', { target })
     machine.sendRequest({ method: 'CONNECT', authority: target, target, headers }, { end: true })
     this.#proxy = machine
-    this.#refusal = undefined
     this.#write(machine.takeOutput())
   }
   #write(chunks: readonly Bytes[]): void {
@@ -423,7 +422,6 @@ export class Establishing {
     if (this.#proxy instanceof H11Connection) {
       this.#proxy.receiveEof(now)
       this.#tunnelAnswer(this.#proxy, now)
-      if (this.#step === 'over') return
     }
     this.#lost(undefined, now)
   }
@@ -511,15 +509,12 @@ export class Establishing {
     }
     if (this.#link !== undefined) this.#destroy(this.#link)
     this.#link = this.#proxy = undefined
-    this.#surplus = EMPTY
-    this.#info = {}
     this.#pool.timers.clear(this.#attemptDeadline)
   }
   #end(): void {
     this.#step = 'over'
-    for (const deadline of [this.#connectDeadline, this.#attemptDeadline, this.#retryDeadline]) {
-      this.#pool.timers.clear(deadline)
-    }
+    this.#pool.timers.clear(this.#connectDeadline)
+    this.#pool.timers.clear(this.#retryDeadline)
     if (this.#host !== undefined) this.#pool.unresolve(this.#host, this)
     this.#host = undefined
   }

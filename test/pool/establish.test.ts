@@ -1,6 +1,6 @@
 // From a name to a machine, told step by step: addresses, races, TLS, ALPN, retries, deadlines.
 import { describe, expect, it } from 'vitest'
-import { A, H2, OK, Play, http, https, type Asked } from './play.ts'
+import { A, bytes, goaway, H2, OK, Peer, Play, http, https, type Asked } from './play.ts'
 import { Fields } from '../../src/http/index.ts'
 import type { PoolSettings } from '../../src/pool/index.ts'
 
@@ -18,6 +18,12 @@ describe('dialling', () => {
     named(play, ['::1', '::2', '::3', '1.1.1.1', '1.1.1.2'])
     play.pass(1_000)
     expect(play.targets().map(({ address }) => address)).toEqual(['::1', '1.1.1.1', '::2', '1.1.1.2', '::3'])
+  })
+  it('… also where that is IPv4', () => {
+    const play = new Play()
+    named(play, ['1.1.1.1', '1.1.1.2', '::1'])
+    play.pass(1_000)
+    expect(play.targets().map(({ address }) => address)).toEqual(['1.1.1.1', '::1', '1.1.1.2'])
   })
   it('RFC 8305 §5: the next starts after attemptDelay while earlier attempts go on, and the losers are destroyed', () => {
     const play = new Play()
@@ -50,6 +56,20 @@ describe('dialling', () => {
         { address: '1.1.1.2', error: second },
       ],
     })
+  })
+  it('one that fails while another is under way ends nothing', () => {
+    const play = new Play()
+    const id = named(play, ['1.1.1.1', '1.1.1.2'])
+    play.pass(250)
+    play.failed(2, 'connect')
+    expect(play.outcome(id)).toBeUndefined()
+    play.connected(1)
+    expect(play.take('assigned').map(({ link }) => link)).toEqual([1])
+  })
+  it('two ports of one address are two places', () => {
+    const play = new Play()
+    for (const port of [80, 81]) play.request({ origin: http('10.0.0.1', port) })
+    expect(play.targets().map(({ port }) => port)).toEqual([80, 81])
   })
   it('lists those that have not answered when the time is over', () => {
     const play = new Play()
@@ -101,6 +121,24 @@ describe('dialling', () => {
     named(play, ['::1', '1.1.1.1'])
     play.pass(1_000)
     expect(play.targets().map(({ address }) => address)).toEqual(['1.1.1.1'])
+  })
+  it('of a name without such an address nothing is dialled', () => {
+    const play = new Play({ localAddress: '0.0.0.0' })
+    const id = named(play, ['::1'])
+    expect(play.error(id)).toMatchObject({ name: 'ConnectError', code: 'resolve', phase: 'dns' })
+    expect(play.dials()).toEqual([])
+  })
+  it.each([
+    { type: 'resolved', host: 'a.test', addresses: ['1.1.1.1'] } as const,
+    { type: 'resolveFailed', host: 'a.test', error: 0 } as const,
+  ])('who has gone does not hear of the name: $type', (answer) => {
+    const play = new Play({ retries: 1 })
+    play.cancel(play.request({ origin: http('a.test') }))
+    play.commands = []
+    play.tell(answer)
+    play.pass(10_000)
+    expect(play.commands).toEqual([])
+    expect(play.stats().connections).toBe(0)
   })
   it('a name that does not resolve is a ConnectError of phase dns', () => {
     const play = new Play()
@@ -180,6 +218,82 @@ it('an address that cannot be named to a SOCKS proxy fails the request that aske
   expect(play.stats().connections).toBe(0)
 })
 
+it('a proxy has TLS options of its own, and HTTP/1.1 is all that it is offered', () => {
+  const play = new Play({ ...BOTH, tls: 'the origin’s', proxies: [{ ...proxy, kind: 'https', tls: 'the proxy’s' }] })
+  play.request({ origin: https('10.0.0.1') })
+  expect(play.targets()[0]?.tls).toEqual({ serverName: '10.0.0.9', alpn: ['http/1.1'], options: 'the proxy’s' })
+  play.connected(1)
+  play.secured(1, 'http/1.1')
+  play.received(1, 'HTTP/1.1 200 OK\r\n\r\n')
+  expect(play.tlsTargets()).toEqual([{ serverName: '10.0.0.1', alpn: ['h2', 'http/1.1'], options: 'the origin’s' }])
+})
+
+it('prior knowledge of HTTP/2 is of the origin: the proxy is asked for a tunnel', () => {
+  const play = new Play({ ...H2, proxies: [proxy] })
+  play.request({ origin: http('10.0.0.1') })
+  play.connectAll()
+  expect(play.written(1)).toMatch(/^CONNECT 10\.0\.0\.1:80 /)
+})
+
+it('what was written to a proxy is not taken for the request when the network accepts it', () => {
+  const play = new Play({ proxies: [{ ...proxy, tunnel: 'always' }] })
+  const id = play.request({ origin: http('10.0.0.1'), timeouts: { write: 1_000, read: 5_000 } })
+  play.connectAll()
+  const asked = play.written(1).length
+  play.received(1, 'HTTP/1.1 200 OK\r\n\r\n')
+  play.tell({ type: 'drained', link: 1, bytes: asked })
+  play.pass(1_000)
+  expect(play.error(id).name).toBe('WriteTimeout')
+})
+
+describe('a proxy that says no', () => {
+  const REFUSAL = 'HTTP/1.1 407 No\r\nContent-Length: 9\r\n\r\nwhy '
+  const refused = (settings: Partial<PoolSettings>, answer: string, then?: (play: Play) => void): unknown => {
+    const play = new Play({ retries: 1, proxies: [proxy], ...settings })
+    const id = play.request({ origin: https('10.0.0.1') })
+    play.connectAll()
+    play.received(1, answer)
+    then?.(play)
+    expect(play.stats().connections).toBe(0)
+    expect(play.dials()).toEqual([])
+    return play.error(id)
+  }
+  it.each<[string, (play: Play) => void]>([
+    ['does not come to an end', (play) => play.pass(10_000)],
+    ['is cut off', (play) => play.eof(1)],
+    ['is reset', (play) => play.failed(1)],
+    ['is closed', (play) => play.closed(1)],
+  ])('has said so, even if its answer %s; it is asked once', (_, then) => {
+    expect(refused({}, REFUSAL, then)).toMatchObject({
+      name: 'ProxyError',
+      code: 'proxy-refused',
+      answer: { status: 407, content: bytes('why ') },
+    })
+  })
+  it('with the lowest status that is none of success', () => {
+    expect(refused({}, 'HTTP/1.1 300 No\r\nContent-Length: 0\r\n\r\n')).toMatchObject({ answer: { status: 300 } })
+  })
+  it('has said enough at maxProxyContentBytes', () => {
+    expect(refused({ limits: { maxProxyContentBytes: 4 } }, REFUSAL)).toMatchObject({
+      answer: { content: bytes('why ') },
+    })
+  })
+  it('has no more than maxProxyHeadBytes for its head', () => {
+    const error = refused({ limits: { maxProxyHeadBytes: 1_024 } }, `HTTP/1.1 200 OK\r\nA: ${'a'.repeat(1_024)}`)
+    expect(error).toMatchObject({ name: 'ProxyError', code: 'limit-head' })
+  })
+  it.each([
+    ['ECONNRESET', 'ConnectError', 'tls-disconnected'],
+    ['CERT_HAS_EXPIRED', 'ProxyError', 'tls-certificate'],
+  ])('in its own handshake: %s is a %s', (code, name, expected) => {
+    const play = new Play({ proxies: [{ ...proxy, kind: 'https' }] })
+    const id = play.request({ origin: https('10.0.0.1') })
+    play.connectAll()
+    play.failed(1, 'tls', Object.assign(new Error('no'), { code }))
+    expect(play.error(id)).toMatchObject({ name, code: expected, phase: 'tls' })
+  })
+})
+
 describe('bytes that nobody asked for', () => {
   const socks = { ...place, kind: 'socks5', credentials: undefined } as const
   const TUNNEL = 'HTTP/1.1 200 OK\r\n\r\n'
@@ -223,6 +337,32 @@ describe('bytes that nobody asked for', () => {
 })
 
 describe('retries', () => {
+  it('have attempts of their own, and hear nothing of those before', () => {
+    const play = new Play({ retries: 1 })
+    const id = play.request({ origin: https('a.test') })
+    play.tell({ type: 'resolved', host: 'a.test', addresses: ['1.1.1.1', '1.1.1.2'] })
+    play.pass(250)
+    play.failed(1, 'tls')
+    play.pass(0)
+    play.tell({ type: 'resolved', host: 'a.test', addresses: ['1.1.1.3'] })
+    const [, , last] = play.dials()
+    play.connected(2)
+    expect(play.outcome(id)).toBeUndefined()
+    play.failed(last as number, 'connect')
+    expect(play.error(id).attempts.map(({ address }) => address)).toEqual(['1.1.1.3'])
+  })
+  it('end with the request', () => {
+    const play = new Play({ retries: 9 })
+    const id = play.request()
+    for (let i = 0; i < 2; i++) {
+      play.failed(play.dials()[0] as number, 'connect')
+      play.pass(0)
+    }
+    play.cancel(id)
+    play.pass(10_000)
+    expect(play.dials()).toEqual([])
+    expect(play.stats().connections).toBe(0)
+  })
   it('of connecting: after 0, 0.5, 1, 2 s, within the one deadline', () => {
     const play = new Play({ retries: 4 })
     const id = play.request()
@@ -300,6 +440,18 @@ describe('ALPN', () => {
     play.request({ origin: https('10.0.0.1') })
     expect(play.targets()[0]?.tls?.alpn).toEqual(['h2', 'http/1.1'])
   })
+})
+
+it('a connection is given no more than the last one of its origin had streams for, until its own SETTINGS', () => {
+  const play = new Play(H2)
+  play.request()
+  const peer = new Peer(play, play.connectAll()[0] as number, 'h2', { settings: { maxConcurrentStreams: 2 } })
+  peer.sync().respond('/')
+  play.received(peer.link, goaway(1))
+  play.commands = []
+  for (let i = 0; i < 5; i++) play.request()
+  const [link] = play.connectAll()
+  expect(play.take('assigned').filter((one) => one.link === link)).toHaveLength(2)
 })
 
 describe('extended CONNECT', () => {
