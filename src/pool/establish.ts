@@ -222,7 +222,8 @@ export class Establishing {
         : { path: unixSocket, socketOptions, tls }
     // A network may keep it for as long as the connection lives, and mostly the one before it led to the same place.
     const { last } = this.#pool
-    if (last !== undefined && tls === undefined && last.tls === undefined && samePlace(last, target)) target = last
+    const plain = tls === undefined && last !== undefined && last.tls === undefined
+    if (plain && last.address === target.address && last.port === target.port) target = last
     this.#pool.last = target
     this.#pool.emit({ type: 'connect', link: link.id, target })
     if (this.#next < this.#addresses.length) timers.after(this.#attemptDeadline, limits.attemptDelay, now)
@@ -441,7 +442,7 @@ export class Establishing {
   closed(link: Link, now: Millis): void {
     link.destroyed = true
     if (link === this.#link) this.#lost(undefined, now)
-    else if (this.#racing.has(link)) this.failed(link, new Error('the attempt was closed'), 'connect', now)
+    else this.failed(link, new Error('the attempt was closed'), 'connect', now)
   }
   #lost(cause: unknown, now: Millis): void {
     if (this.#step === 'over') return
@@ -552,10 +553,6 @@ export class Establishing {
       ...this.#facts(phase),
     })
   }
-}
-
-function samePlace(a: ConnectTarget, b: ConnectTarget): boolean {
-  return a.address === b.address && a.port === b.port && a.path === b.path
 }
 
 /** The families in turn, the first one's first: a family that leads nowhere costs one delay. RFC 8305 §4. */

@@ -57,6 +57,17 @@ describe('dialling', () => {
       ],
     })
   })
+  it('the first that is connected is the last to be dialled, however long TLS and the request take', () => {
+    const play = new Play()
+    const id = named(play, ['1.1.1.1', '1.1.1.2'], { origin: https('a.test') })
+    play.connected(1)
+    play.pass(1_000)
+    play.secured(1, undefined)
+    play.pass(20_000)
+    expect(play.dials()).toEqual([1])
+    play.received(1, OK)
+    expect(play.outcome(id)).toBe('ok')
+  })
   it('one that fails while another is under way ends nothing', () => {
     const play = new Play()
     const id = named(play, ['1.1.1.1', '1.1.1.2'])
@@ -70,6 +81,16 @@ describe('dialling', () => {
     const play = new Play()
     for (const port of [80, 81]) play.request({ origin: http('10.0.0.1', port) })
     expect(play.targets().map(({ port }) => port)).toEqual([80, 81])
+  })
+  it.each([
+    [http, https],
+    [https, http],
+  ])('one port with and without TLS is two places', (first, second) => {
+    const play = new Play()
+    play.request({ origin: first('10.0.0.1', 8443) })
+    play.request({ origin: second('10.0.0.1', 8443) })
+    const names = play.targets().map(({ tls }) => tls?.serverName)
+    expect(names).toEqual(first === http ? [undefined, '10.0.0.1'] : ['10.0.0.1', undefined])
   })
   it('lists those that have not answered when the time is over', () => {
     const play = new Play()
@@ -351,6 +372,14 @@ describe('retries', () => {
     play.failed(last as number, 'connect')
     expect(play.error(id).attempts.map(({ address }) => address)).toEqual(['1.1.1.3'])
   })
+  it('do not go on with the addresses of those before', () => {
+    const play = new Play({ retries: 1 })
+    play.request({ origin: https('a.test') })
+    play.tell({ type: 'resolved', host: 'a.test', addresses: ['1.1.1.1', '1.1.1.2'] })
+    play.failed(1, 'tls')
+    play.pass(1_000)
+    expect(play.dials()).toEqual([1])
+  })
   it('end with the request', () => {
     const play = new Play({ retries: 9 })
     const id = play.request()
@@ -412,6 +441,7 @@ describe('ALPN', () => {
     [BOTH, 'h2', 'HTTP/2'],
     [BOTH, 'http/1.1', 'HTTP/1.1'],
     [BOTH, undefined, 'HTTP/1.1'],
+    [BOTH, '', 'HTTP/1.1'],
     [H2, 'h2', 'HTTP/2'],
   ] as const)('%j answered by %s: %s', (settings, answer, expected) => {
     expect(version(secure(settings, answer))).toBe(expected)

@@ -68,6 +68,8 @@ describe('a trace', () => {
     play.failed(1, 'connect')
     play.pass(0)
     play.connectAll()
+    const retry = play.commands.find((one) => one.type === 'trace' && one.event.name === 'connection.retry.started')
+    expect(retry).toMatchObject({ event: { info: { exception: { attempts: [{ address: '10.0.0.1' }] } } } })
     expect(names(play).filter((name) => name.startsWith('connection'))).toEqual([
       'connection.connect_tcp.started',
       'connection.connect_tcp.failed',
