@@ -787,6 +787,15 @@ describe('a timeout in HTTP/2', () => {
     play.pass(15_000)
     expect(play.stats()).toMatchObject({ connections: 1, idle: 1 })
   })
+  it('asks once: who is late after it gives the connection no more time to answer', () => {
+    const { play } = stalled()
+    play.request({ target: '/next', timeouts: { read: 5_000 } })
+    play.drained(1)
+    play.pass(14_999)
+    expect(play.has('destroy', 1)).toBe(false)
+    play.pass(1)
+    expect(play.has('destroy', 1)).toBe(true)
+  })
   it('ends a connection that does not answer the PING', () => {
     const { play } = stalled()
     const id = play.request({ target: '/next' })
