@@ -65,6 +65,7 @@ describe('dialling', () => {
     play.secured(1, undefined)
     play.pass(20_000)
     expect(play.dials()).toEqual([1])
+    expect(play.stats()).toMatchObject({ connections: 1, active: 1 })
     play.received(1, OK)
     expect(play.outcome(id)).toBe('ok')
   })
