@@ -824,6 +824,21 @@ describe('the option keepAlivePing', () => {
     play.pass(1_000)
     expect(play.has('destroy', 1)).toBe(true)
   })
+  it.each([
+    [undefined, false],
+    [true, true],
+  ])('with whileIdle: %s asks an idle connection: %s', (whileIdle, asks) => {
+    const play = new Play({ ...H2, http2Options: { keepAlivePing: { after: 5_000, within: 1_000, whileIdle } } })
+    play.request({ target: '/a' })
+    play.connectAll()
+    new Peer(play, 1, 'h2').sync().respond('/a').sync()
+    expect(play.stats()).toMatchObject({ idle: 1 })
+    play.pass(5_000)
+    expect(play.written(1) !== '').toBe(asks)
+    play.pass(1_000)
+    expect(play.has('destroy', 1)).toBe(asks)
+    expect(play.stats()).toMatchObject({ connections: asks ? 0 : 1 })
+  })
   it('looks no more at a connection that was given up before its answer, in the same read', () => {
     const play = new Play({ ...H2, ...ping, maxConnections: 1 })
     const id = play.request({ target: '/a' })
