@@ -30,16 +30,19 @@ export function exchangeDue(pool: PoolState, exchange: Exchange, timer: Exchange
   }
 }
 
-/** Nothing moved for so long, or so it seems: bytes do not set the deadline anew, they are looked at when it fires. */
+/**
+ * Nothing moved for so long, or so it seems: bytes do not set the deadline anew, they are looked at when it fires. What has
+ * its response and goes on is a tunnel, which has no such deadline.
+ */
 function ioDue(pool: PoolState, exchange: Exchange): void {
   const connection = exchange.attempt.connection as PoolConnection
-  const sending = exchange.stage === 'sending' || exchange.attempt.ended
+  const sending = exchange.stage === 'sending'
   const duration = sending ? exchange.timeouts.write : exchange.timeouts.read
   const since = stuckSince(pool, exchange, connection)
   const due = since + duration
   if (due > pool.now) pool.timers.at(exchange.io, due)
   else {
-    giveUp(pool, exchange, sending ? writeTimeout(exchange) : readTimeout(exchange), exchange.attempt.ended)
+    giveUp(pool, exchange, sending ? writeTimeout(exchange) : readTimeout(exchange))
     // One stream stalls, or the connection is dead: an answer to a PING tells.
     if (connection.multiplexed && connection.phase !== 'gone' && !connection.pinged)
       ping(pool, connection, PROBE_TIMEOUT)
@@ -49,8 +52,8 @@ function ioDue(pool: PoolState, exchange: Exchange): void {
 function stuckSince(pool: PoolState, exchange: Exchange, connection: PoolConnection): Millis {
   const { stage, content } = exchange
   const { movedAt, unconsumed, onConnection } = exchange.attempt
-  if (stage === 'receiving' && !exchange.attempt.ended) return unconsumed > 0 ? pool.now : movedAt
-  if (stage !== 'sending' && !exchange.attempt.ended) return movedAt
+  if (stage === 'receiving') return unconsumed > 0 ? pool.now : movedAt
+  if (stage !== 'sending') return movedAt
   // A slow source is not the peer's fault, nor is what was held back on purpose.
   const unsent = connection.machine?.unsent(onConnection) ?? 0
   const held = content === 'blocked' || (content === 'ended' && unsent > 0)

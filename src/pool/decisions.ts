@@ -53,7 +53,12 @@ export function lend(pool: PoolState): Surroundings {
     last: undefined,
     emit: (command) => pool.commands.push(command),
     resolve: (host, asker) => resolve(pool, host, asker),
-    unresolve: (host, asker) => pool.resolving.get(host)?.delete(asker),
+    unresolve: (host, asker) => {
+      const all = pool.resolving.get(host)
+      all?.delete(asker)
+      // It may be stuck: who comes next asks anew.
+      if (all?.size === 0) pool.resolving.delete(host)
+    },
     established: (connection, result, now) => established(pool, connection, result, now),
     notEstablished: (connection, error) => notEstablished(pool, connection, error),
     trace: (opener, connection, name, info, link) => trace(pool, opener, connection, name, info, link),

@@ -183,7 +183,8 @@ export class Establishing {
     const host = this.#host
     this.#host = undefined
     this.#stepEnds('complete', { addresses })
-    if (this.#step === 'proxying' && addresses.length > 0) return this.#askSocks(addresses[0] as string)
+    const [first] = addresses
+    if (this.#step === 'proxying' && first !== undefined) return this.#attempt(() => this.#askSocks(first), now)
     const { localAddress } = this.#pool.settings
     // A socket that is bound to one family reaches no address of the other.
     const usable =
@@ -221,7 +222,8 @@ export class Establishing {
         : { path: unixSocket, socketOptions, tls }
     // A network may keep it for as long as the connection lives, and mostly the one before it led to the same place.
     const { last } = this.#pool
-    if (last !== undefined && tls === undefined && last.tls === undefined && samePlace(last, target)) target = last
+    const plain = tls === undefined && last !== undefined && last.tls === undefined
+    if (plain && last.address === target.address && last.port === target.port) target = last
     this.#pool.last = target
     this.#pool.emit({ type: 'connect', link: link.id, target })
     if (this.#next < this.#addresses.length) timers.after(this.#attemptDeadline, limits.attemptDelay, now)
@@ -313,7 +315,6 @@ export class Establishing {
     this.#stepBegins('proxy.connect', { target })
     machine.sendRequest({ method: 'CONNECT', authority: target, target, headers }, { end: true })
     this.#proxy = machine
-    this.#refusal = undefined
     this.#write(machine.takeOutput())
   }
   #write(chunks: readonly Bytes[]): void {
@@ -422,20 +423,17 @@ export class Establishing {
     if (this.#proxy instanceof H11Connection) {
       this.#proxy.receiveEof(now)
       this.#tunnelAnswer(this.#proxy, now)
-      if (this.#step === 'over') return
     }
     this.#lost(undefined, now)
   }
   failed(link: Link, error: unknown, side: LinkSide, now: Millis): void {
-    if (link === this.#link) {
-      if (side !== 'tls') return this.#lost(error, now)
-      return this.#fail(this.#tlsError(error), now)
-    }
-    if (!this.#racing.delete(link)) return
+    const dialled = link === this.#link
+    if (dialled && side !== 'tls') return this.#lost(error, now)
+    if (!dialled && !this.#racing.delete(link)) return
+    this.#attempts.push({ address: link.address, error })
+    if (!dialled) this.#traceDial('failed', link, { address: link.address, exception: error })
     // Options that cannot be used are as wrong for the next address.
     if (side === 'tls') return this.#fail(this.#tlsError(error), now)
-    this.#attempts.push({ address: link.address, error })
-    this.#traceDial('failed', link, { address: link.address, exception: error })
     if (this.#next < this.#addresses.length) return this.#dialNext(now)
     if (this.#racing.size > 0) return
     const what = this.#attempts.length === 1 ? link.address : `${this.#attempts.length} addresses`
@@ -444,11 +442,12 @@ export class Establishing {
   closed(link: Link, now: Millis): void {
     link.destroyed = true
     if (link === this.#link) this.#lost(undefined, now)
-    else if (this.#racing.has(link)) this.failed(link, new Error('the attempt was closed'), 'connect', now)
+    else this.failed(link, new Error('the attempt was closed'), 'connect', now)
   }
   #lost(cause: unknown, now: Millis): void {
     if (this.#step === 'over') return
     if (this.#refusal !== undefined) return this.#refused(now)
+    this.#attempts.push({ address: (this.#link as Link).address, error: cause ?? new Error('the connection ended') })
     const { phase } = this
     const error =
       this.#step === 'proxying'
@@ -478,7 +477,9 @@ export class Establishing {
     }
     // It has refused already, and only does not come to an end.
     if (this.#refusal !== undefined) return this.#refused(now)
-    for (const { address } of this.#racing) this.#attempts.push({ address, error: new Error('there was no answer') })
+    for (const { address } of this.#link === undefined ? this.#racing : [this.#link]) {
+      this.#attempts.push({ address, error: new Error('there was no answer') })
+    }
     const { phase } = this
     const blockedOn = { want: phase, since: this.#startedAt }
     const message = `no connection within ${this.#opener.timeouts.connect} ms (${phase})`
@@ -509,15 +510,12 @@ export class Establishing {
     }
     if (this.#link !== undefined) this.#destroy(this.#link)
     this.#link = this.#proxy = undefined
-    this.#surplus = EMPTY
-    this.#info = {}
     this.#pool.timers.clear(this.#attemptDeadline)
   }
   #end(): void {
     this.#step = 'over'
-    for (const deadline of [this.#connectDeadline, this.#attemptDeadline, this.#retryDeadline]) {
-      this.#pool.timers.clear(deadline)
-    }
+    this.#pool.timers.clear(this.#connectDeadline)
+    this.#pool.timers.clear(this.#retryDeadline)
     if (this.#host !== undefined) this.#pool.unresolve(this.#host, this)
     this.#host = undefined
   }
@@ -555,10 +553,6 @@ export class Establishing {
       ...this.#facts(phase),
     })
   }
-}
-
-function samePlace(a: ConnectTarget, b: ConnectTarget): boolean {
-  return a.address === b.address && a.port === b.port && a.path === b.path
 }
 
 /** The families in turn, the first one's first: a family that leads nowhere costs one delay. RFC 8305 §4. */

@@ -92,7 +92,7 @@ export function handshakeFault(cause: unknown): { readonly code: string; readonl
   if (/^(?:ECONN|EPIPE|ENET|EHOST|ETIMEDOUT)/.test(known)) {
     return { code: TLS_DISCONNECTED, message: 'the TLS handshake was cut off' }
   }
-  const what = /CERT|ISSUER|SIGNATURE|SELF_SIGNED|CRL/.test(known)
+  const what = /CERT|ISSUER|SIGNATURE|CRL|^(?:INVALID_(?:CA|PURPOSE)|PATH_LENGTH|HOSTNAME)/.test(known)
     ? 'certificate'
     : /ALPN|APPLICATION_PROTOCOL/.test(known)
       ? 'alpn'

@@ -2,7 +2,7 @@
 // a switch, what goes through the tunnel.
 //
 // How bytes reach the network stands in output.ts; what comes back, in receiving.ts.
-import { Fields, formatAuthority, type Bytes, type RequestHead } from '../http/index.ts'
+import { asciiLower, Fields, formatAuthority, type Bytes, type RequestHead } from '../http/index.ts'
 import type { PoolInput, RequestId } from './commands.ts'
 import type { Link, PoolConnection, Site } from './connection.ts'
 import { complete, fail, giveUp } from './ending.ts'
@@ -62,7 +62,8 @@ function headFor(pool: PoolState, exchange: Exchange): RequestHead {
   }
   if (forward === undefined) return { ...head, headers, content: plan }
   const own = headers
-  const added = rawPairs(proxyFields(forward)).filter(([name]) => !own.has(name))
+  // Host is that of the target, whatever CONNECT was to say. RFC 9112 §3.2.
+  const added = rawPairs(proxyFields(forward)).filter(([name]) => !own.has(name) && asciiLower(name) !== 'host')
   headers = Fields.from([...added, ...rawPairs(own)])
   return { ...head, headers, content: plan, target: absoluteForm(site, head) }
 }

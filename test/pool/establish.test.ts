@@ -1,6 +1,6 @@
 // From a name to a machine, told step by step: addresses, races, TLS, ALPN, retries, deadlines.
 import { describe, expect, it } from 'vitest'
-import { A, H2, OK, Play, http, https, type Asked } from './play.ts'
+import { A, bytes, goaway, H2, OK, Peer, Play, http, https, type Asked } from './play.ts'
 import { Fields } from '../../src/http/index.ts'
 import type { PoolSettings } from '../../src/pool/index.ts'
 
@@ -18,6 +18,12 @@ describe('dialling', () => {
     named(play, ['::1', '::2', '::3', '1.1.1.1', '1.1.1.2'])
     play.pass(1_000)
     expect(play.targets().map(({ address }) => address)).toEqual(['::1', '1.1.1.1', '::2', '1.1.1.2', '::3'])
+  })
+  it('… also where that is IPv4', () => {
+    const play = new Play()
+    named(play, ['1.1.1.1', '1.1.1.2', '::1'])
+    play.pass(1_000)
+    expect(play.targets().map(({ address }) => address)).toEqual(['1.1.1.1', '::1', '1.1.1.2'])
   })
   it('RFC 8305 §5: the next starts after attemptDelay while earlier attempts go on, and the losers are destroyed', () => {
     const play = new Play()
@@ -51,6 +57,42 @@ describe('dialling', () => {
       ],
     })
   })
+  it('the first that is connected is the last to be dialled, however long TLS and the request take', () => {
+    const play = new Play()
+    const id = named(play, ['1.1.1.1', '1.1.1.2'], { origin: https('a.test') })
+    play.connected(1)
+    play.pass(1_000)
+    play.secured(1, undefined)
+    play.pass(20_000)
+    expect(play.dials()).toEqual([1])
+    expect(play.stats()).toMatchObject({ connections: 1, active: 1 })
+    play.received(1, OK)
+    expect(play.outcome(id)).toBe('ok')
+  })
+  it('one that fails while another is under way ends nothing', () => {
+    const play = new Play()
+    const id = named(play, ['1.1.1.1', '1.1.1.2'])
+    play.pass(250)
+    play.failed(2, 'connect')
+    expect(play.outcome(id)).toBeUndefined()
+    play.connected(1)
+    expect(play.take('assigned').map(({ link }) => link)).toEqual([1])
+  })
+  it('two ports of one address are two places', () => {
+    const play = new Play()
+    for (const port of [80, 81]) play.request({ origin: http('10.0.0.1', port) })
+    expect(play.targets().map(({ port }) => port)).toEqual([80, 81])
+  })
+  it.each([
+    [http, https],
+    [https, http],
+  ])('one port with and without TLS is two places', (first, second) => {
+    const play = new Play()
+    play.request({ origin: first('10.0.0.1', 8443) })
+    play.request({ origin: second('10.0.0.1', 8443) })
+    const names = play.targets().map(({ tls }) => tls?.serverName)
+    expect(names).toEqual(first === http ? [undefined, '10.0.0.1'] : ['10.0.0.1', undefined])
+  })
   it('lists those that have not answered when the time is over', () => {
     const play = new Play()
     const id = named(play, ['1.1.1.1', '1.1.1.2'])
@@ -64,6 +106,31 @@ describe('dialling', () => {
       ],
     })
   })
+  it('lists the address whose handshake failed, did not end, or was cut off', () => {
+    const tls = Object.assign(new Error('expired'), { code: 'CERT_HAS_EXPIRED' })
+    const ends: [string, (play: Play) => void, unknown][] = [
+      ['ConnectError', (play) => play.failed(2, 'tls', tls), tls],
+      ['ConnectError', (play) => play.failed(2, 'read', tls), tls],
+      ['ConnectError', (play) => play.eof(2), { message: 'the connection ended' }],
+      ['ConnectError', (play) => play.closed(2), { message: 'the connection ended' }],
+      ['ConnectTimeout', (play) => play.pass(10_000), { message: 'there was no answer' }],
+    ]
+    for (const [name, end, error] of ends) {
+      const play = new Play()
+      const id = named(play, ['1.1.1.1', '1.1.1.2'], { origin: https('a.test') })
+      play.failed(1, 'connect', new Error('first'))
+      play.connected(2)
+      end(play)
+      expect(play.error(id)).toMatchObject({
+        name,
+        phase: 'tls',
+        attempts: [
+          { address: '1.1.1.1', error: { message: 'first' } },
+          { address: '1.1.1.2', error },
+        ],
+      })
+    }
+  })
   it('keeps its clock when the given time goes back', () => {
     const play = new Play({}, 5_000)
     play.request({ origin: http('a.test') })
@@ -76,6 +143,24 @@ describe('dialling', () => {
     named(play, ['::1', '1.1.1.1'])
     play.pass(1_000)
     expect(play.targets().map(({ address }) => address)).toEqual(['1.1.1.1'])
+  })
+  it('of a name without such an address nothing is dialled', () => {
+    const play = new Play({ localAddress: '0.0.0.0' })
+    const id = named(play, ['::1'])
+    expect(play.error(id)).toMatchObject({ name: 'ConnectError', code: 'resolve', phase: 'dns' })
+    expect(play.dials()).toEqual([])
+  })
+  it.each([
+    { type: 'resolved', host: 'a.test', addresses: ['1.1.1.1'] } as const,
+    { type: 'resolveFailed', host: 'a.test', error: 0 } as const,
+  ])('who has gone does not hear of the name: $type', (answer) => {
+    const play = new Play({ retries: 1 })
+    play.cancel(play.request({ origin: http('a.test') }))
+    play.commands = []
+    play.tell(answer)
+    play.pass(10_000)
+    expect(play.commands).toEqual([])
+    expect(play.stats().connections).toBe(0)
   })
   it('a name that does not resolve is a ConnectError of phase dns', () => {
     const play = new Play()
@@ -91,6 +176,19 @@ describe('dialling', () => {
     expect(play.take('resolve')).toHaveLength(1)
     play.tell({ type: 'resolved', host: 'a.test', addresses: ['1.1.1.1'] })
     expect(play.dials()).toEqual([1, 2])
+  })
+  it('whoever comes after a look-up that all have given up asks anew: it may never be answered', () => {
+    const play = new Play()
+    const late = play.request({ origin: http('a.test') })
+    const cancelled = play.request({ origin: http('a.test') })
+    play.cancel(cancelled)
+    play.pass(10_000)
+    expect(play.error(late)).toMatchObject({ name: 'ConnectTimeout', phase: 'dns' })
+    expect(play.take('resolve')).toHaveLength(1)
+    play.request({ origin: http('a.test') })
+    expect(play.take('resolve')).toHaveLength(1)
+    for (const address of ['1.1.1.1', '1.1.1.2']) play.tell({ type: 'resolved', host: 'a.test', addresses: [address] })
+    expect(play.targets().map(({ address }) => address)).toEqual(['1.1.1.1'])
   })
   it('one deadline from the name to the machine; a late answer is not heard', () => {
     const play = new Play()
@@ -127,6 +225,108 @@ it.each([
       .split(' ')
       .slice(0, 2),
   ).toEqual([method, sent])
+})
+
+it('RFC 9112 §3.2: a Host among the fields of a proxy that forwards does not stand in for that of the request', () => {
+  const play = new Play({
+    proxies: [
+      {
+        ...proxy,
+        headers: Fields.from([
+          ['HOST', 'proxy.test'],
+          ['X-For', 'proxy'],
+        ]),
+      },
+    ],
+  })
+  play.request({ origin: http('10.0.0.1') })
+  const [link] = play.connectAll()
+  expect(play.written(link as number)).toBe('GET http://10.0.0.1/ HTTP/1.1\r\nHost: 10.0.0.1\r\nX-For: proxy\r\n\r\n')
+})
+
+it('an address that cannot be named to a SOCKS proxy fails the request that asked for it', () => {
+  const play = new Play({ proxies: [{ ...place, kind: 'socks5', credentials: undefined }] })
+  const id = play.request({ origin: http('a.test') })
+  play.connectAll()
+  play.tell({ type: 'resolved', host: 'a.test', addresses: ['b'.repeat(256)] })
+  expect(play.error(id)).toMatchObject({ name: 'LocalProtocolError', code: 'socks-host' })
+  expect(play.stats().connections).toBe(0)
+})
+
+it('a proxy has TLS options of its own, and HTTP/1.1 is all that it is offered', () => {
+  const play = new Play({ ...BOTH, tls: 'the origin’s', proxies: [{ ...proxy, kind: 'https', tls: 'the proxy’s' }] })
+  play.request({ origin: https('10.0.0.1') })
+  expect(play.targets()[0]?.tls).toEqual({ serverName: '10.0.0.9', alpn: ['http/1.1'], options: 'the proxy’s' })
+  play.connected(1)
+  play.secured(1, 'http/1.1')
+  play.received(1, 'HTTP/1.1 200 OK\r\n\r\n')
+  expect(play.tlsTargets()).toEqual([{ serverName: '10.0.0.1', alpn: ['h2', 'http/1.1'], options: 'the origin’s' }])
+})
+
+it('prior knowledge of HTTP/2 is of the origin: the proxy is asked for a tunnel', () => {
+  const play = new Play({ ...H2, proxies: [proxy] })
+  play.request({ origin: http('10.0.0.1') })
+  play.connectAll()
+  expect(play.written(1)).toMatch(/^CONNECT 10\.0\.0\.1:80 /)
+})
+
+it('what was written to a proxy is not taken for the request when the network accepts it', () => {
+  const play = new Play({ proxies: [{ ...proxy, tunnel: 'always' }] })
+  const id = play.request({ origin: http('10.0.0.1'), timeouts: { write: 1_000, read: 5_000 } })
+  play.connectAll()
+  const asked = play.written(1).length
+  play.received(1, 'HTTP/1.1 200 OK\r\n\r\n')
+  play.tell({ type: 'drained', link: 1, bytes: asked })
+  play.pass(1_000)
+  expect(play.error(id).name).toBe('WriteTimeout')
+})
+
+describe('a proxy that says no', () => {
+  const REFUSAL = 'HTTP/1.1 407 No\r\nContent-Length: 9\r\n\r\nwhy '
+  const refused = (settings: Partial<PoolSettings>, answer: string, then?: (play: Play) => void): unknown => {
+    const play = new Play({ retries: 1, proxies: [proxy], ...settings })
+    const id = play.request({ origin: https('10.0.0.1') })
+    play.connectAll()
+    play.received(1, answer)
+    then?.(play)
+    expect(play.stats().connections).toBe(0)
+    expect(play.dials()).toEqual([])
+    return play.error(id)
+  }
+  it.each<[string, (play: Play) => void]>([
+    ['does not come to an end', (play) => play.pass(10_000)],
+    ['is cut off', (play) => play.eof(1)],
+    ['is reset', (play) => play.failed(1)],
+    ['is closed', (play) => play.closed(1)],
+  ])('has said so, even if its answer %s; it is asked once', (_, then) => {
+    expect(refused({}, REFUSAL, then)).toMatchObject({
+      name: 'ProxyError',
+      code: 'proxy-refused',
+      answer: { status: 407, content: bytes('why ') },
+    })
+  })
+  it('with the lowest status that is none of success', () => {
+    expect(refused({}, 'HTTP/1.1 300 No\r\nContent-Length: 0\r\n\r\n')).toMatchObject({ answer: { status: 300 } })
+  })
+  it('has said enough at maxProxyContentBytes', () => {
+    expect(refused({ limits: { maxProxyContentBytes: 4 } }, REFUSAL)).toMatchObject({
+      answer: { content: bytes('why ') },
+    })
+  })
+  it('has no more than maxProxyHeadBytes for its head', () => {
+    const error = refused({ limits: { maxProxyHeadBytes: 1_024 } }, `HTTP/1.1 200 OK\r\nA: ${'a'.repeat(1_024)}`)
+    expect(error).toMatchObject({ name: 'ProxyError', code: 'limit-head' })
+  })
+  it.each([
+    ['ECONNRESET', 'ConnectError', 'tls-disconnected'],
+    ['CERT_HAS_EXPIRED', 'ProxyError', 'tls-certificate'],
+  ])('in its own handshake: %s is a %s', (code, name, expected) => {
+    const play = new Play({ proxies: [{ ...proxy, kind: 'https' }] })
+    const id = play.request({ origin: https('10.0.0.1') })
+    play.connectAll()
+    play.failed(1, 'tls', Object.assign(new Error('no'), { code }))
+    expect(play.error(id)).toMatchObject({ name, code: expected, phase: 'tls' })
+  })
 })
 
 describe('bytes that nobody asked for', () => {
@@ -172,6 +372,40 @@ describe('bytes that nobody asked for', () => {
 })
 
 describe('retries', () => {
+  it('have attempts of their own, and hear nothing of those before', () => {
+    const play = new Play({ retries: 1 })
+    const id = play.request({ origin: https('a.test') })
+    play.tell({ type: 'resolved', host: 'a.test', addresses: ['1.1.1.1', '1.1.1.2'] })
+    play.pass(250)
+    play.failed(1, 'tls')
+    play.pass(0)
+    play.tell({ type: 'resolved', host: 'a.test', addresses: ['1.1.1.3'] })
+    const [, , last] = play.dials()
+    play.connected(2)
+    expect(play.outcome(id)).toBeUndefined()
+    play.failed(last as number, 'connect')
+    expect(play.error(id).attempts.map(({ address }) => address)).toEqual(['1.1.1.3'])
+  })
+  it('do not go on with the addresses of those before', () => {
+    const play = new Play({ retries: 1 })
+    play.request({ origin: https('a.test') })
+    play.tell({ type: 'resolved', host: 'a.test', addresses: ['1.1.1.1', '1.1.1.2'] })
+    play.failed(1, 'tls')
+    play.pass(1_000)
+    expect(play.dials()).toEqual([1])
+  })
+  it('end with the request', () => {
+    const play = new Play({ retries: 9 })
+    const id = play.request()
+    for (let i = 0; i < 2; i++) {
+      play.failed(play.dials()[0] as number, 'connect')
+      play.pass(0)
+    }
+    play.cancel(id)
+    play.pass(10_000)
+    expect(play.dials()).toEqual([])
+    expect(play.stats().connections).toBe(0)
+  })
   it('of connecting: after 0, 0.5, 1, 2 s, within the one deadline', () => {
     const play = new Play({ retries: 4 })
     const id = play.request()
@@ -187,6 +421,10 @@ describe('retries', () => {
   })
   it.each([
     ['a certificate', Object.assign(new Error('expired'), { code: 'CERT_HAS_EXPIRED' }), 'tls-certificate'],
+    ['a purpose that is not a server’s', Object.assign(new Error('x'), { code: 'INVALID_PURPOSE' }), 'tls-certificate'],
+    ['an issuer that is none', Object.assign(new Error('x'), { code: 'INVALID_CA' }), 'tls-certificate'],
+    ['a chain too long', Object.assign(new Error('x'), { code: 'PATH_LENGTH_EXCEEDED' }), 'tls-certificate'],
+    ['another name', Object.assign(new Error('x'), { code: 'HOSTNAME_MISMATCH' }), 'tls-certificate'],
     ['no common protocol', Object.assign(new Error('alpn'), { code: 'ERR_ALPN' }), 'tls-alpn'],
     [
       'the alert for that',
@@ -217,6 +455,7 @@ describe('ALPN', () => {
     [BOTH, 'h2', 'HTTP/2'],
     [BOTH, 'http/1.1', 'HTTP/1.1'],
     [BOTH, undefined, 'HTTP/1.1'],
+    [BOTH, '', 'HTTP/1.1'],
     [H2, 'h2', 'HTTP/2'],
   ] as const)('%j answered by %s: %s', (settings, answer, expected) => {
     expect(version(secure(settings, answer))).toBe(expected)
@@ -245,6 +484,18 @@ describe('ALPN', () => {
     play.request({ origin: https('10.0.0.1') })
     expect(play.targets()[0]?.tls?.alpn).toEqual(['h2', 'http/1.1'])
   })
+})
+
+it('a connection is given no more than the last one of its origin had streams for, until its own SETTINGS', () => {
+  const play = new Play(H2)
+  play.request()
+  const peer = new Peer(play, play.connectAll()[0] as number, 'h2', { settings: { maxConcurrentStreams: 2 } })
+  peer.sync().respond('/')
+  play.received(peer.link, goaway(1))
+  play.commands = []
+  for (let i = 0; i < 5; i++) play.request()
+  const [link] = play.connectAll()
+  expect(play.take('assigned').filter((one) => one.link === link)).toHaveLength(2)
 })
 
 describe('extended CONNECT', () => {

@@ -787,6 +787,15 @@ describe('a timeout in HTTP/2', () => {
     play.pass(15_000)
     expect(play.stats()).toMatchObject({ connections: 1, idle: 1 })
   })
+  it('asks once: who is late after it gives the connection no more time to answer', () => {
+    const { play } = stalled()
+    play.request({ target: '/next', timeouts: { read: 5_000 } })
+    play.drained(1)
+    play.pass(14_999)
+    expect(play.has('destroy', 1)).toBe(false)
+    play.pass(1)
+    expect(play.has('destroy', 1)).toBe(true)
+  })
   it('ends a connection that does not answer the PING', () => {
     const { play } = stalled()
     const id = play.request({ target: '/next' })
@@ -814,6 +823,21 @@ describe('the option keepAlivePing', () => {
     expect(play.written(1)).not.toBe('')
     play.pass(1_000)
     expect(play.has('destroy', 1)).toBe(true)
+  })
+  it.each([
+    [undefined, false],
+    [true, true],
+  ])('with whileIdle: %s asks an idle connection: %s', (whileIdle, asks) => {
+    const play = new Play({ ...H2, http2Options: { keepAlivePing: { after: 5_000, within: 1_000, whileIdle } } })
+    play.request({ target: '/a' })
+    play.connectAll()
+    new Peer(play, 1, 'h2').sync().respond('/a').sync()
+    expect(play.stats()).toMatchObject({ idle: 1 })
+    play.pass(5_000)
+    expect(play.written(1) !== '').toBe(asks)
+    play.pass(1_000)
+    expect(play.has('destroy', 1)).toBe(asks)
+    expect(play.stats()).toMatchObject({ connections: asks ? 0 : 1 })
   })
   it('looks no more at a connection that was given up before its answer, in the same read', () => {
     const play = new Play({ ...H2, ...ping, maxConnections: 1 })

@@ -99,6 +99,31 @@ describe('a network that lags', () => {
     play.pass(1_000)
     expect(play.error(id)).toMatchObject({ name: 'WriteTimeout', blockedOn: { want: 'writable', since: 4_500 } })
   })
+  it('nothing is stuck of which a part is accepted now and then', () => {
+    const play = new Play()
+    const id = play.request({ method: 'POST', content: { length: 10_000 }, timeouts: { write: 1_000 } })
+    play.connectAll()
+    play.content(id, 'x'.repeat(10_000))
+    for (let i = 0; i < 5; i++) {
+      play.pass(900)
+      play.tell({ type: 'drained', link: 1, bytes: 1_000 })
+    }
+    expect(play.outcome(id)).toBeUndefined()
+    play.pass(1_000)
+    expect(play.error(id)).toMatchObject({ name: 'WriteTimeout', blockedOn: { since: 4_500 } })
+  })
+  it('what comes late has its own time to be accepted', () => {
+    const play = new Play()
+    const id = play.request({ method: 'POST', content: { length: 100 }, timeouts: { write: 1_000 } })
+    play.connectAll()
+    play.drained(1)
+    play.pass(900)
+    play.content(id, 'late', false)
+    play.pass(999)
+    expect(play.outcome(id)).toBeUndefined()
+    play.pass(1)
+    expect(play.error(id).name).toBe('WriteTimeout')
+  })
   it('a source that says late that it has no more: the time to answer runs from then', () => {
     const play = new Play()
     const id = play.request({ method: 'POST', content: { length: 3 }, timeouts: { read: 1_000 } })
@@ -150,6 +175,35 @@ describe('over HTTP/2 a request is sent when its own last byte is, whatever the 
     play.drained(link)
     play.pass(1_000)
     expect(play.error(put)).toMatchObject({ name: 'WriteTimeout', blockedOn: { want: 'stream-credit' } })
+  })
+  it('… also while the network accepts what others send', () => {
+    const play = new Play(H2)
+    const put = play.request({ method: 'PUT', content: { length: 80_000 }, timeouts: { write: 1_000 } })
+    const [link] = play.connectAll() as [number]
+    new Peer(play, link, 'h2', { ...NARROW, connectionWindow: 10_000_000 }).sync()
+    play.content(put, 'x'.repeat(80_000))
+    play.drained(link)
+    for (const target of ['/a', '/b']) {
+      play.pass(400)
+      play.request({ target })
+      play.drained(link)
+    }
+    play.pass(200)
+    expect(play.error(put)).toMatchObject({ name: 'WriteTimeout', blockedOn: { want: 'stream-credit' } })
+  })
+  it('an upload that just fits into its window is not stuck while the network accepts it by and by', () => {
+    const play = new Play(H2)
+    const put = play.request({ method: 'PUT', content: { length: 65_535 }, timeouts: { write: 1_000 } })
+    const [link] = play.connectAll() as [number]
+    new Peer(play, link, 'h2', NARROW).sync()
+    play.content(put, 'x'.repeat(65_535))
+    for (let i = 0; i < 5; i++) {
+      play.pass(900)
+      play.tell({ type: 'drained', link, bytes: 1_000 })
+    }
+    expect(play.outcome(put)).toBeUndefined()
+    play.pass(1_000)
+    expect(play.error(put).name).toBe('WriteTimeout')
   })
   it('nor is it stuck while the window opens by and by', () => {
     const play = new Play(H2)

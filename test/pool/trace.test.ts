@@ -51,12 +51,25 @@ describe('a trace', () => {
     ])
     expect(settings[0]?.info).toMatchObject({ settings: { maxConcurrentStreams: 7 } })
   })
+  it('of an address that cannot be dialled with these options, and of the one beside it', () => {
+    const play = new Play()
+    const id = play.request({ origin: https('a.test'), trace: true })
+    play.tell({ type: 'resolved', host: 'a.test', addresses: ['1.1.1.1', '1.1.1.2'] })
+    play.pass(250)
+    const error = new Error('no such cipher')
+    play.failed(1, 'tls', error)
+    const failed = play.take('trace').filter(({ event }) => event.name === 'connection.connect_tcp.failed')
+    expect(failed.map(({ event }) => event.info?.['address'])).toEqual(['1.1.1.1', '1.1.1.2'])
+    expect(play.error(id)).toMatchObject({ code: 'tls-handshake', attempts: [{ address: '1.1.1.1', error }] })
+  })
   it('of a failed dial that is tried again', () => {
     const play = new Play({ retries: 1 })
     play.request({ trace: true })
     play.failed(1, 'connect')
     play.pass(0)
     play.connectAll()
+    const retry = play.commands.find((one) => one.type === 'trace' && one.event.name === 'connection.retry.started')
+    expect(retry).toMatchObject({ event: { info: { exception: { attempts: [{ address: '10.0.0.1' }] } } } })
     expect(names(play).filter((name) => name.startsWith('connection'))).toEqual([
       'connection.connect_tcp.started',
       'connection.connect_tcp.failed',
