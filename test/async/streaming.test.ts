@@ -298,6 +298,13 @@ describe('a streamed response', () => {
     )
   })
 
+  it('is read to its end, whatever maxContentBytes says, where it was asked for as a stream', async () => {
+    const { url } = await serveContent()
+    const pool = makePool()
+    const response = await pool.stream('GET', url, { maxContentBytes: 1000 })
+    expect((await response.read()).byteLength).toBeGreaterThan(1000)
+  })
+
   it('fails the request although all of it came at once: by its length, by what a callback throws', async () => {
     const url = await serveTcp(
       answering('HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'),

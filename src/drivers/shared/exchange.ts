@@ -106,7 +106,7 @@ export abstract class Exchange {
   failure: { readonly error: unknown } | undefined
   #traced = false
   #content: ContentPump | undefined
-  readonly #hooks: ExchangeHooks
+  #hooks: ExchangeHooks
   #received = 0
   #target: OwnedBytes | undefined
   /** Made when something waits: what is collected at its full length never does. */
@@ -351,9 +351,10 @@ export abstract class Exchange {
     )
   }
 
-  /** From now on everything is collected, what is queued first. */
+  /** From now on everything is collected, what is queued first; whoever asks has seen the head, and no limit is kept. */
   collectRest(): void {
     this.mode = 'collect'
+    this.#hooks = { ...this.#hooks, maxContentBytes: Infinity }
     for (const chunk of this.#queue ?? []) {
       this.#received += chunk.byteLength
       this.consumed(chunk.byteLength)
