@@ -38,7 +38,7 @@ function dispositionOf({ maybeProcessed, attempt }: Exchange, last = attempt.dis
 }
 
 export function queueFull(exchange: Exchange, limit: number): HttpCoreError {
-  const message = `${limit} requests wait for a connection already`
+  const message = `no connection is free, and ${limit} requests wait for one already`
   return new ConnectionNotAvailable(message, { code: 'queue-full', ...factsOf(exchange) })
 }
 export function poolClosed(facts: Facts, reason?: unknown): HttpCoreError {
