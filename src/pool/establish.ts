@@ -189,12 +189,12 @@ export class Establishing {
     // A socket that is bound to one family reaches no address of the other.
     const usable =
       localAddress === undefined ? addresses : addresses.filter((one) => isIPv6(one) === isIPv6(localAddress))
-    if (usable.length === 0) return this.notResolved(new Error(`there is no address for '${host}'`), now)
+    if (usable.length === 0) return this.notResolved(new Error(`there is no address for '${host}'`), now, host)
     this.#dialAll(usable, now)
   }
-  notResolved(cause: unknown, now: Millis): void {
+  notResolved(cause: unknown, now: Millis, host = this.#host): void {
     this.#host = undefined
-    this.#fail(this.#error(ConnectError, 'the name could not be resolved', 'resolve', 'dns', cause), now)
+    this.#fail(this.#error(ConnectError, `the name '${host}' could not be resolved`, 'resolve', 'dns', cause), now)
   }
 
   // ── dialling ──
@@ -436,7 +436,8 @@ export class Establishing {
     if (side === 'tls') return this.#fail(this.#tlsError(error), now)
     if (this.#next < this.#addresses.length) return this.#dialNext(now)
     if (this.#racing.size > 0) return
-    const what = this.#attempts.length === 1 ? link.address : `${this.#attempts.length} addresses`
+    const place = this.#attempts.length === 1 ? link.address : `${this.#attempts.length} addresses`
+    const what = this.#pool.settings.proxies.length > 0 ? `the proxy at ${place}` : place
     this.#fail(this.#error(ConnectError, `could not connect to ${what}`, 'connect', 'connect', error), now)
   }
   closed(link: Link, now: Millis): void {

@@ -38,7 +38,7 @@ function dispositionOf({ maybeProcessed, attempt }: Exchange, last = attempt.dis
 }
 
 export function queueFull(exchange: Exchange, limit: number): HttpCoreError {
-  const message = `${limit} requests wait for a connection already`
+  const message = `no connection is free, and ${limit} requests wait for one already`
   return new ConnectionNotAvailable(message, { code: 'queue-full', ...factsOf(exchange) })
 }
 export function poolClosed(facts: Facts, reason?: unknown): HttpCoreError {
@@ -73,13 +73,15 @@ export function misused(exchange: Exchange, error: unknown): unknown {
   return new LocalProtocolError(message, { code, rule, ...factsOf(exchange) })
 }
 
+export const UNANSWERED = 'the server did not answer a PING in time'
 /** The connection ended under the exchange. `fault`: what the machine says of that. */
 export function connectionLost(exchange: Exchange, cause: unknown, writing: boolean, fault?: PeerFault): HttpCoreError {
   const facts = { ...factsOf(exchange), cause }
   const begun = exchange.attempt.heard || exchange.attempt.bytesReceived > 0
   if (begun) return new ReadError('the connection broke within the response', { code: 'connection-lost', ...facts })
   if (writing) return new WriteError('the request could not be written', { code: 'write-failed', ...facts })
-  const message = 'the server ended the connection without a response'
+  const unanswered = cause instanceof Error && cause.message === UNANSWERED
+  const message = unanswered ? UNANSWERED : 'the server ended the connection without a response'
   const code = 'server-disconnected'
   // Of the server's reasons only those are of interest that it gave itself.
   if (fault?.h2Code !== undefined) return new RemoteProtocolError(fault.message, { code, fault, ...facts })

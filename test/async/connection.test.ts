@@ -52,7 +52,12 @@ describe.each(['h1', 'h2'] as const)('%s', (version) => {
     await asked(it)
     await it.sim.advance(120_000)
     expect(it.connection.info()).toBeUndefined()
-    expect(await asked(it)).toMatchObject({ name: 'ConnectError', cause: { name: 'ConnectionNotAvailable' } })
+    expect(await asked(it)).toMatchObject({
+      name: 'ConnectionNotAvailable',
+      code: 'connection-used',
+      disposition: 'not-sent',
+      origin: 'http://origin.test',
+    })
     await it.sim.run(it.connection.close())
   })
   it('runs over any link', async () => {
@@ -66,6 +71,23 @@ describe.each(['h1', 'h2'] as const)('%s', (version) => {
     await asked(it)
     expect([typeof (await asked(it)), opened]).toEqual(['number', 1])
     await it.sim.run(it.connection.close())
+  })
+})
+
+it('lost under a request that could be sent again, it says so: there is no other to send it on', async () => {
+  const sim = new SimNetwork({})
+  const once = peers()
+  sim.listen('origin.test', 80, (link) => {
+    const sink = server(sim, 'h1', once)(link)
+    let heard = 0
+    return { ...sink, received: (data) => (heard++ === 0 ? sink.received(data) : (sim.reset(link), false)) }
+  })
+  const connection = new SingleConnection({ networkBackend: sim })
+  await sim.run(connection.request('GET', URL))
+  expect(await asked({ sim, connection })).toMatchObject({
+    name: 'RemoteProtocolError',
+    code: 'server-disconnected',
+    disposition: 'maybe-processed',
   })
 })
 

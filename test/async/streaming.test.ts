@@ -293,9 +293,16 @@ describe('a streamed response', () => {
     await expect(failure).rejects.toThrow(RemoteProtocolError)
     const facts = { phase: 'resp_body', origin: url, disposition: 'response-started' }
     await expect(failure).rejects.toMatchObject({ code: 'limit-content', ...facts })
-    expect(((await failure.catch((error: unknown) => error)) as RemoteProtocolError).bytesReceived).toBeGreaterThan(
-      1000,
-    )
+    const { bytesSent, bytesReceived } = (await failure.catch((error: unknown) => error)) as RemoteProtocolError
+    expect(bytesSent).toBe(`GET / HTTP/1.1\r\nHost: ${url.slice('http://'.length)}\r\n\r\n`.length)
+    expect(bytesReceived).toBeGreaterThan(1000)
+  })
+
+  it('is read to its end, whatever maxContentBytes says, where it was asked for as a stream', async () => {
+    const { url } = await serveContent()
+    const pool = makePool()
+    const response = await pool.stream('GET', url, { maxContentBytes: 1000 })
+    expect((await response.read()).byteLength).toBeGreaterThan(1000)
   })
 
   it('fails the request although all of it came at once: by its length, by what a callback throws', async () => {

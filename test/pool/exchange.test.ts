@@ -839,6 +839,15 @@ describe('the option keepAlivePing', () => {
     expect(play.has('destroy', 1)).toBe(asks)
     expect(play.stats()).toMatchObject({ connections: asks ? 0 : 1 })
   })
+  it('says of a request whose connection did not answer that no PING was answered', () => {
+    const play = new Play({ ...H2, ...ping })
+    const id = play.request()
+    play.connectAll()
+    new Peer(play, 1, 'h2').sync()
+    play.pass(6_000)
+    const message = 'the server did not answer a PING in time'
+    expect(play.error(id)).toMatchObject({ name: 'RemoteProtocolError', code: 'server-disconnected', message })
+  })
   it('looks no more at a connection that was given up before its answer, in the same read', () => {
     const play = new Play({ ...H2, ...ping, maxConnections: 1 })
     const id = play.request({ target: '/a' })

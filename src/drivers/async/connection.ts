@@ -2,7 +2,7 @@
 // ConnectionNotAvailable at once; so whoever owns several of them decides which one takes a request.
 //
 // It knows no protocol: what the bytes travel over is the option `link`, or the network's own dial.
-import { ConnectionNotAvailable, formatOrigin } from '../../http/index.ts'
+import { ConnectError, ConnectionNotAvailable, formatOrigin } from '../../http/index.ts'
 import type { ConnectTarget, LinkInfo, LinkSide } from '../../pool/lean.ts'
 import { nodeNetwork } from '../networks/node.ts'
 import type { Link, Network, Sink } from '../network.ts'
@@ -29,18 +29,20 @@ export class SingleConnection implements AsyncDisposable {
       networkBackend: once(networkBackend, link ?? networkBackend.connect.bind(networkBackend)),
       maxConnections: 1,
       maxQueuedRequests: 0,
+      // There is no other connection on which a request could be sent again.
+      limits: { ...others.limits, maxStaleRetries: 0 },
     })
   }
 
-  /** As `ConnectionPool#request`. Rejects with ConnectionNotAvailable while it is taken, and for any other origin. */
+  /** As `ConnectionPool#request`. Rejects with ConnectionNotAvailable while it is taken or when it is gone, and for any other origin. */
   async request(method: string, url: string | URL, options?: RequestOptions): Promise<Response> {
     this.#check(url)
-    return this.#pool.request(method, url, options)
+    return this.#pool.request(method, url, options).catch(usedUp)
   }
-  /** As `ConnectionPool#stream`. Rejects with ConnectionNotAvailable while it is taken, and for any other origin. */
+  /** As `ConnectionPool#stream`. Rejects as `request` does. */
   async stream(method: string, url: string | URL, options?: RequestOptions): Promise<Response> {
     this.#check(url)
-    return this.#pool.stream(method, url, options)
+    return this.#pool.stream(method, url, options).catch(usedUp)
   }
   /** The pool would close the connection to make room for one to elsewhere, which is then refused. */
   #check(url: string | URL): void {
@@ -67,6 +69,14 @@ export class SingleConnection implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
+}
+
+/** Nothing was dialled where the second dial was refused. */
+function usedUp(error: unknown): never {
+  if (!(error instanceof ConnectError && error.cause instanceof ConnectionNotAvailable)) throw error
+  const { origin, bytesSent, bytesReceived, disposition, cause } = error
+  const { message, code } = cause as ConnectionNotAvailable
+  throw new ConnectionNotAvailable(message, { code, phase: 'pool', origin, bytesSent, bytesReceived, disposition })
 }
 
 /** The network, until one of its links is connected: another is refused from then on. */

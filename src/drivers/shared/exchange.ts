@@ -106,7 +106,7 @@ export abstract class Exchange {
   failure: { readonly error: unknown } | undefined
   #traced = false
   #content: ContentPump | undefined
-  readonly #hooks: ExchangeHooks
+  #hooks: ExchangeHooks
   #received = 0
   #target: OwnedBytes | undefined
   /** Made when something waits: what is collected at its full length never does. */
@@ -204,6 +204,7 @@ export abstract class Exchange {
     this.#timings = timings
     this.bytesSent = bytesSent
     this.bytesReceived = bytesReceived
+    if (this.#received > this.#hooks.maxContentBytes) this.failure ??= { error: this.#tooLarge() }
     if (!result.ok && result.error !== CLOSED && this.failure === undefined) this.failure = { error: result.error }
     this.changed()
   }
@@ -261,10 +262,7 @@ export abstract class Exchange {
       this.giveUp(error)
     }
   }
-  /**
-   * What the request fails with, even when all its bytes are there already: what the user's own code threw, its signal's
-   * reason, or a limit.
-   */
+  /** What the request fails with, even when all its bytes are there already: what the user's own code threw, or its signal's reason. */
   giveUp(error: unknown): void {
     this.failure ??= { error }
     this.cancel(error)
@@ -325,7 +323,7 @@ export abstract class Exchange {
   #collect(data: Bytes): void {
     const from = this.#received
     this.#received = from + data.byteLength
-    if (this.#received > this.#hooks.maxContentBytes) return this.#tooLarge()
+    if (this.#received > this.#hooks.maxContentBytes) return this.cancel(this.#tooLarge())
     if (from === 0) this.#target = this.#preallocated()
     if (this.#target !== undefined) this.#target.set(data, from)
     else this.#keep(data)
@@ -337,23 +335,23 @@ export abstract class Exchange {
     const length = said === undefined ? -1 : parseDecimal(said)
     return length >= this.#received && length <= MAX_PREALLOCATED ? memory(length) : undefined
   }
-  #tooLarge(): void {
-    this.mode = 'drop'
+  /** What was sent and received is known when it has settled. */
+  #tooLarge(): RemoteProtocolError {
     const message = `the content is longer than the ${this.#hooks.maxContentBytes} bytes of maxContentBytes`
-    this.giveUp(
-      new RemoteProtocolError(message, {
-        code: 'limit-content',
-        phase: 'resp_body',
-        origin: formatOrigin(this.origin),
-        bytesReceived: this.#received,
-        disposition: 'response-started',
-      }),
-    )
+    return new RemoteProtocolError(message, {
+      code: 'limit-content',
+      phase: 'resp_body',
+      origin: formatOrigin(this.origin),
+      bytesSent: this.bytesSent,
+      bytesReceived: this.bytesReceived,
+      disposition: 'response-started',
+    })
   }
 
-  /** From now on everything is collected, what is queued first. */
+  /** From now on everything is collected, what is queued first; whoever asks has seen the head, and no limit is kept. */
   collectRest(): void {
     this.mode = 'collect'
+    this.#hooks = { ...this.#hooks, maxContentBytes: Infinity }
     for (const chunk of this.#queue ?? []) {
       this.#received += chunk.byteLength
       this.consumed(chunk.byteLength)
