@@ -53,8 +53,9 @@ export class Negotiation {
     const wrong = checkSettings(entries) ?? this.#wrongNow(entries)
     if (wrong !== undefined) return session.break(wrong)
     if (entries.length > session.limits.maxSettingsEntries) return void session.calm('limit-settings')
-    if (!session.glitch() || !session.reply() || !this.#apply(entries)) return
+    // The first is owed; more are legal.
     const first = !session.peerSettingsSeen
+    if ((!first && !session.glitch()) || !session.reply() || !this.#apply(entries)) return
     session.peerSettingsSeen = true
     session.sender.output.copied(FRAME.SETTINGS, FLAG.ACK, 0, EMPTY)
     session.tell({ type: 'settings', settings: namedSettings(entries), first })
