@@ -19,6 +19,7 @@ import {
   type Settings,
 } from './settings.ts'
 import { isClosed } from './state.ts'
+import type { Stream } from './stream.ts'
 
 /** SETTINGS that were sent and are not acknowledged. */
 interface SentSettings {
@@ -53,8 +54,9 @@ export class Negotiation {
     const wrong = checkSettings(entries) ?? this.#wrongNow(entries)
     if (wrong !== undefined) return session.break(wrong)
     if (entries.length > session.limits.maxSettingsEntries) return void session.calm('limit-settings')
-    if (!session.glitch() || !session.reply() || !this.#apply(entries)) return
+    // The first is owed; more are legal.
     const first = !session.peerSettingsSeen
+    if ((!first && !session.glitch()) || !session.reply() || !this.#apply(entries)) return
     session.peerSettingsSeen = true
     session.sender.output.copied(FRAME.SETTINGS, FLAG.ACK, 0, EMPTY)
     session.tell({ type: 'settings', settings: namedSettings(entries), first })
@@ -83,11 +85,13 @@ export class Negotiation {
   }
 
   #apply(entries: SettingEntries): boolean {
-    const { peer, sender } = this.#session
+    const { peer, sender, streams } = this.#session
+    // Once, however often the frame says the same: to sort them for each entry is work that costs the peer six octets.
+    const all = streams.all()
     for (const [id, value] of entries) {
       const name = settingName(id)
       if (name === undefined) continue
-      if (name === 'initialWindowSize' && !this.#shiftSendWindows(value - peer.initialWindowSize)) {
+      if (name === 'initialWindowSize' && !this.#shiftSendWindows(all, value - peer.initialWindowSize)) {
         const wrong = violation('flow-control', 'RFC 9113 §6.9.2', 'a window above 2^31−1', 'FLOW_CONTROL_ERROR')
         this.#session.break(wrong)
         return false
@@ -99,9 +103,9 @@ export class Negotiation {
     return true
   }
 
-  #shiftSendWindows(by: number): boolean {
+  #shiftSendWindows(streams: readonly Stream[], by: number): boolean {
     if (by === 0) return true
-    for (const stream of this.#session.streams.all()) {
+    for (const stream of streams) {
       // One that is kept for what is unread of it has no window to send in any more.
       if (isClosed(stream.state)) continue
       const window = grown(stream.sendWindow, by)

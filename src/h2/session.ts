@@ -255,9 +255,10 @@ export class Session {
     else this.reply()
   }
 
-  failAll(fault: PeerFault): void {
+  /** @param within of an exchange whose message has begun to come */
+  failAll(fault: PeerFault, within = fault): void {
     this.live('fail')
-    for (const stream of this.streams.all()) this.fail(stream, fault)
+    for (const stream of this.streams.all()) this.fail(stream, stream.receiving === 'content' ? within : fault)
     this.tell({ type: 'error', fault })
     this.#forgetAll()
   }

@@ -150,7 +150,8 @@ export class Shutdown {
       offset: session.reader.consumed,
       h2Code: this.#why,
     }
-    session.failAll(session.role === 'server' ? { ...fault, code: 'incomplete-message' } : fault)
+    const within = { ...fault, code: 'incomplete-message' }
+    session.failAll(session.role === 'server' ? within : fault, within)
     session.closeReason = fault.code
     session.reader.drop()
   }
