@@ -1,5 +1,6 @@
 // One request at a time, told step by step: what goes out, what is delivered, how it ends, what becomes of its connection.
 import { describe, expect, it } from 'vitest'
+import type { H2Connection } from '../../src/h2/index.ts'
 import { A, B, goaway, H2, OK, Peer, Play, type Asked } from './play.ts'
 
 const POST = { method: 'POST', content: { length: 6 } } as const
@@ -729,6 +730,23 @@ describe('what a connection sends back', () => {
     const [link] = play.connectAll()
     new Peer(play, link as number, 'h2').sync().respond('/late')
     expect(play.outcome(late)).toBe('ok')
+  })
+  it('in the very read that gave it its seat, is as it was, even if its content can be read only once', () => {
+    const play = new Play({ ...H2, maxConnections: 1, maxConnectionsPerOrigin: 1 })
+    play.request({ target: '/first' })
+    play.connectAll()
+    const peer = new Peer(play, 1, 'h2', { settings: { maxConcurrentStreams: 1 } }).sync()
+    const id = play.request({ method: 'POST', target: '/late', content: { length: 3 }, replayable: false })
+    const said = [2, 1].flatMap((most) => {
+      ;(peer.machine as H2Connection).updateSettings({ maxConcurrentStreams: most }, play.now)
+      return peer.machine.takeOutput()
+    })
+    play.received(1, Buffer.concat(said))
+    expect([play.outcome(id), play.saidOf(id, 'openContent', 'pullContent', 'stopContent')]).toEqual([undefined, []])
+    peer.sync().respond('/first').sync()
+    play.content(id, 'abc')
+    peer.sync().respond('/late').sync()
+    expect([play.outcome(id), play.saidOf(id, 'openContent')]).toEqual(['ok', ['openContent']])
   })
   function lostTogether(count: number): { play: Play; ids: number[] } {
     const play = new Play(H2)
