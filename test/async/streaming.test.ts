@@ -192,6 +192,17 @@ describe('a streamed response', () => {
     },
   )
 
+  it('is not drained up to what is no number of bytes, and can be drained then', async () => {
+    const { url, connections } = await serveHttp((_, response) => response.end('x'.repeat(300_000)))
+    const pool = makePool({ maxConnections: 1 })
+    const response = await pool.stream('GET', url)
+    for (const limit of [NaN, -1, 0.5]) await expect(response.drain(limit)).rejects.toThrow(RangeError)
+    for (const limit of ['1', 1n, null]) await expect(response.drain(limit as never)).rejects.toThrow(TypeError)
+    await response.drain(Infinity)
+    await pool.request('GET', url)
+    expect(connections()).toBe(1)
+  })
+
   it('is closed by leaving the loop', async () => {
     const { url, connections } = await serveContent()
     const pool = makePool({ maxConnections: 1 })
