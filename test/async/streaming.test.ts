@@ -400,6 +400,17 @@ describe('a request that is streamed', () => {
     await expect.poll(() => content.destroyed).toBe(true)
   })
 
+  it('leaves a server that passes on what it was asked with the socket to answer on', async () => {
+    const broken = await serveTcp((socket) => void socket.once('data', () => setTimeout(() => socket.destroy(), 20)))
+    const pool = makePool()
+    const { url } = await serveHttp((request, response) => {
+      pool.request('POST', broken, { content: request }).catch(() => response.writeHead(502).end())
+    })
+    const content = new Readable({ read: () => undefined })
+    content.push('first')
+    expect((await makePool().request('POST', url, { content })).status).toBe(502)
+  })
+
   it('cancels a web stream that has nothing to give when the request is given up', async () => {
     const url = await serveTcp(() => undefined)
     let cancelled = false
