@@ -1,8 +1,9 @@
 // Responses that are streamed: every way of reading one, and every way of not reading it.
+import { createReadStream } from 'node:fs'
 import { Readable } from 'node:stream'
 import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
-import { LocalProtocolError, RemoteProtocolError } from '../../src/index.ts'
+import { LocalProtocolError, RemoteProtocolError, type RequestOptions } from '../../src/index.ts'
 import { answering, makePool, serveHttp, serveTcp } from './servers.ts'
 
 const size = 3_000_000
@@ -398,6 +399,21 @@ describe('a request that is streamed', () => {
     setTimeout(() => controller.abort('enough'), 20)
     await expect(failed).rejects.toBe('enough')
     await expect.poll(() => content.destroyed).toBe(true)
+  })
+
+  it('leaves no stream of Node’s behind that nobody has begun to read', async () => {
+    const url = await serveTcp(answering('HTTP/1.1 417 \r\nContent-Length: 0\r\n\r\n'))
+    const pool = makePool({ maxConnections: 1 })
+    const cases: [string, RequestOptions][] = [
+      ['http://127.0.0.1:1', {}],
+      [url, { signal: AbortSignal.abort(new Error('no')) }],
+      [url, { expectContinue: true }],
+    ]
+    for (const [to, options] of cases) {
+      const content = createReadStream(import.meta.filename)
+      await pool.request('POST', to, { ...options, content }).catch(() => undefined)
+      expect([content.bytesRead, content.destroyed]).toEqual([0, true])
+    }
   })
 
   it('leaves a server that passes on what it was asked with the socket to answer on', async () => {

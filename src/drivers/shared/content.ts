@@ -192,10 +192,11 @@ function giveBack(iterator: AnyIterator, source?: unknown): void {
 }
 
 /**
- * A stream of Node's hears of a return only when the chunk has come that is awaited, which may be never. What a server of
- * Node's was asked with would take along the socket on which it is to be answered.
+ * A stream of Node's holds what it reads from (a file) until it is destroyed, even if nobody has begun to read; and of a
+ * return it hears only when the chunk has come that is awaited, which may be never. What a server of Node's was asked with
+ * would take along the socket on which it is to be answered.
  */
-function discard(source: unknown): void {
+export function discard(source: unknown): void {
   if (isStream(source) && (!('httpVersion' in source) || 'req' in source)) source.destroy()
 }
 
