@@ -335,7 +335,7 @@ export class Scheduler {
       if (waiter === undefined) break
       this.#seat(this.#carrierFor(origin, SERVES[waiter.need]) as Carrier, waiter)
     }
-    if (origin.waiting > 0) while (this.#dial(origin));
+    if (origin.waiting > 0 && !this.#yields(origin)) while (this.#dial(origin));
     this.#park(origin)
   }
   /** The oldest request for which there is a seat. */
@@ -424,15 +424,19 @@ export class Scheduler {
   }
   /** A free connection whose origin has some more goes, if an origin that has none was first in line. */
   #yieldToStarved(carrier: Carrier): boolean {
-    const starved = this.#starved.first?.owner
-    if (starved === undefined || starved === carrier.origin) return false
-    const other = this.#oldestOf(starved)
-    const own = this.#oldestOf(carrier.origin)
-    if (other === undefined || own === undefined || own.place < other.place) return false
+    if (!this.#yields(carrier.origin)) return false
     this.#discard(carrier, 'fairness')
     this.#giveRoom()
     this.#serve(carrier.origin)
     return true
+  }
+  /** Whether an origin that has no connection was in line before who waits there: the room is that one's. */
+  #yields(origin: OriginQueue): boolean {
+    const starved = this.#starved.first?.owner
+    if (starved === undefined || starved === origin) return false
+    const other = this.#oldestOf(starved)
+    const own = this.#oldestOf(origin)
+    return other !== undefined && own !== undefined && other.place < own.place
   }
   #oldestOf(origin: OriginQueue): Waiter | undefined {
     let oldest = older(origin.fresh[0].first, origin.fresh[1].first)
