@@ -6,7 +6,9 @@
 // until they are gone (P1). No request waits while a seat that it can use is free (P6). Per origin and need, first come
 // first served (P7). Seats of the most recently used connection go first; when room is needed, the connection that was
 // idle longest goes. An origin that has no connection at all comes before one that already has some, in the order of
-// their oldest requests: neither can keep the other waiting for ever.
+// their oldest requests: neither can keep the other waiting for ever. Only a connection of many seats that is never without
+// a request keeps its place: to refuse free seats would break P6, and could be to wait for a response that never ends.
+// maxConnectionAge and maxRequestsPerConnection bound that.
 //
 // Every step costs the same for ten requests or a hundred thousand, for one origin or ten thousand: whoever waits for
 // room stands in a list, and nobody looks through one.

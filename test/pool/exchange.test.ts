@@ -355,6 +355,27 @@ describe('what cannot be sent again and waits for a seat', () => {
   })
 })
 
+describe('a connection of HTTP/2 that is never without a request', () => {
+  it.each([
+    ['no other', {}, 1],
+    ['who waits for another origin', { maxRequestsPerConnection: 3 }, 2],
+    ['who waits for another origin', { maxConnectionAge: 2_000 }, 2],
+  ])('leaves its place to %s: %o', (_, settings, links) => {
+    const play = new Play({ ...H2, maxConnections: 1, ...settings })
+    play.request({ target: '/0' })
+    play.connectAll()
+    play.request({ origin: B, target: '/b' })
+    const peer = new Peer(play, 1, 'h2').sync()
+    for (let i = 0; i < 4; i++) {
+      play.request({ target: `/${i + 1}` })
+      peer.sync()
+      if (peer.exchanges.has(`/${i}`)) peer.respond(`/${i}`).sync()
+      play.pass(1_000)
+    }
+    expect(play.take('connect').map(({ target }) => target.address)).toEqual([B.host].slice(0, links - 1))
+  })
+})
+
 describe('an early response', () => {
   it('stops the upload as soon as it says no (413)', () => {
     const play = new Play()
