@@ -219,6 +219,9 @@ export function prepareHead<Content>(
   options: CommonRequestOptions<Content> | undefined,
   defaults: Timeouts,
 ): PreparedRequest {
+  const { headers, target, protocol, priority } = options ?? {}
+  if ((headers ?? target ?? protocol ?? priority) !== undefined)
+    throw new TypeError('headers, target, protocol and priority belong in the head here')
   const checked = checkOrigin(origin)
   const scheme = head.scheme ?? checked.scheme
   return prepare(checked, options, defaults, { ...head, scheme, headers: Fields.from(head.headers) })
