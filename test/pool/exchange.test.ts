@@ -854,6 +854,18 @@ describe('the option keepAlivePing', () => {
     play.pass(1_000)
     expect(play.has('destroy', 1)).toBe(true)
   })
+  it('does not say that the server ended what it only left unanswered', () => {
+    const play = new Play({ ...H2, ...ping })
+    const id = play.request()
+    play.connectAll()
+    new Peer(play, 1, 'h2').sync()
+    play.pass(6_000)
+    expect(play.error(id)).toMatchObject({
+      code: 'server-disconnected',
+      message: 'the connection was lost without a response',
+      cause: { message: 'the server did not answer a PING in time' },
+    })
+  })
   it('looks no more at a connection that was given up before its answer, in the same read', () => {
     const play = new Play({ ...H2, ...ping, maxConnections: 1 })
     const id = play.request({ target: '/a' })
