@@ -86,7 +86,7 @@ export const LIMITS = {
   /** What a peer may send on one stream before it is read. */
   streamWindow: limit(4 * MiB, 2 ** 31 - 1),
   connectionWindow: limit(16 * MiB, 2 ** 31 - 1, 65_535),
-  /** Connection credit is withheld above it. */
+  /** Connection credit is withheld above it: from then on who does not read holds up the others. */
   maxUnreadBytes: limit(64 * MiB, GiB, 1),
   /** Frames on streams that we reset are expected for a while; how many such streams are remembered. */
   rememberedResets: limit(128, 10_000),

@@ -4,7 +4,7 @@ import type { Millis } from '../http/index.ts'
 import type { ConnectionTimer, PoolConnection } from './connection.ts'
 import { breakConnection, fail, giveUp } from './ending.ts'
 import type { Exchange, ExchangeTimer } from './exchange.ts'
-import { poolTimeout, readTimeout, totalTimeout, UNANSWERED, writeTimeout } from './failures.ts'
+import { poolTimeout, readTimeout, totalTimeout, writeTimeout } from './failures.ts'
 import { armPing, destroy, expiryOf, ping, retire } from './lifecycle.ts'
 import { drainMachine } from './receiving.ts'
 import { continueContent } from './sending.ts'
@@ -85,7 +85,7 @@ export function connectionDue(pool: PoolState, connection: PoolConnection, timer
 }
 
 function pingDue(pool: PoolState, connection: PoolConnection): void {
-  if (connection.pinged) return breakConnection(pool, connection, new Error(UNANSWERED))
+  if (connection.pinged) return breakConnection(pool, connection, new Error('the server did not answer a PING in time'))
   const option = pool.settings.http2Options?.keepAlivePing
   if (option === undefined || option === null) return
   const due = connection.lastReceived + option.after

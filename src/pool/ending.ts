@@ -210,9 +210,10 @@ function retryOrFail(
   disposition: Disposition,
   lost: boolean,
 ): void {
+  if (exchange.attempt.ended) return finish(pool, exchange)
+  if (exchange.pulled && !exchange.replayable) unpull(pool, exchange)
   const { attempt, idempotent, replayable, pulled, replays, staleRetries } = exchange
   const connection = attempt.connection as PoolConnection
-  if (attempt.ended) return finish(pool, exchange)
   // It has not been sent: that is no replay. A server that restarts takes away all its connections at once, and one
   // request may be given each of them in turn.
   const spared = connection.answered && attempt.bytesSent === 0
@@ -257,6 +258,17 @@ function retryOrFail(
   if (!exchange.waiting) return
   traceQueued(pool, exchange)
   if (exchange.dial === undefined) awaitSeat(pool, exchange)
+}
+
+/** What is lost in the step that gave it its seat leaves its source as it was: nobody was told yet to open and to pull it. */
+function unpull(pool: PoolState, exchange: Exchange): void {
+  const { commands, taken } = pool
+  const at = commands.findIndex(
+    (command, i) => i >= taken && command.type === 'openContent' && command.id === exchange.id,
+  )
+  if (at < 0) return
+  commands.splice(at, 2)
+  exchange.opened = exchange.pulled = false
 }
 
 /** Back to those that wait. `unprocessed`: as if it had never been assigned. */

@@ -73,19 +73,17 @@ export function misused(exchange: Exchange, error: unknown): unknown {
   return new LocalProtocolError(message, { code, rule, ...factsOf(exchange) })
 }
 
-export const UNANSWERED = 'the server did not answer a PING in time'
 /** The connection ended under the exchange. `fault`: what the machine says of that. */
 export function connectionLost(exchange: Exchange, cause: unknown, writing: boolean, fault?: PeerFault): HttpCoreError {
   const facts = { ...factsOf(exchange), cause }
   const begun = exchange.attempt.heard || exchange.attempt.bytesReceived > 0
   if (begun) return new ReadError('the connection broke within the response', { code: 'connection-lost', ...facts })
   if (writing) return new WriteError('the request could not be written', { code: 'write-failed', ...facts })
-  const unanswered = cause instanceof Error && cause.message === UNANSWERED
-  const message = unanswered ? UNANSWERED : 'the server ended the connection without a response'
+  const how = cause === undefined ? 'the server ended the connection' : 'the connection was lost'
   const code = 'server-disconnected'
   // Of the server's reasons only those are of interest that it gave itself.
   if (fault?.h2Code !== undefined) return new RemoteProtocolError(fault.message, { code, fault, ...facts })
-  return new RemoteProtocolError(message, { code, rule: 'RFC 9112 §9.5', ...facts })
+  return new RemoteProtocolError(`${how} without a response`, { code, rule: 'RFC 9112 §9.5', ...facts })
 }
 export const TLS_DISCONNECTED = 'tls-disconnected'
 /** What a TLS handshake failed of, by the platform's own code for it. */

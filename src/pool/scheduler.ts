@@ -6,7 +6,9 @@
 // until they are gone (P1). No request waits while a seat that it can use is free (P6). Per origin and need, first come
 // first served (P7). Seats of the most recently used connection go first; when room is needed, the connection that was
 // idle longest goes. An origin that has no connection at all comes before one that already has some, in the order of
-// their oldest requests: neither can keep the other waiting for ever.
+// their oldest requests: neither can keep the other waiting for ever. Only a connection of many seats that is never without
+// a request keeps its place: to refuse free seats would break P6, and could be to wait for a response that never ends.
+// maxConnectionAge and maxRequestsPerConnection bound that.
 //
 // Every step costs the same for ten requests or a hundred thousand, for one origin or ten thousand: whoever waits for
 // room stands in a list, and nobody looks through one.
@@ -335,7 +337,7 @@ export class Scheduler {
       if (waiter === undefined) break
       this.#seat(this.#carrierFor(origin, SERVES[waiter.need]) as Carrier, waiter)
     }
-    if (origin.waiting > 0) while (this.#dial(origin));
+    if (origin.waiting > 0 && !this.#yields(origin)) while (this.#dial(origin));
     this.#park(origin)
   }
   /** The oldest request for which there is a seat. */
@@ -424,15 +426,19 @@ export class Scheduler {
   }
   /** A free connection whose origin has some more goes, if an origin that has none was first in line. */
   #yieldToStarved(carrier: Carrier): boolean {
-    const starved = this.#starved.first?.owner
-    if (starved === undefined || starved === carrier.origin) return false
-    const other = this.#oldestOf(starved)
-    const own = this.#oldestOf(carrier.origin)
-    if (other === undefined || own === undefined || own.place < other.place) return false
+    if (!this.#yields(carrier.origin)) return false
     this.#discard(carrier, 'fairness')
     this.#giveRoom()
     this.#serve(carrier.origin)
     return true
+  }
+  /** Whether an origin that has no connection was in line before who waits there: the room is that one's. */
+  #yields(origin: OriginQueue): boolean {
+    const starved = this.#starved.first?.owner
+    if (starved === undefined || starved === origin) return false
+    const other = this.#oldestOf(starved)
+    const own = this.#oldestOf(origin)
+    return other !== undefined && own !== undefined && other.place < own.place
   }
   #oldestOf(origin: OriginQueue): Waiter | undefined {
     let oldest = older(origin.fresh[0].first, origin.fresh[1].first)

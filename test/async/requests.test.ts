@@ -241,6 +241,16 @@ describe('what may not be sent', () => {
   ])('%s of another type', async (_, options) => {
     await expect(makePool().request('GET', 'http://127.0.0.1:1/', options as never)).rejects.toThrow(TypeError)
   })
+  it.each([
+    { headers: { authorization: 'a' } },
+    { target: '*' },
+    { protocol: 'websocket' },
+    { priority: { urgency: 1 } },
+  ])('a head that is the caller’s own is not added to: %o', async (options) => {
+    const origin = { scheme: 'http', host: '127.0.0.1', port: 1 } as const
+    const refused = makePool().handleRequest(origin, { method: 'GET', target: '/', headers: [] }, options)
+    await expect(refused).rejects.toThrow(TypeError)
+  })
 
   it('a field that would be two never leaves, and costs no seat', async () => {
     const { url } = await serveHttp((request, response) => response.end(JSON.stringify(request.rawHeaders)))

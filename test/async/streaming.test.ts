@@ -1,8 +1,9 @@
 // Responses that are streamed: every way of reading one, and every way of not reading it.
+import { createReadStream } from 'node:fs'
 import { Readable } from 'node:stream'
 import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
-import { LocalProtocolError, RemoteProtocolError } from '../../src/index.ts'
+import { LocalProtocolError, RemoteProtocolError, type RequestOptions } from '../../src/index.ts'
 import { answering, makePool, serveHttp, serveTcp } from './servers.ts'
 
 const size = 3_000_000
@@ -191,6 +192,17 @@ describe('a streamed response', () => {
       expect(connections()).toBe(count)
     },
   )
+
+  it('is not drained up to what is no number of bytes, and can be drained then', async () => {
+    const { url, connections } = await serveHttp((_, response) => response.end('x'.repeat(300_000)))
+    const pool = makePool({ maxConnections: 1 })
+    const response = await pool.stream('GET', url)
+    for (const limit of [NaN, -1, 0.5]) await expect(response.drain(limit)).rejects.toThrow(RangeError)
+    for (const limit of ['1', 1n, null]) await expect(response.drain(limit as never)).rejects.toThrow(TypeError)
+    await response.drain(Infinity)
+    await pool.request('GET', url)
+    expect(connections()).toBe(1)
+  })
 
   it('is closed by leaving the loop', async () => {
     const { url, connections } = await serveContent()
@@ -394,6 +406,32 @@ describe('a request that is streamed', () => {
     setTimeout(() => controller.abort('enough'), 20)
     await expect(failed).rejects.toBe('enough')
     await expect.poll(() => content.destroyed).toBe(true)
+  })
+
+  it('leaves no stream of Node’s behind that nobody has begun to read', async () => {
+    const url = await serveTcp(answering('HTTP/1.1 417 \r\nContent-Length: 0\r\n\r\n'))
+    const pool = makePool({ maxConnections: 1 })
+    const cases: [string, RequestOptions][] = [
+      ['http://127.0.0.1:1', {}],
+      [url, { signal: AbortSignal.abort(new Error('no')) }],
+      [url, { expectContinue: true }],
+    ]
+    for (const [to, options] of cases) {
+      const content = createReadStream(import.meta.filename)
+      await pool.request('POST', to, { ...options, content }).catch(() => undefined)
+      expect([content.bytesRead, content.destroyed]).toEqual([0, true])
+    }
+  })
+
+  it('leaves a server that passes on what it was asked with the socket to answer on', async () => {
+    const broken = await serveTcp((socket) => void socket.once('data', () => setTimeout(() => socket.destroy(), 20)))
+    const pool = makePool()
+    const { url } = await serveHttp((request, response) => {
+      pool.request('POST', broken, { content: request }).catch(() => response.writeHead(502).end())
+    })
+    const content = new Readable({ read: () => undefined })
+    content.push('first')
+    expect((await makePool().request('POST', url, { content })).status).toBe(502)
   })
 
   it('cancels a web stream that has nothing to give when the request is given up', async () => {

@@ -135,7 +135,9 @@ describe.each(ROUTES)('%s', (_, version, options, url) => {
         break
       }
       pool.stream('GET', `${url()}/large/5`).close()
-      pool.stream('GET', `${url()}/`).drain()
+      const drained = pool.stream('GET', `${url()}/`)
+      expect(thrown(() => drained.drain(NaN))).toBeInstanceOf(RangeError)
+      drained.drain()
       expect(pool.request('GET', `${url()}/`).status).toBe(200)
     })
   })

@@ -1,5 +1,6 @@
 // One request at a time, told step by step: what goes out, what is delivered, how it ends, what becomes of its connection.
 import { describe, expect, it } from 'vitest'
+import type { H2Connection } from '../../src/h2/index.ts'
 import { A, B, goaway, H2, OK, Peer, Play, type Asked } from './play.ts'
 
 const POST = { method: 'POST', content: { length: 6 } } as const
@@ -351,6 +352,27 @@ describe('what cannot be sent again and waits for a seat', () => {
     for (const method of ['GET', 'POST']) peer.respond(`/${method}`).sync()
     expect(ids.map((id) => play.outcome(id))).toEqual(['ok', 'ok'])
     expect(play.saidOf(1, 'catchUp')).toEqual([])
+  })
+})
+
+describe('a connection of HTTP/2 that is never without a request', () => {
+  it.each([
+    ['no other', {}, 1],
+    ['who waits for another origin', { maxRequestsPerConnection: 3 }, 2],
+    ['who waits for another origin', { maxConnectionAge: 2_000 }, 2],
+  ])('leaves its place to %s: %o', (_, settings, links) => {
+    const play = new Play({ ...H2, maxConnections: 1, ...settings })
+    play.request({ target: '/0' })
+    play.connectAll()
+    play.request({ origin: B, target: '/b' })
+    const peer = new Peer(play, 1, 'h2').sync()
+    for (let i = 0; i < 4; i++) {
+      play.request({ target: `/${i + 1}` })
+      peer.sync()
+      if (peer.exchanges.has(`/${i}`)) peer.respond(`/${i}`).sync()
+      play.pass(1_000)
+    }
+    expect(play.take('connect').map(({ target }) => target.address)).toEqual([B.host].slice(0, links - 1))
   })
 })
 
@@ -730,6 +752,23 @@ describe('what a connection sends back', () => {
     new Peer(play, link as number, 'h2').sync().respond('/late')
     expect(play.outcome(late)).toBe('ok')
   })
+  it('in the very read that gave it its seat, is as it was, even if its content can be read only once', () => {
+    const play = new Play({ ...H2, maxConnections: 1, maxConnectionsPerOrigin: 1 })
+    play.request({ target: '/first' })
+    play.connectAll()
+    const peer = new Peer(play, 1, 'h2', { settings: { maxConcurrentStreams: 1 } }).sync()
+    const id = play.request({ method: 'POST', target: '/late', content: { length: 3 }, replayable: false })
+    const said = [2, 1].flatMap((most) => {
+      ;(peer.machine as H2Connection).updateSettings({ maxConcurrentStreams: most }, play.now)
+      return peer.machine.takeOutput()
+    })
+    play.received(1, Buffer.concat(said))
+    expect([play.outcome(id), play.saidOf(id, 'openContent', 'pullContent', 'stopContent')]).toEqual([undefined, []])
+    peer.sync().respond('/first').sync()
+    play.content(id, 'abc')
+    peer.sync().respond('/late').sync()
+    expect([play.outcome(id), play.saidOf(id, 'openContent')]).toEqual(['ok', ['openContent']])
+  })
   function lostTogether(count: number): { play: Play; ids: number[] } {
     const play = new Play(H2)
     play.request({ target: '/first' })
@@ -839,14 +878,17 @@ describe('the option keepAlivePing', () => {
     expect(play.has('destroy', 1)).toBe(asks)
     expect(play.stats()).toMatchObject({ connections: asks ? 0 : 1 })
   })
-  it('says of a request whose connection did not answer that no PING was answered', () => {
+  it('does not say that the server ended what it only left unanswered', () => {
     const play = new Play({ ...H2, ...ping })
     const id = play.request()
     play.connectAll()
     new Peer(play, 1, 'h2').sync()
     play.pass(6_000)
-    const message = 'the server did not answer a PING in time'
-    expect(play.error(id)).toMatchObject({ name: 'RemoteProtocolError', code: 'server-disconnected', message })
+    expect(play.error(id)).toMatchObject({
+      code: 'server-disconnected',
+      message: 'the connection was lost without a response',
+      cause: { message: 'the server did not answer a PING in time' },
+    })
   })
   it('looks no more at a connection that was given up before its answer, in the same read', () => {
     const play = new Play({ ...H2, ...ping, maxConnections: 1 })

@@ -138,6 +138,24 @@ describe('fairness', () => {
     }
     expect([...new Set(order)]).toEqual([1, 0, 2])
   })
+  it.each([
+    ['ends', 'at its own origin', [0, 1]],
+    ['ends', 'at another', [1, 0]],
+    ['is closed behind its last response', 'at its own origin', [0, 1]],
+    ['is closed behind its last response', 'at another', [1, 0]],
+  ] as const)('a connection that %s leaves its room to who waits longest, %s', (how, _, origins) => {
+    const model = new Model(one, 2)
+    model.request(0, 'any')
+    advance(model)
+    for (const origin of origins) model.request(origin, 'any')
+    const [served] = model.connections as [(typeof model.connections)[0]]
+    if (how === 'ends') model.gone(served)
+    else {
+      model.leaving(served)
+      model.finish(served, [...served.running][0] as Request)
+    }
+    expect(model.connections.map(({ origin }) => origin)).toEqual([0, origins[0]])
+  })
   it('a blocked origin does not hold up another that has a seat', () => {
     const model = new Model({ maxConnections: 2, maxConnectionsPerOrigin: 1, maxIdleConnections: 2 }, 3)
     for (const origin of [0, 0, 0, 1]) model.request(origin, 'any')

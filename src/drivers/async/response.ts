@@ -2,6 +2,7 @@
 //
 // It must be read, drained or closed: until then its connection is taken. `await using` does that.
 import type { Bytes, OwnedBytes } from '../../http/index.ts'
+import { checkDrain } from '../shared/options.ts'
 import { ResponseParts } from '../shared/response.ts'
 import type { AsyncExchange } from './exchange.ts'
 import { byteStream } from './byte-stream.ts'
@@ -69,6 +70,7 @@ export class Response extends ResponseParts implements AsyncIterable<OwnedBytes>
 
   /** Reads and drops what is left, up to `limit` bytes (`drainBytes`) and a second, so that the connection lives; else closes. */
   async drain(limit?: number): Promise<void> {
+    checkDrain(limit)
     this.leave()
     await this.#exchange.drain(limit)
   }

@@ -2,6 +2,7 @@
 //
 // It must be read, drained or closed: until then its connection is taken. `using` does that.
 import type { Bytes, OwnedBytes } from '../../http/index.ts'
+import { checkDrain } from '../shared/options.ts'
 import { ResponseParts } from '../shared/response.ts'
 import type { BlockingExchange } from './exchange.ts'
 import { NetworkStream } from './network-stream.ts'
@@ -54,6 +55,7 @@ export class Response extends ResponseParts implements Iterable<OwnedBytes>, Dis
 
   /** Reads and drops what is left, up to `limit` bytes (`drainBytes`) and a second, so that the connection lives; else closes. */
   drain(limit?: number): void {
+    checkDrain(limit)
     this.leave()
     this.#exchange.drain(limit)
   }

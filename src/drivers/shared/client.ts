@@ -2,6 +2,7 @@
 import { misuse, type Millis } from '../../http/index.ts'
 import { PoolMachine, type Http2, type PoolSettings, type TraceEvent } from '../../pool/lean.ts'
 import type { Network } from '../network.ts'
+import { discard } from './content.ts'
 import type { Exchange, ExchangeHooks } from './exchange.ts'
 import { checkInteger, checkMillis, checkNames, type CommonRequestOptions } from './options.ts'
 import { tell, type TraceCallback } from './trace.ts'
@@ -44,7 +45,10 @@ export function hooksOf(options: CommonRequestOptions<unknown> | undefined): Exc
   checkNames('request', options, OPTION_NAMES)
   const { signal, onInformational, trace, sniHostname } = options
   if (signal !== undefined) checkSignal(signal)
-  if (signal?.aborted === true) throw signal.reason
+  if (signal?.aborted === true) {
+    discard(options.content)
+    throw signal.reason
+  }
   if (onInformational !== undefined && typeof onInformational !== 'function')
     throw new TypeError('onInformational must be a function')
   if (trace !== undefined && typeof trace !== 'function') throw new TypeError('trace must be a function')

@@ -181,15 +181,23 @@ function readerOf(stream: ReadableStream): AnyIterator {
   return { next, return: cancel }
 }
 
-/** A stream of Node's hears of a return only when the chunk has come that is awaited, which may be never. */
 function giveBack(iterator: AnyIterator, source?: unknown): void {
   try {
     const returned = iterator.return?.()
     if (isThenable(returned)) returned.then(undefined, ignore)
-    if (isStream(source)) source.destroy()
+    discard(source)
   } catch {
     ignore()
   }
+}
+
+/**
+ * A stream of Node's holds what it reads from (a file) until it is destroyed, even if nobody has begun to read; and of a
+ * return it hears only when the chunk has come that is awaited, which may be never. What a server of Node's was asked with
+ * would take along the socket on which it is to be answered.
+ */
+export function discard(source: unknown): void {
+  if (isStream(source) && (!('httpVersion' in source) || 'req' in source)) source.destroy()
 }
 
 export function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {

@@ -18,7 +18,7 @@ import {
   type RequestHead,
 } from '../../http/index.ts'
 import type { DeliveredEvent, LinkInfo, PoolCommand, PoolInput, RequestId } from '../../pool/lean.ts'
-import { ContentPump } from './content.ts'
+import { ContentPump, discard } from './content.ts'
 import { unwatchOwner, watchOwner } from './dropped.ts'
 import type { Driver } from './driver.ts'
 import type { PreparedContent, PreparedRequest } from './options.ts'
@@ -200,6 +200,7 @@ export abstract class Exchange {
 
   settle(settled: Settled): void {
     if (this.#hooks.signal !== undefined) unwatch(this.#hooks.signal, this)
+    if (!this.source.replayable) discard(this.source.open?.())
     const { result, timings, bytesSent, bytesReceived } = settled
     this.#timings = timings
     this.bytesSent = bytesSent

@@ -125,6 +125,11 @@ export function checkInteger(name: string, value: unknown, byDefault: number, mi
   return value
 }
 
+/** How much of a response is to be dropped; left out: as much as the pool says. */
+export function checkDrain(limit: number | undefined): void {
+  if (limit !== Infinity) checkInteger('limit', limit, 0, 0, Number.MAX_SAFE_INTEGER)
+}
+
 // One origin object per authority, so that the pool finds its queue by identity. Cleared when it has grown: a client
 // of 10,000 origins pays for the split again now and then, and nothing is held for ever.
 interface Located {
@@ -214,6 +219,9 @@ export function prepareHead<Content>(
   options: CommonRequestOptions<Content> | undefined,
   defaults: Timeouts,
 ): PreparedRequest {
+  const { headers, target, protocol, priority } = options ?? {}
+  if ((headers ?? target ?? protocol ?? priority) !== undefined)
+    throw new TypeError('headers, target, protocol and priority belong in the head here')
   const checked = checkOrigin(origin)
   const scheme = head.scheme ?? checked.scheme
   return prepare(checked, options, defaults, { ...head, scheme, headers: Fields.from(head.headers) })
