@@ -271,11 +271,16 @@ describe('cancelling', () => {
 
 describe('the end of a pool', () => {
   it('close() lets run what runs, and takes nothing more', async () => {
-    const { url } = await serveHttp((_, response) => setTimeout(() => response.end('late'), 50))
+    let asked = (): void => undefined
+    const runs = new Promise<void>((resolve) => (asked = resolve))
+    const { url } = await serveHttp((_, response) => {
+      asked()
+      setTimeout(() => response.end('late'), 50)
+    })
     const pool = one()
     const running = pool.request('GET', url)
     const queued = pool.request('GET', url)
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await runs
     const closed = pool.close()
     await expect(queued).rejects.toBeInstanceOf(PoolClosed)
     expect((await running).status).toBe(200)

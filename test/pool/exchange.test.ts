@@ -461,6 +461,16 @@ describe('an early response', () => {
     play.pass(1)
     expect(play.error(id)).toMatchObject({ name: 'WriteError', disposition: 'maybe-processed' })
   })
+  it('is no error of the write where all of the request had left: the write was of something else', () => {
+    const play = new Play(H2)
+    const id = play.request({ method: 'POST', target: '/thing' })
+    play.connectAll()
+    new Peer(play, 1, 'h2').sync()
+    play.drained(1)
+    play.failed(1, 'write')
+    play.pass(1_000)
+    expect(play.error(id)).toMatchObject({ code: 'server-disconnected', phase: 'waiting' })
+  })
 })
 
 describe('Expect: 100-continue', () => {
