@@ -354,6 +354,15 @@ describe('callbacks', () => {
       expect(thrown(() => pool.request('GET', http('/hints'), options))).toBe('enough')
     })
   })
+  it('of a trace, too', () => {
+    withPool({}, (pool) => {
+      const controller = new AbortController()
+      const trace = ({ name }: { name: string }): void => {
+        if (name === 'http11.receive_response_headers.complete') controller.abort('enough')
+      }
+      expect(thrown(() => pool.request('GET', http('/'), { trace, signal: controller.signal }))).toBe('enough')
+    })
+  })
 
   it('may throw; the request throws that', () => {
     withPool({}, (pool) => {
