@@ -265,6 +265,14 @@ describe('what fails right behind the head', () => {
       expect([...seen, (thrown(() => pieces.next()) as LocalProtocolError).code]).toEqual([...other, code])
     })
   })
+  it('is what read() throws each time', () => {
+    withPool({}, (pool) => {
+      const response = pool.stream('GET', raw('5\r\nhello\r\nZZ\r\n'))
+      const error = thrown(() => response.read()) as LocalProtocolError
+      expect(error.code).toBe('chunk-size')
+      expect(thrown(() => response.read())).toBe(error)
+    })
+  })
   it('does not disturb who closes', () => {
     withPool({}, (pool) => {
       const response = pool.stream('GET', raw('ZZ\r\n'))
