@@ -17,6 +17,7 @@ const network = new WorkerNetwork()
 const look = (): void => {
   while (network.look());
 }
+const nothing = (): void => undefined
 
 describe('the network in a worker', () => conforms(network.can, socketSubject(network, afterAll, look)))
 
@@ -33,7 +34,6 @@ it.each([
   await once(server.listen(0, '127.0.0.1'), 'listening')
   const { port } = server.address() as AddressInfo
   const told: string[] = []
-  const nothing = (): void => undefined
   const connect = async (name: string): Promise<Socket> => {
     const received = (): boolean => {
       told.push(name)
@@ -69,4 +69,21 @@ it.each([
   for (const link of links) link.destroy()
   look()
   server.close()
+})
+
+it('sends TLS options again that are older than what the worker keeps', async () => {
+  const failed = (options: object): Promise<unknown> => {
+    const told = { connected: nothing, secured: nothing, received: () => false, drained: nothing, eof: nothing }
+    return new Promise((resolve) => {
+      const tls = { serverName: 'localhost', alpn: [], options }
+      const target = { address: '127.0.0.1', port: 1, tls } as unknown as ConnectTarget
+      network.connect(target, { ...told, failed: resolve, closed: nothing })
+    })
+  }
+  const turns = setInterval(look, 1)
+  const all = Array.from({ length: 102 }, () => Object.freeze({}))
+  for (const options of [...all, ...all]) {
+    expect(await failed(options)).toMatchObject({ code: 'ECONNREFUSED' })
+  }
+  clearInterval(turns)
 })
