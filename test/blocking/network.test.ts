@@ -3,7 +3,7 @@
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { setTimeout as passed } from 'node:timers/promises'
-import { afterAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { WorkerNetwork } from '../../src/drivers/blocking/network.ts'
 import type { Link } from '../../src/drivers/network.ts'
 import { nodeNetwork } from '../../src/drivers/networks/index.ts'
@@ -71,7 +71,10 @@ it.each([
   server.close()
 })
 
-it('sends TLS options again that are older than what the worker keeps', async () => {
+describe('TLS options', () => {
+  let turns: NodeJS.Timeout
+  beforeAll(() => void (turns = setInterval(look, 1)))
+  afterAll(() => clearInterval(turns))
   const failed = (options: object): Promise<unknown> => {
     const told = { connected: nothing, secured: nothing, received: () => false, drained: nothing, eof: nothing }
     return new Promise((resolve) => {
@@ -80,10 +83,16 @@ it('sends TLS options again that are older than what the worker keeps', async ()
       network.connect(target, { ...told, failed: resolve, closed: nothing })
     })
   }
-  const turns = setInterval(look, 1)
-  const all = Array.from({ length: 102 }, () => Object.freeze({}))
-  for (const options of [...all, ...all]) {
+  it('are sent again when they are older than what the worker keeps', async () => {
+    const all = Array.from({ length: 102 }, () => Object.freeze({}))
+    for (const options of [...all, ...all]) {
+      expect(await failed(options)).toMatchObject({ code: 'ECONNREFUSED' })
+    }
+  })
+  it('are sent each time when they may have changed since', async () => {
+    const options: Record<string, string> = {}
     expect(await failed(options)).toMatchObject({ code: 'ECONNREFUSED' })
-  }
-  clearInterval(turns)
+    options['ciphers'] = 'NONE-SUCH'
+    expect(await failed(options)).not.toMatchObject({ code: 'ECONNREFUSED' })
+  })
 })

@@ -201,6 +201,16 @@ it('does not reuse a connection that expired between two calls, whatever else ha
   })
 })
 
+it('holds back a response that nobody reads while others are served', () => {
+  withPool({}, (pool) => {
+    const unread = pool.stream('GET', http('/large/200'))
+    const before = process.memoryUsage().arrayBuffers
+    for (let n = 0; n < 30; n++) pool.request('GET', http('/late/10'))
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(32 << 20)
+    unread.close()
+  })
+})
+
 describe('what leaves without a word', () => {
   it('is known when a deadline asks for it', () => {
     withPool({}, (pool) => {
