@@ -1,8 +1,13 @@
 // The worker's network under the suite of every network. Its facts come in `fetch`, which is called here between the turns
 // of the event loop, since the peers are servers on this very thread: it never sleeps for them.
-import { afterAll, describe, expect, it, vi } from 'vitest'
+import { once } from 'node:events'
+import { createServer, type AddressInfo, type Socket } from 'node:net'
+import { setTimeout as passed } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { WorkerNetwork } from '../../src/drivers/blocking/network.ts'
+import type { Link } from '../../src/drivers/network.ts'
 import { nodeNetwork } from '../../src/drivers/networks/index.ts'
+import type { ConnectTarget } from '../../src/pool/lean.ts'
 import { conforms } from '../networks/conformance.ts'
 import { socketSubject } from '../networks/sockets.ts'
 
@@ -12,9 +17,82 @@ const network = new WorkerNetwork()
 const look = (): void => {
   while (network.look());
 }
+const nothing = (): void => undefined
 
 describe('the network in a worker', () => conforms(network.can, socketSubject(network, afterAll, look)))
 
 it('is able to do what the network of Node is', () => {
   expect(network.can).toEqual(nodeNetwork().can)
+})
+
+it.each([
+  ['in the ring', 200 << 10],
+  ['in the worker, behind a full ring', 2 << 20],
+])('tells of what came before a deadline fires, also where other links’ bytes stand before it: %s', async (_, size) => {
+  const accepted: Socket[] = []
+  const server = createServer((socket) => accepted.push(socket.on('error', () => undefined)))
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const { port } = server.address() as AddressInfo
+  const told: string[] = []
+  const connect = async (name: string): Promise<Socket> => {
+    const received = (): boolean => {
+      told.push(name)
+      return false
+    }
+    const rest = {
+      connected: nothing,
+      secured: nothing,
+      drained: nothing,
+      eof: nothing,
+      failed: nothing,
+      closed: nothing,
+    }
+    links.push(network.connect({ address: '127.0.0.1', port } as ConnectTarget, { ...rest, received }))
+    const before = accepted.length
+    while (accepted.length === before) await passed(1)
+    return accepted[before] as Socket
+  }
+  const links: Link[] = []
+  const first = await connect('first')
+  const second = await connect('second')
+  look()
+  first.write(new Uint8Array(size))
+  await passed(100)
+  second.write('x')
+  await passed(100)
+  network.timer(network.now() - 50, () => told.push('timer'))
+  while (!told.includes('timer') || !told.includes('second')) {
+    look()
+    await passed(1)
+  }
+  expect(told.indexOf('second')).toBeLessThan(told.indexOf('timer'))
+  for (const link of links) link.destroy()
+  look()
+  server.close()
+})
+
+describe('TLS options', () => {
+  let turns: NodeJS.Timeout
+  beforeAll(() => void (turns = setInterval(look, 1)))
+  afterAll(() => clearInterval(turns))
+  const failed = (options: object): Promise<unknown> => {
+    const told = { connected: nothing, secured: nothing, received: () => false, drained: nothing, eof: nothing }
+    return new Promise((resolve) => {
+      const tls = { serverName: 'localhost', alpn: [], options }
+      const target = { address: '127.0.0.1', port: 1, tls } as unknown as ConnectTarget
+      network.connect(target, { ...told, failed: resolve, closed: nothing })
+    })
+  }
+  it('are sent again when they are older than what the worker keeps', async () => {
+    const all = Array.from({ length: 102 }, () => Object.freeze({}))
+    for (const options of [...all, ...all]) {
+      expect(await failed(options)).toMatchObject({ code: 'ECONNREFUSED' })
+    }
+  })
+  it('are sent each time when they may have changed since', async () => {
+    const options: Record<string, string> = {}
+    expect(await failed(options)).toMatchObject({ code: 'ECONNREFUSED' })
+    options['ciphers'] = 'NONE-SUCH'
+    expect(await failed(options)).not.toMatchObject({ code: 'ECONNREFUSED' })
+  })
 })

@@ -191,6 +191,28 @@ it('`using` gives the connection back, and closes the pool', () => {
   expect(() => closed.request('GET', http('/'))).toThrow(PoolClosed)
 })
 
+it('does not reuse a connection that expired between two calls, whatever else has come meanwhile', () => {
+  withPool({ keepAliveExpiry: 200 }, (pool) => {
+    pool.request('GET', http('/'))
+    withPool({}, (another) => {
+      const others = Array.from({ length: 4 }, () => another.stream('GET', http('/large/5')))
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 400)
+      expect(pool.request('GET', http('/')).connection.reused).toBe(false)
+      for (const other of others) other.close()
+    })
+  })
+})
+
+it('holds back a response that nobody reads while others are served', () => {
+  withPool({}, (pool) => {
+    const unread = pool.stream('GET', http('/large/200'))
+    const before = process.memoryUsage().arrayBuffers
+    for (let n = 0; n < 30; n++) pool.request('GET', http('/late/10'))
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(32 << 20)
+    unread.close()
+  })
+})
+
 describe('what leaves without a word', () => {
   it('is known when a deadline asks for it', () => {
     withPool({}, (pool) => {
@@ -236,6 +258,13 @@ it('writes to a stream until it is ended', () => {
   })
 })
 
+it('lends small pieces too; their memory is not what a later read goes to', () => {
+  withPool({}, (pool) => {
+    for (let n = 0; n < 8; n++) pool.stream('GET', http('/')).forEach(() => undefined)
+    expect(pool.request('GET', http('/large/1')).content).toHaveLength(1 << 20)
+  })
+})
+
 it('sends trailers', () => {
   withPool({}, (pool) => {
     const response = pool.request('POST', http('/'), {
@@ -265,6 +294,14 @@ describe('what fails right behind the head', () => {
       const pieces = own[Symbol.iterator]()
       const seen = [own.headers.get('x-mine'), text(pieces.next().value as Uint8Array)]
       expect([...seen, (thrown(() => pieces.next()) as LocalProtocolError).code]).toEqual([...other, code])
+    })
+  })
+  it('is what read() throws each time', () => {
+    withPool({}, (pool) => {
+      const response = pool.stream('GET', raw('5\r\nhello\r\nZZ\r\n'))
+      const error = thrown(() => response.read()) as LocalProtocolError
+      expect(error.code).toBe('chunk-size')
+      expect(thrown(() => response.read())).toBe(error)
     })
   })
   it('does not disturb who closes', () => {
@@ -354,6 +391,28 @@ describe('callbacks', () => {
     withPool({}, (pool) => {
       const options = { signal: controller.signal, onInformational }
       expect(thrown(() => pool.request('GET', http('/hints'), options))).toBe('enough')
+    })
+  })
+  it('of a trace, too', () => {
+    withPool({}, (pool) => {
+      const controller = new AbortController()
+      const trace = ({ name }: { name: string }): void => {
+        if (name === 'http11.receive_response_headers.complete') controller.abort('enough')
+      }
+      expect(thrown(() => pool.request('GET', http('/'), { trace, signal: controller.signal }))).toBe('enough')
+    })
+  })
+
+  it('are not asked for content of a request that was aborted before', () => {
+    withPool({}, (pool) => {
+      const controller = new AbortController()
+      const { signal } = controller
+      const content = vi.fn(() => ['abc'] as never)
+      const trace = ({ name }: { name: string }): void => {
+        if (name === 'http11.send_request_headers.complete') controller.abort('enough')
+      }
+      expect(thrown(() => pool.request('POST', http('/silent'), { content, trace, signal }))).toBe('enough')
+      expect(content).not.toHaveBeenCalled()
     })
   })
 
@@ -494,16 +553,21 @@ describe('in a process of its own', () => {
       const { request } = await import(${sync()})
       const content = function* () { void started[0].terminate(); yield new Uint8Array(1) }
       try { request('POST', '${http('/silent')}', { content: content() }) } catch (error) { console.log(error.name, error.code) }
-      console.log(request('GET', '${http('/')}').status, started.length)`
-    expect(await script('five.mjs', code)).toBe('NetworkError worker-lost\n200 2')
+      console.log(request('GET', '${http('/')}').status, started.length)
+      void started[1].terminate()
+      console.log(request('POST', '${http('/')}', { content: [new Uint8Array(1)] }).status, started.length)`
+    expect(await script('five.mjs', code)).toBe('NetworkError worker-lost\n200 2\n200 3')
   })
   it('does not notice a worker that has ended between two calls', { timeout: 30_000 }, async () => {
     const code = `${counting}
-      const { request } = await import(${sync()})
-      console.log(request('GET', '${http('/')}').status)
-      await started[0].terminate()
-      console.log(request('GET', '${http('/')}').status, started.length)`
-    expect(await script('six.mjs', code)).toBe('200\n200 2')
+      const { ConnectionPool } = await import(${sync()})
+      const pool = new ConnectionPool({ tls: { ca: ${JSON.stringify(ca)} } })
+      for (const url of ['${http('/')}', 'https://localhost:${ports.https}/']) {
+        console.log(pool.request('GET', url).status)
+        await started.at(-1).terminate()
+        console.log(pool.request('GET', url).status, started.length)
+      }`
+    expect(await script('six.mjs', code)).toBe('200\n200 2\n200\n200 3')
   })
   it.each([
     ['worker threads', 'process.getBuiltinModule = undefined', 'it needs node:worker_threads'],

@@ -37,6 +37,7 @@ export class Loop {
   catchUp(): void {
     if (this.#tracing) return
     while (this.network.look());
+    while (this.network.held) this.network.turn(Infinity)
     this.#callBack()
   }
 

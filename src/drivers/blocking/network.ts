@@ -40,6 +40,8 @@ export class WorkerNetwork implements Network {
   #behind: (() => void)[] = []
   #lastId = 0
   readonly #timers = new Set<Timer>()
+  /** Timers are due, and wait for the worker to have told all that came before. */
+  held = false
   /** Links that go on reading, with something set aside. */
   readonly #resumed = new Set<WorkerLink>()
   /** What a lost worker left behind, to be told at the next turn. */
@@ -78,8 +80,7 @@ export class WorkerNetwork implements Network {
     this.#links.set(link.id, link)
     return link
   }
-  caughtUp(done: () => void): void {
-    const thread = this.start()
+  caughtUp(done: () => void, thread: WorkerThread = this.start()): void {
     this.#behind.push(done)
     thread.tell(COMMAND.catchUp, 0)
   }
@@ -187,6 +188,7 @@ export class WorkerNetwork implements Network {
 
   #nextTimer(): Millis {
     let first = Infinity
+    if (this.held) return first
     for (const { at } of this.#timers) if (at < first) first = at
     return first
   }
@@ -194,9 +196,21 @@ export class WorkerNetwork implements Network {
     if (this.#timers.size === 0) return false
     const now = this.now()
     if (this.#nextTimer() > now) return false
+    // What meets a deadline may stand behind other links' facts: a caller who was away for long finds many.
+    const thread = this.#thread
+    if (thread?.hasMore !== true) this.#fireDue(now)
+    else {
+      this.held = true
+      this.caughtUp(() => {
+        this.held = false
+        this.#fireDue(now)
+      }, thread)
+    }
+    return true
+  }
+  #fireDue(now: Millis): void {
     const due = [...this.#timers].filter(({ at }) => at <= now).sort((a, b) => a.at - b.at)
     for (const timer of due) if (this.#timers.delete(timer)) timer.fire()
-    return true
   }
 
   // ── what was set aside ──

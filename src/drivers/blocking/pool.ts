@@ -70,7 +70,11 @@ export class ConnectionPool implements Disposable {
           if (resolve === undefined) network.resolve(host, done)
           else loop.later(() => answer(resolve, host, done))
         },
-        trace: (event, exchange) => loop.later(() => loop.trace(() => report(event, exchange, prepared.trace))),
+        trace: (event, exchange) =>
+          loop.later(() => {
+            loop.trace(() => report(event, exchange, prepared.trace))
+            exchange?.heedSignal()
+          }),
         closed: () => {
           this.#closed = true
         },

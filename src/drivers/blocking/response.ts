@@ -10,6 +10,7 @@ import { NetworkStream } from './network-stream.ts'
 export class Response extends ResponseParts implements Iterable<OwnedBytes>, Disposable {
   readonly #exchange: BlockingExchange
   #stream: NetworkStream | undefined
+  #failed = false
 
   /** @internal */
   constructor(exchange: BlockingExchange) {
@@ -26,8 +27,14 @@ export class Response extends ResponseParts implements Iterable<OwnedBytes>, Dis
   /** All content; the same bytes each time. */
   read(): OwnedBytes {
     if (this.known !== undefined) return this.known
-    this.take()
-    return this.keep(this.#exchange.all())
+    if (!this.#failed) this.take()
+    try {
+      return this.keep(this.#exchange.all())
+    } catch (error) {
+      // Who reads again is told of it again.
+      this.#failed = true
+      throw error
+    }
   }
   /** Piece by piece; the pieces are the caller's for ever. Leaving the loop early closes the response. */
   [Symbol.iterator](): IterableIterator<OwnedBytes, undefined, undefined> {

@@ -189,13 +189,17 @@ export abstract class Exchange {
   }
 
   #informational(status: number, headers: Fields): void {
-    const { onInformational, signal } = this.#hooks
+    const { onInformational } = this.#hooks
     if (onInformational === undefined) return
     this.callBack(() => {
       onInformational(status, headers)
-      // All of the response may have come by now, and nobody listen to the signal any more.
-      if (signal?.aborted === true) throw signal.reason
+      this.heedSignal()
     })
+  }
+  /** After a callback: all of the response may have come by now, and nobody listen to the signal any more. */
+  heedSignal(): void {
+    const { signal } = this.#hooks
+    if (signal?.aborted === true) this.giveUp(signal.reason)
   }
 
   settle(settled: Settled): void {
