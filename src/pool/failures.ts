@@ -78,8 +78,8 @@ export function connectionLost(exchange: Exchange, cause: unknown, writing: bool
   const facts = { ...factsOf(exchange), cause }
   const begun = exchange.attempt.heard || exchange.attempt.bytesReceived > 0
   if (begun) return new ReadError('the connection broke within the response', { code: 'connection-lost', ...facts })
-  // What could not be written may be another's.
-  if (writing && exchange.stage === 'sending')
+  // Of a connection of many, what could not be written may be another's.
+  if (writing && (exchange.stage === 'sending' || exchange.attempt.connection?.multiplexed !== true))
     return new WriteError('the request could not be written', { code: 'write-failed', ...facts })
   const how = cause === undefined ? 'the server ended the connection' : 'the connection was lost'
   const code = 'server-disconnected'
