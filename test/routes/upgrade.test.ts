@@ -264,6 +264,7 @@ it('a stream that was ended or closed takes no more, and says so', async () => {
 
   const securing = await open()
   const secured = expect(securing.startTls()).rejects.toMatchObject(refused('stream-closed'))
+  await expect(securing.startTls()).rejects.toMatchObject(refused('start-tls'))
   await securing.close()
   await secured
   await pool.close()

@@ -2,7 +2,7 @@
 //
 // Nobody is ever told twice, and nothing is told to nobody: a failure after the head waits here for the next reader,
 // so that an abandoned response is not an unhandled rejection.
-import type { Bytes, OwnedBytes } from '../../http/index.ts'
+import { misuse, type Bytes, type OwnedBytes } from '../../http/index.ts'
 import { isThenable } from '../shared/content.ts'
 import { closedUnread, Exchange, streamClosed, streamEnded } from '../shared/exchange.ts'
 import type { PreparedRequest } from '../shared/options.ts'
@@ -229,6 +229,8 @@ export class AsyncExchange extends Exchange {
   }
 
   startTls(serverName: string | undefined, alpn: readonly string[], options: unknown): Promise<void> {
+    if (this.#handshake !== undefined && this.secured === undefined && !this.settled)
+      return Promise.reject(misuse('start-tls', 'RFC 8446 §4', 'a handshake is under way'))
     return new Promise((resolve, reject) => {
       this.#handshake = { resolve, reject }
       this.secured = undefined
