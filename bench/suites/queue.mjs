@@ -9,8 +9,9 @@ const ENOUGH = 20_000
 const size = (queued) => ({ name: `${queued.toLocaleString('en')} queued`, queued, quick: queued === 10 })
 
 /**
- * `send()` resolves when a response of 1 KiB has come whole; CPU µs per request. Nobody has more of what waits than one
- * promise for each request, whoever makes it: it would be collected with what the peer holds, and cost as much.
+ * `send()` resolves when a response of 1 KiB has come whole; CPU µs per request. It adds as little of its own as it can,
+ * since that waits and is collected with what the peer holds: nothing where the peer gives a promise of the whole, one
+ * promise where it calls back, an async function where there are two to await (undici request).
  */
 function peer(make) {
   return {
