@@ -150,12 +150,17 @@ describe('a network that lags', () => {
 describe('over HTTP/2 a request is sent when its own last byte is, whatever the others do', () => {
   const WIDE = { settings: { initialWindowSize: 10_000_000 }, connectionWindow: 10_000_000 }
   const NARROW = { settings: { initialWindowSize: 65_535 }, connectionWindow: 65_535 }
-  it('a GET beside an upload that the network does not take: its time to be answered runs', () => {
+  /** All of it given to the machine at once, to a server with such windows. */
+  const upload = (length: number, windows: typeof NARROW, timeouts: { write?: number; read?: number } = {}) => {
     const play = new Play(H2)
-    const put = play.request({ method: 'PUT', content: { length: 1_000_000 } })
+    const put = play.request({ method: 'PUT', content: { length }, timeouts })
     const [link] = play.connectAll() as [number]
-    const peer = new Peer(play, link, 'h2', WIDE).sync()
-    play.content(put, 'x'.repeat(1_000_000))
+    const peer = new Peer(play, link, 'h2', windows).sync()
+    play.content(put, 'x'.repeat(length))
+    return { play, put, link, peer }
+  }
+  it('a GET beside an upload that the network does not take: its time to be answered runs', () => {
+    const { play, put, link, peer } = upload(1_000_000, WIDE)
     const get = play.request({ target: '/get', timeouts: { read: 1_000 } })
     play.drained(link)
     peer.read()
@@ -167,21 +172,13 @@ describe('over HTTP/2 a request is sent when its own last byte is, whatever the 
     expect(play.outcome(put)).toBeUndefined()
   })
   it('an upload whose end waits for a window is not sent yet: nothing accepted is a WriteTimeout', () => {
-    const play = new Play(H2)
-    const put = play.request({ method: 'PUT', content: { length: 80_000 }, timeouts: { write: 1_000, read: 5_000 } })
-    const [link] = play.connectAll() as [number]
-    new Peer(play, link, 'h2', NARROW).sync()
-    play.content(put, 'x'.repeat(80_000))
+    const { play, put, link } = upload(80_000, NARROW, { write: 1_000, read: 5_000 })
     play.drained(link)
     play.pass(1_000)
     expect(play.error(put)).toMatchObject({ name: 'WriteTimeout', blockedOn: { want: 'stream-credit' } })
   })
   it('… also while the network accepts what others send', () => {
-    const play = new Play(H2)
-    const put = play.request({ method: 'PUT', content: { length: 80_000 }, timeouts: { write: 1_000 } })
-    const [link] = play.connectAll() as [number]
-    new Peer(play, link, 'h2', { ...NARROW, connectionWindow: 10_000_000 }).sync()
-    play.content(put, 'x'.repeat(80_000))
+    const { play, put, link } = upload(80_000, { ...NARROW, connectionWindow: 10_000_000 }, { write: 1_000 })
     play.drained(link)
     for (const target of ['/a', '/b']) {
       play.pass(400)
@@ -192,11 +189,7 @@ describe('over HTTP/2 a request is sent when its own last byte is, whatever the 
     expect(play.error(put)).toMatchObject({ name: 'WriteTimeout', blockedOn: { want: 'stream-credit' } })
   })
   it('an upload that just fits into its window is not stuck while the network accepts it by and by', () => {
-    const play = new Play(H2)
-    const put = play.request({ method: 'PUT', content: { length: 65_535 }, timeouts: { write: 1_000 } })
-    const [link] = play.connectAll() as [number]
-    new Peer(play, link, 'h2', NARROW).sync()
-    play.content(put, 'x'.repeat(65_535))
+    const { play, put, link } = upload(65_535, NARROW, { write: 1_000 })
     for (let i = 0; i < 5; i++) {
       play.pass(900)
       play.tell({ type: 'drained', link, bytes: 1_000 })
@@ -206,11 +199,7 @@ describe('over HTTP/2 a request is sent when its own last byte is, whatever the 
     expect(play.error(put).name).toBe('WriteTimeout')
   })
   it('nor is it stuck while the window opens by and by', () => {
-    const play = new Play(H2)
-    const put = play.request({ method: 'PUT', content: { length: 80_000 }, timeouts: { write: 1_000 } })
-    const [link] = play.connectAll() as [number]
-    const peer = new Peer(play, link, 'h2', NARROW).sync()
-    play.content(put, 'x'.repeat(80_000))
+    const { play, put, link, peer } = upload(80_000, NARROW, { write: 1_000 })
     for (let n = 0; n < 10; n++) {
       play.drained(link)
       play.pass(900)
