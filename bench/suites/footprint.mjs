@@ -12,8 +12,8 @@ const here = fileURLToPath(new URL('..', import.meta.url))
 const root = createRequire(new URL('../../package.json', import.meta.url))
 const ours = pathToFileURL(root.resolve('httpcore')).href
 
-/** So many that what a process makes once, when it first has more than a few, is a small part of each. */
-const IDLE = 2_000
+/** What the library is to hold open; so many, too, that what a process makes once is a small part of each. */
+const IDLE = 10_000
 const QUEUED = 100_000
 
 /** Source of a module: `client` is what it imports; `get(url)` a request; `keep(n)` an object with `get` on n connections. */
