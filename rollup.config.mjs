@@ -109,7 +109,7 @@ const external = (id) => id.startsWith('node:')
  * One file for what several entries share: each file more costs nearly a millisecond of every import. What only one of them
  * has stays with it. HTTP/2 is a file of its own: the main entry loads it when a pool first may speak it.
  */
-const OWN = /\/(async|blocking|conformance|sim)|\/build\/[^/]*$|\/pool\/index\./
+const OWN = /\/build\/(drivers\/.*(async|blocking|conformance|sim)|[^/]*$|pool\/index\.)/
 const manualChunks = (id) => (OWN.test(id) ? undefined : /\/build\/h2\//.test(id) ? 'http2' : 'core')
 const output = (format, extension) => ({
   dir: 'dist',
