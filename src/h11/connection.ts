@@ -255,13 +255,10 @@ export class H11Connection implements Connection<H11Event> {
     if (!this.#eof) return undefined
     if (this.#phase === 'close-delimited' && this.#clean) return this.#endReceived(undefined)
     if (this.#phase === 'head' && !this.#desk.reader.partial) {
-      if (this.role === 'server' || !this.#awaitsResponse) return this.#close('eof')
+      if (this.role === 'server' || this.#response !== 'awaited') return this.#close('eof')
       if (!this.#desk.receivedAny) return this.#fail('server-disconnected')
     }
     return this.#fail('incomplete-message')
-  }
-  get #awaitsResponse(): boolean {
-    return this.#response === 'awaited'
   }
 
   /** The peer's message is over: what follows waits for ours. */
@@ -756,12 +753,8 @@ export class H11Connection implements Connection<H11Event> {
   /** Throws while the exchange runs; does nothing where there is none to leave, or none to come. */
   nextExchange(): void {
     if (this.role !== 'server') throw misuse('role', 'RFC 9112 §9.3.2', 'a client turns to the next exchange by itself')
-    if (this.#life !== 'open' || this.#phase !== 'wait') {
-      if (this.#running) throw this.#refusal()
-      return
-    }
     if (this.#running) throw this.#refusal()
-    this.#turn()
+    if (this.#life === 'open' && this.#phase === 'wait') this.#turn()
   }
 
   cancel(exchange: ExchangeId): void {

@@ -115,7 +115,7 @@ export function writeRequestHead(
   writeOwn('\r\n')
   output.commit()
   requestFields.keep()
-  return sent(plan, 'chunked', said, said.option('close'))
+  return sent(plan, 'chunked', said.option('close'), said.upgrade !== undefined)
 }
 
 const requestFields = new Repeated()
@@ -208,13 +208,11 @@ export function writeResponseHead(
     // To HEAD and in 304 the framing fields say what a GET would have got. RFC 9110 §8.6.
     writeFraming(said, plan === 'none' && hasContent(asked.method, status) ? { length: 0 } : plan)
   }
-  if (!switches) writeOptions(said, closes && !said.option('close'), asked.keepAlive && !closes)
-  else writeOptions(said, false)
+  if (switches) writeOptions(said, false)
+  else writeOptions(said, closes && !said.option('close'), asked.keepAlive && !closes)
   writeOwn('\r\n')
   output.commit()
-  if (!hasContent(asked.method, status))
-    return { framing: 'none', length: 0, closes: closes && !switches, upgrade: switches }
-  return { ...sent(plan, framing, said, closes), upgrade: false }
+  return sent(hasContent(asked.method, status) ? plan : 'none', framing, closes && !switches, switches)
 }
 
 /** Whether the Upgrade of a 101 names protocols, and none but those that the request offers. RFC 9110 §7.8. */
@@ -234,8 +232,7 @@ function refuseFraming(said: Said, status: number): void {
   }
 }
 
-function sent(plan: ContentPlan, unknown: 'chunked' | 'close-delimited', said: Said, closes: boolean): SentHead {
-  const upgrade = said.upgrade !== undefined
+function sent(plan: ContentPlan, unknown: 'chunked' | 'close-delimited', closes: boolean, upgrade: boolean): SentHead {
   if (plan === 'none') return { framing: 'none', length: 0, closes, upgrade }
   if (plan === 'unknown') return { framing: unknown, length: 0, closes, upgrade }
   return { framing: 'length', length: plan.length, closes, upgrade }
@@ -282,7 +279,7 @@ function writeAsGiven(output: Output, line: string, fields: Fields, said: Said, 
   writeFraming(said, plan)
   writeOwn('\r\n')
   output.commit()
-  return sent(plan, 'chunked', said, said.option('close'))
+  return sent(plan, 'chunked', said.option('close'), said.upgrade !== undefined)
 }
 
 /**

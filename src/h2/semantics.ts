@@ -471,10 +471,10 @@ export function responseSection(head: ResponseHead, validate: boolean, method: s
   }
   const planned = planOf(given, head.content)
   const plan = status === 205 ? empty(planned, 'RFC 9110 §15.3.6', 'a 205 response') : planned
-  if (given.has('content-length') && (status === 204 || (method === 'CONNECT' && status < 300))) {
+  const bare = status === 204 || (method === 'CONNECT' && status < 300)
+  if (bare && given.has('content-length')) {
     throw misuse('content-length', 'RFC 9110 §8.6', `a ${status} response has no Content-Length`)
   }
-  const bare = status === 204 || (method === 'CONNECT' && status < 300)
   return {
     section: { control, fields: withLength(checkedFields(given, 'server', undefined), bare ? undefined : plan) },
     plan,

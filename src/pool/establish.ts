@@ -26,6 +26,7 @@ import {
   type Limits,
   type Millis,
   type PeerFault,
+  type ProxyAnswer,
   type ResolvedLimits,
 } from '../http/index.ts'
 import { H11Connection } from '../h11/index.ts'
@@ -106,18 +107,9 @@ export class Establishing {
   readonly #hops: readonly Hop[]
   /** For whom it was begun, whatever has become of it: a trace names it with every step. */
   readonly #opener: Exchange
-  readonly #connectDeadline: Deadline<Establishing, EstablishTimer> = new Deadline<Establishing, EstablishTimer>(
-    this,
-    'connect',
-  )
-  readonly #attemptDeadline: Deadline<Establishing, EstablishTimer> = new Deadline<Establishing, EstablishTimer>(
-    this,
-    'attempt',
-  )
-  readonly #retryDeadline: Deadline<Establishing, EstablishTimer> = new Deadline<Establishing, EstablishTimer>(
-    this,
-    'retry',
-  )
+  readonly #connectDeadline = new Deadline<Establishing, EstablishTimer>(this, 'connect')
+  readonly #attemptDeadline = new Deadline<Establishing, EstablishTimer>(this, 'attempt')
+  readonly #retryDeadline = new Deadline<Establishing, EstablishTimer>(this, 'retry')
   #step: Step = 'idle'
   /** The hop that is being made. */
   #hop = 0
@@ -194,7 +186,7 @@ export class Establishing {
   }
   notResolved(cause: unknown, now: Millis, host = this.#host): void {
     this.#host = undefined
-    this.#fail(this.#error(ConnectError, `the name '${host}' could not be resolved`, 'resolve', 'dns', cause), now)
+    this.#fail(this.#error(`the name '${host}' could not be resolved`, 'resolve', 'dns', cause), now)
   }
 
   // ── dialling ──
@@ -294,7 +286,7 @@ export class Establishing {
     if ((alpn === undefined || alpn === '') && http1) return 'h1'
     const said = alpn === undefined || alpn === '' ? 'no protocol' : excerpt(alpn)
     const message = `the peer chose ${said} where ${http2 ? 'HTTP/2' : 'HTTP/1.1'} was offered`
-    this.#fail(this.#error(ConnectError, message, 'tls-alpn', 'tls', undefined), now)
+    this.#fail(this.#error(message, 'tls-alpn', 'tls', undefined), now)
     return undefined
   }
 
@@ -340,8 +332,8 @@ export class Establishing {
       ? ['before the TLS handshake', 'surplus-before-tls']
       : ['before the proxy was asked for anything', 'surplus-bytes']
     const message = `bytes came ${what}`
-    if (this.#hop === 0) return this.#fail(this.#error(ConnectError, message, code, this.phase, undefined), now)
-    this.#fail(new ProxyError(message, { code, rule: 'RFC 9110 §9.3.6', ...this.#facts('proxy') }), now)
+    if (this.#hop === 0) return this.#fail(this.#error(message, code, this.phase, undefined), now)
+    this.#proxyFails(message, { code, rule: 'RFC 9110 §9.3.6' }, now)
   }
 
   #socksAnswer(handshake: Socks5Handshake, data: Bytes, now: Millis): void {
@@ -349,7 +341,7 @@ export class Establishing {
     if (result === 'more') return this.#write(handshake.takeOutput())
     if ('fault' in result) {
       const { code, rule, message } = result.fault
-      return this.#fail(new ProxyError(message, { code, rule, ...this.#facts('proxy') }), now)
+      return this.#proxyFails(message, { code, rule }, now)
     }
     this.#tunnelled(result.surplus, now)
   }
@@ -390,13 +382,10 @@ export class Establishing {
   #refused(now: Millis): void {
     const answer = this.#refusal
     const message = `the proxy refused the tunnel with status ${answer?.status}`
-    this.#fail(
-      new ProxyError(message, { code: 'proxy-refused', rule: 'RFC 9110 §9.3.6', ...this.#facts('proxy') }, answer),
-      now,
-    )
+    this.#proxyFails(message, { code: 'proxy-refused', rule: 'RFC 9110 §9.3.6' }, now, answer)
   }
   #broken(fault: PeerFault, now: Millis): void {
-    this.#fail(new ProxyError(`the proxy: ${fault.message}`, { code: fault.code, fault, ...this.#facts('proxy') }), now)
+    this.#proxyFails(`the proxy: ${fault.message}`, { code: fault.code, fault }, now)
   }
 
   /** There is a way through the proxy. */
@@ -438,7 +427,7 @@ export class Establishing {
     if (this.#racing.size > 0) return
     const place = this.#attempts.length === 1 ? link.address : `${this.#attempts.length} addresses`
     const what = this.#pool.settings.proxies.length > 0 ? `the proxy at ${place}` : place
-    this.#fail(this.#error(ConnectError, `could not connect to ${what}`, 'connect', 'connect', error), now)
+    this.#fail(this.#error(`could not connect to ${what}`, 'connect', 'connect', error), now)
   }
   closed(link: Link, now: Millis): void {
     link.destroyed = true
@@ -453,13 +442,7 @@ export class Establishing {
     const error =
       this.#step === 'proxying'
         ? new ProxyError('the proxy ended the connection', { code: 'proxy-disconnected', cause, ...this.#facts(phase) })
-        : this.#error(
-            ConnectError,
-            'the peer ended the connection before it was established',
-            'disconnected',
-            phase,
-            cause,
-          )
+        : this.#error('the peer ended the connection before it was established', 'disconnected', phase, cause)
     this.#fail(error, now)
   }
   #tlsError(cause: unknown): HttpCoreError {
@@ -467,7 +450,7 @@ export class Establishing {
     if (code !== TLS_DISCONNECTED && this.#hop < this.#pool.settings.proxies.length) {
       return new ProxyError(message, { code, cause, ...this.#facts('tls') })
     }
-    return this.#error(ConnectError, message, code, 'tls', cause)
+    return this.#error(message, code, 'tls', cause)
   }
 
   timeout(timer: EstablishTimer, now: Millis): void {
@@ -499,6 +482,9 @@ export class Establishing {
     this.#step = 'backoff'
     this.#stepBegins('connection.retry', { exception: error, delay })
     this.#pool.timers.after(this.#retryDeadline, delay, now)
+  }
+  #proxyFails(message: string, details: ErrorDetails, now: Millis, answer?: ProxyAnswer): void {
+    this.#fail(new ProxyError(message, { ...details, ...this.#facts('proxy') }, answer), now)
   }
   #give(error: HttpCoreError, now: Millis): void {
     this.abandon(error)
@@ -547,12 +533,9 @@ export class Establishing {
     const before = opener === undefined ? undefined : factsOf(opener as Exchange)
     return { ...before, phase, origin: formatOrigin(site.origin), attempts: [...this.#attempts] }
   }
-  #error(type: typeof ConnectError, message: string, code: string, phase: string, cause: unknown): ConnectError {
-    return new type(`${message} (${formatOrigin(this.#connection.site.origin)})`, {
-      code,
-      cause,
-      ...this.#facts(phase),
-    })
+  #error(message: string, code: string, phase: string, cause: unknown): ConnectError {
+    const facts = this.#facts(phase)
+    return new ConnectError(`${message} (${facts.origin})`, { code, cause, ...facts })
   }
 }
 
