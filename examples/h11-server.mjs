@@ -18,8 +18,9 @@ const server = createServer({ allowHalfOpen: true }, (socket) => {
       } else if (event.type === 'data') h11.consume(event.exchange, event.data.length)
       else if (event.type === 'end') {
         const content = new TextEncoder().encode(asked)
+        const status = method === 'CONNECT' ? 501 : 200
         const headers = { 'Content-Type': 'text/plain' }
-        h11.sendResponse(event.exchange, { status: 200, headers, content: { length: content.length } })
+        h11.sendResponse(event.exchange, { status, headers, content: { length: content.length } })
         h11.sendData(event.exchange, method === 'HEAD' ? new Uint8Array() : content, true)
         h11.nextExchange()
         exchange++

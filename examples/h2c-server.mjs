@@ -18,10 +18,12 @@ const server = createServer({ noDelay: true }, (socket) => {
   const serve = () => {
     for (let event = h2.nextEvent(); event !== undefined; event = h2.nextEvent()) {
       if (event.type === 'data') h2.consume(event.exchange, event.data.length)
-      if (event.type !== 'end') continue
+      if (event.type !== 'request') continue
+      const { exchange, method } = event
+      const status = method === 'CONNECT' ? 501 : 200
       const headers = { 'content-type': 'text/plain' }
-      h2.sendResponse(event.exchange, { status: 200, headers, content: { length: hello.length } })
-      h2.sendData(event.exchange, hello, true)
+      h2.sendResponse(exchange, { status, headers, content: { length: hello.length } })
+      h2.sendData(exchange, method === 'HEAD' ? new Uint8Array() : hello, true)
     }
     flush()
   }

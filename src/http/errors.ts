@@ -28,7 +28,7 @@ export interface PeerFault {
   readonly scope: 'exchange' | 'connection'
   /** Where in the connection's byte stream it was seen. */
   readonly offset: number
-  /** The response a server should give: 400, 408, 413, 414, 417, 431, 501, 505. */
+  /** The response a server should give: 400, 413, 414, 417, 431, 501, 505. */
   readonly status?: number | undefined
   /** The HTTP/2 error code that was sent or received for it. RFC 9113 §7. */
   readonly h2Code?: number | undefined

@@ -1,6 +1,8 @@
 // The examples as a reader runs them: from the built package, against tools that others wrote.
 import { execFile, execFileSync, spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
+import { connect as connectHttp2 } from 'node:http2'
 import { connect } from 'node:net'
 import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
@@ -90,6 +92,14 @@ describe('h11-server', () => {
     expect(await answers(`${get}GET / HTTP/1.1\r\n\r\n${get}`)).toEqual(['HTTP/1.1 200', 'HTTP/1.1 400'])
     expect(await answers('POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx')).toEqual(['HTTP/1.1 400'])
     expect(await answers('GET / HTTP/3.0\r\nHost: a\r\n\r\n')).toEqual(['HTTP/1.1 505'])
+  })
+
+  it('refuses CONNECT, and stays', async () => {
+    const socket = connect(Number(await serve('h11-server')), '127.0.0.1')
+    socket.write('CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+    let printed = ''
+    for await (const bytes of socket) printed += String(bytes)
+    expect(printed.match(/^HTTP\/1\.1 \d+/gm)).toEqual(['HTTP/1.1 501', 'HTTP/1.1 200'])
   })
 
   it('answers wrk without an error', async (context) => {
@@ -182,6 +192,19 @@ describe('h2c-server', () => {
     needs('curl', context)
     const url = `http://127.0.0.1:${await serve('h2c-server')}/`
     expect(await curl('--http2-prior-knowledge', '-w', '%{http_version}', url)).toBe('hello, world\n2')
+  })
+
+  it('answers HEAD without content, refuses CONNECT, reads what is sent to it, and stays', async (context) => {
+    needs('curl', context)
+    const url = `http://127.0.0.1:${await serve('h2c-server')}/`
+    const h2 = ['--http2-prior-knowledge', '-o', '/dev/null', '-w', '%{http_code} %{size_download}\n']
+    expect(await curl('-I', '--http2-prior-knowledge', url)).toContain('content-length: 13')
+    const session = connectHttp2(url)
+    const tunnel = session.request({ ':method': 'CONNECT', ':authority': 'a:1' })
+    const [headers] = (await once(tunnel, 'response')) as [Record<string, unknown>]
+    expect(headers[':status']).toBe(501)
+    session.destroy()
+    expect(await curl(...h2, '-d', 'x'.repeat(100_000), url)).toBe('200 13\n')
   })
 
   it('answers 100,000 requests of h2load, 100 at a time over each of 10 connections', async (context) => {
