@@ -102,11 +102,13 @@ function nameOf(target: TlsTarget, options: ConnectionOptions): ConnectionOption
   const own = options.checkServerIdentity
   const check = own === undefined ? ownCheck : guarded(own)
   if (needed('node:net').isIP(name) === 0) return { servername: name.replace(/\.$/, ''), checkServerIdentity: check }
-  return { servername: '', checkServerIdentity: (_, certificate) => check(name, certificate) }
+  // The zone of an address means nothing to its peer.
+  const address = name.replace(/%.*/, '')
+  return { servername: '', checkServerIdentity: (_, certificate) => check(address, certificate) }
 }
 /** Node's. In 22.23 it takes no IPv6 address for one: OpenSSL knows which addresses a certificate has. */
 function ownCheck(name: string, certificate: PeerCertificate): Error | undefined {
-  if (name.includes(':') && 'raw' in certificate) {
+  if (needed('node:net').isIPv6(name) && 'raw' in certificate) {
     const { X509Certificate } = needed('node:crypto')
     if (new X509Certificate(certificate.raw).checkIP(name) !== undefined) return undefined
   }
