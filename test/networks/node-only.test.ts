@@ -185,8 +185,14 @@ test('TLS options are not changed, and bad ones fail with side tls', async () =>
     const good = dial(network, { address: '127.0.0.1', port, tls: { serverName: 'localhost', alpn: [], options } })
     await until(() => good.sink.has('secured'))
     good.link.destroy()
-    for (const bad of [{ key: 'not a key' }, { keylog: 'not a function' }]) {
-      const { sink } = dial(network, { address: '127.0.0.1', port, tls: { serverName: 'a', alpn: [], options: bad } })
+    for (const bad of [
+      { options: { key: 'not a key' } },
+      { options: { keylog: 'not a function' } },
+      { alpn: [''] }, // it ends the process, where it reaches Node
+      { alpn: 'h2' as unknown as string[] },
+    ]) {
+      const tls = { serverName: 'a', alpn: [], options, ...bad }
+      const { sink } = dial(network, { address: '127.0.0.1', port, tls })
       await until(() => sink.has('closed') && good.sink.has('closed'))
       expect(sink.facts).toEqual(['failed tls', 'closed'])
     }

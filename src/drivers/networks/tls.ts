@@ -42,6 +42,8 @@ export class TlsClient {
    * @param peer what tells connections apart: the address that is or was dialled, the handshakes before this one
    */
   connect(target: TlsTarget, carrier: Carrier, peer: string): TLSSocket {
+    // RFC 7301 §3.1. Node does not check it, and the process would end.
+    if (target.alpn.includes('')) throw new TypeError('alpn must be a list of names, none of them empty')
     const { keylog, ...options } = copyOf(target.options)
     const wanted = signature(options)
     // For a tunnel to an IP literal there is no name that tells which peer it leads to: its session is not kept.
