@@ -257,6 +257,7 @@ it('a stream that was ended or closed takes no more, and says so', async () => {
   await ended.write(bytes)
   await ended.end()
   await expect(ended.write(bytes)).rejects.toMatchObject(refused('stream-ended'))
+  await expect(ended.startTls()).rejects.toMatchObject(refused('stream-ended'))
   await expect.poll(() => heard).toEqual(['x'])
   await ended.close()
   await expect(ended.write(bytes)).rejects.toMatchObject(refused('stream-closed'))
