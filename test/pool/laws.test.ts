@@ -205,7 +205,10 @@ describe('P3: a connection that carries an exchange is closed only by that excha
 
 describe('P4: a request is given only to a connection of its own key', () => {
   const site = fc.record({
-    origin: fc.constantFrom(https('10.0.0.1'), https('10.0.0.2'), https('10.0.0.1', 8443), http('10.0.0.1')),
+    origin: fc.constantFrom(
+      ...[https('10.0.0.1'), https('10.0.0.2'), https('10.0.0.1', 8443), http('10.0.0.1')],
+      ...[https('fe80::1%a'), https('fe80::1%b')], // two links, two peers
+    ),
     sniHostname: fc.constantFrom(undefined, 'a.test', 'b.test'),
   })
   const keyOf = ({ origin, sniHostname }: Asked): string => JSON.stringify([origin, sniHostname])
