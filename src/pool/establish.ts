@@ -557,7 +557,7 @@ function hopsOf(settings: PoolSettings, site: Site, alpn: readonly string[]): re
     tls: proxy.kind === 'https' ? tlsTarget(proxy.host, ['http/1.1'], proxy.tls) : undefined,
   }))
   if (forwardingProxy(settings, site) === undefined) {
-    const tls = isSecure(origin) ? tlsTarget(sniHostname ?? origin.host, alpn, settings.tls) : undefined
+    const tls = isSecure(origin) ? tlsTarget(sniHostname || origin.host, alpn, settings.tls) : undefined
     hops.push({ host: origin.host, port: origin.port, tls })
   }
   return hops

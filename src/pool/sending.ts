@@ -2,7 +2,7 @@
 // a switch, what goes through the tunnel.
 //
 // How bytes reach the network stands in output.ts; what comes back, in receiving.ts.
-import { asciiLower, Fields, formatAuthority, type Bytes, type RequestHead } from '../http/index.ts'
+import { asciiLower, Fields, formatAuthority, splitHostPort, type Bytes, type RequestHead } from '../http/index.ts'
 import type { PoolInput, RequestId } from './commands.ts'
 import type { Link, PoolConnection, Site } from './connection.ts'
 import { complete, fail, giveUp } from './ending.ts'
@@ -191,5 +191,8 @@ export function onStartTls(pool: PoolState, id: RequestId, tls: Extract<PoolInpu
   const exchange = pool.exchanges.get(id)
   const link = exchange?.attempt.connection?.link
   if (exchange?.stage !== 'tunnel' || link === undefined || link.destroyed) return
-  pool.commands.push({ type: 'startTls', link: link.id, tls })
+  const { head, site } = exchange
+  // Who was dialled may be a proxy: it is not the peer.
+  const peer = head.method === 'CONNECT' ? splitHostPort(head.target).host : site.sniHostname || site.origin.host
+  pool.commands.push({ type: 'startTls', link: link.id, tls: { ...tls, serverName: tls.serverName || peer } })
 }

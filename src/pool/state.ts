@@ -3,7 +3,7 @@
 // The parts are functions over this state, in layers: decisions and deadlines know sending and receiving, these know how an
 // exchange ends, that knows what becomes of a connection, and nobody calls upwards. But an end is a beginning: a seat that
 // is free is given away, and what was written lets a machine speak. Those two calls lead up again, and stand here.
-import { formatAuthority, resolveLimits, type Millis, type Origin, type ResolvedLimits } from '../http/index.ts'
+import { formatOrigin, resolveLimits, type Millis, type Origin, type ResolvedLimits } from '../http/index.ts'
 import type { PoolCommand } from './commands.ts'
 import { PoolConnection, Site, type Link } from './connection.ts'
 import { machines, mayShare, type Establishing, type Http2, type Surroundings } from './establish.ts'
@@ -78,7 +78,9 @@ export class PoolState {
 export function siteOf(pool: PoolState, { origin, sniHostname }: RequestInput): Site {
   const last = pool.byOrigin.get(origin)
   if (last !== undefined && !last.gone && last.sniHostname === sniHostname) return last
-  const key = `${origin.scheme}://${formatAuthority(origin)}${sniHostname === undefined ? '' : `#${sniHostname}`}`
+  // The same address on another link is another peer. RFC 4007 §6.
+  const zone = /:.*?(%.*)/.exec(origin.host)?.[1] ?? ''
+  const key = `${formatOrigin(origin)}${zone}${sniHostname === undefined ? '' : `#${sniHostname}`}`
   let site = pool.sites.get(key)
   if (site === undefined) {
     site = new Site(key, origin, sniHostname)

@@ -251,9 +251,9 @@ it('writes to a stream until it is ended', () => {
     stream?.write(new TextEncoder().encode('x'))
     expect(text(stream?.read() as Uint8Array)).toBe('x')
     stream?.end()
-    expect(() => stream?.write(new Uint8Array(1))).toThrow(
-      expect.objectContaining({ name: 'LocalProtocolError', code: 'stream-ended' }) as Error,
-    )
+    for (const more of [() => stream?.write(new Uint8Array(1)), () => stream?.startTls()]) {
+      expect(more).toThrow(expect.objectContaining({ name: 'LocalProtocolError', code: 'stream-ended' }) as Error)
+    }
     stream?.close()
   })
 })

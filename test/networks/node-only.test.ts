@@ -137,6 +137,25 @@ test('an IP literal has no SNI, and its certificate is checked for it', async ()
   })
 })
 
+test('the zone of an IPv6 address is not of the certificate; what only looks like an address is another name', async () => {
+  const made = await certificates()
+  const server = createTlsServer({ ...made.good }, () => {})
+  await withServer(serve(server), async ({ port }) => {
+    const dialled = async (serverName: string): Promise<Recorder> => {
+      const tls = { serverName, alpn: [], options: { ca: made.ca } }
+      const { sink, link } = dial(network, { address: '127.0.0.1', port, tls })
+      await until(() => sink.has('secured') || sink.has('closed'))
+      link.destroy()
+      await until(() => sink.has('closed'))
+      return sink
+    }
+    expect((await dialled('::1%lo')).has('secured')).toBe(true)
+    for (const serverName of ['fe80::1%lo', '[::1]', 'localhost:443']) {
+      expect((await dialled(serverName)).error).toMatchObject({ code: 'ERR_TLS_CERT_ALTNAME_INVALID' })
+    }
+  })
+})
+
 test('an ALPN answer that was not offered is refused; what is offered is not for the options to say', async () => {
   const made = await certificates()
   const server = createTlsServer({ ...made.good, ALPNCallback: ({ protocols }) => protocols[0] }, () => {})
@@ -166,8 +185,14 @@ test('TLS options are not changed, and bad ones fail with side tls', async () =>
     const good = dial(network, { address: '127.0.0.1', port, tls: { serverName: 'localhost', alpn: [], options } })
     await until(() => good.sink.has('secured'))
     good.link.destroy()
-    for (const bad of [{ key: 'not a key' }, { keylog: 'not a function' }]) {
-      const { sink } = dial(network, { address: '127.0.0.1', port, tls: { serverName: 'a', alpn: [], options: bad } })
+    for (const bad of [
+      { options: { key: 'not a key' } },
+      { options: { keylog: 'not a function' } },
+      { alpn: [''] }, // it ends the process, where it reaches Node
+      { alpn: 'h2' as unknown as string[] },
+    ]) {
+      const tls = { serverName: 'a', alpn: [], options, ...bad }
+      const { sink } = dial(network, { address: '127.0.0.1', port, tls })
       await until(() => sink.has('closed') && good.sink.has('closed'))
       expect(sink.facts).toEqual(['failed tls', 'closed'])
     }

@@ -205,8 +205,11 @@ describe('P3: a connection that carries an exchange is closed only by that excha
 
 describe('P4: a request is given only to a connection of its own key', () => {
   const site = fc.record({
-    origin: fc.constantFrom(https('10.0.0.1'), https('10.0.0.2'), https('10.0.0.1', 8443), http('10.0.0.1')),
-    sniHostname: fc.constantFrom(undefined, 'a.test', 'b.test'),
+    origin: fc.constantFrom(
+      ...[https('10.0.0.1'), https('10.0.0.2'), https('10.0.0.1', 8443), http('10.0.0.1')],
+      ...[https('fe80::1%a'), https('fe80::1%b')], // two links, two peers
+    ),
+    sniHostname: fc.constantFrom(undefined, '', 'a.test', 'b.test'),
   })
   const keyOf = ({ origin, sniHostname }: Asked): string => JSON.stringify([origin, sniHostname])
   test.prop([fc.array(site, { minLength: 2, maxLength: 20 }), fc.constantFrom({}, { http2: true })])(
@@ -224,7 +227,7 @@ describe('P4: a request is given only to a connection of its own key', () => {
         const { address, port, serverName } = {
           address: one.origin.host,
           port: one.origin.port,
-          serverName: one.origin.scheme === 'http' ? undefined : (one.sniHostname ?? one.origin.host),
+          serverName: one.origin.scheme === 'http' ? undefined : one.sniHostname || one.origin.host,
         }
         const [assigned] = play.take('assigned')
         expect(keys.get(assigned?.link as number), keyOf(one)).toBe(JSON.stringify([address, port, serverName]))

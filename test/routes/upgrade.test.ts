@@ -6,9 +6,16 @@ import { constants, createSecureServer, createServer as createH2c, type ServerHt
 import { createServer as createHttps } from 'node:https'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { createServer as createTls } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
-import { ConnectionPool, UnsupportedProtocol, type NetworkStream, type Response } from '../../src/index.ts'
+import {
+  ConnectionPool,
+  UnsupportedProtocol,
+  type NetworkStream,
+  type RequestOptions,
+  type Response,
+} from '../../src/index.ts'
 import { certificates } from '../fixtures/certificates.ts'
 import { httpProxy } from '../fixtures/proxies.ts'
 import { ROUTES, type Opened, type Way } from '../fixtures/routes.ts'
@@ -203,6 +210,38 @@ it('CONNECT by hand: a tunnel through a proxy, TLS within it, a request within t
   await proxy.stop()
 })
 
+it('TLS over what is there is with whom the request was for, where no other name is given: not with who was dialled', async () => {
+  const { good } = await certificates() // for localhost and 127.0.0.1
+  const secure = createTls(good, (socket) => socket.end(String(socket.servername)))
+  const server = await serve(
+    createHttp()
+      .on('connect', (_, socket: Socket) => {
+        socket.write('HTTP/1.1 200 OK\r\n\r\n')
+        secure.emit('connection', socket)
+      })
+      .on('upgrade', (_, socket: Socket) => {
+        socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: TLS/1.3\r\n\r\n')
+        secure.emit('connection', socket)
+      }),
+  )
+  const pool = new ConnectionPool()
+  const secured = async (method: string, host: string, options: RequestOptions): Promise<string> => {
+    const response = await pool.stream(method, `http://${host}:${server.port}/`, options)
+    const stream = (await response.networkStream?.startTls({ options: { ca } })) as NetworkStream
+    const name = text((await stream.read()) ?? new Uint8Array(0))
+    await stream.close()
+    return name
+  }
+  expect(await secured('CONNECT', '127.0.0.1', { target: 'localhost:443' })).toBe('localhost')
+  const wrong = { name: 'ConnectError', code: 'tls-certificate' }
+  await expect(secured('CONNECT', '127.0.0.1', { target: 'nobody.test:443' })).rejects.toMatchObject(wrong)
+  const headers = { Connection: 'Upgrade', Upgrade: 'TLS/1.3' }
+  expect(await secured('GET', 'localhost', { headers })).toBe('localhost')
+  await expect(secured('GET', 'localhost', { headers, sniHostname: 'nobody.test' })).rejects.toMatchObject(wrong)
+  await pool.close()
+  await server.stop()
+})
+
 it('asks an origin itself: OPTIONS *', async () => {
   const seen: unknown[] = []
   const server = await serve(
@@ -257,6 +296,7 @@ it('a stream that was ended or closed takes no more, and says so', async () => {
   await ended.write(bytes)
   await ended.end()
   await expect(ended.write(bytes)).rejects.toMatchObject(refused('stream-ended'))
+  await expect(ended.startTls()).rejects.toMatchObject(refused('stream-ended'))
   await expect.poll(() => heard).toEqual(['x'])
   await ended.close()
   await expect(ended.write(bytes)).rejects.toMatchObject(refused('stream-closed'))

@@ -229,6 +229,7 @@ export class AsyncExchange extends Exchange {
   }
 
   startTls(serverName: string | undefined, alpn: readonly string[], options: unknown): Promise<void> {
+    if (this.#endsWriting && !this.settled) return Promise.reject(streamEnded())
     if (this.#handshake !== undefined && this.secured === undefined && !this.settled)
       return Promise.reject(misuse('start-tls', 'RFC 8446 §4', 'a handshake is under way'))
     return new Promise((resolve, reject) => {

@@ -166,6 +166,7 @@ export class BlockingExchange extends Exchange {
 
   startTls(serverName: string | undefined, alpn: readonly string[], options: unknown): void {
     this.#loop.enter()
+    if (this.#endsWriting && !this.settled) throw streamEnded()
     this.secured = undefined
     this.ask({ type: 'startTls', id: this.id, tls: { serverName, alpn, options } })
     this.#until(() => this.secured !== undefined || this.settled)

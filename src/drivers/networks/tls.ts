@@ -42,6 +42,8 @@ export class TlsClient {
    * @param peer what tells connections apart: the address that is or was dialled, the handshakes before this one
    */
   connect(target: TlsTarget, carrier: Carrier, peer: string): TLSSocket {
+    // RFC 7301 §3.1. Node does not check it, and the process would end.
+    if (target.alpn.includes('')) throw new TypeError('alpn must be a list of names, none of them empty')
     const { keylog, ...options } = copyOf(target.options)
     const wanted = signature(options)
     // For a tunnel to an IP literal there is no name that tells which peer it leads to: its session is not kept.
@@ -102,11 +104,13 @@ function nameOf(target: TlsTarget, options: ConnectionOptions): ConnectionOption
   const own = options.checkServerIdentity
   const check = own === undefined ? ownCheck : guarded(own)
   if (needed('node:net').isIP(name) === 0) return { servername: name.replace(/\.$/, ''), checkServerIdentity: check }
-  return { servername: '', checkServerIdentity: (_, certificate) => check(name, certificate) }
+  // The zone of an address means nothing to its peer.
+  const address = name.replace(/%.*/, '')
+  return { servername: '', checkServerIdentity: (_, certificate) => check(address, certificate) }
 }
 /** Node's. In 22.23 it takes no IPv6 address for one: OpenSSL knows which addresses a certificate has. */
 function ownCheck(name: string, certificate: PeerCertificate): Error | undefined {
-  if (name.includes(':') && 'raw' in certificate) {
+  if (needed('node:net').isIPv6(name) && 'raw' in certificate) {
     const { X509Certificate } = needed('node:crypto')
     if (new X509Certificate(certificate.raw).checkIP(name) !== undefined) return undefined
   }
