@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { rollup } from 'rollup'
 import { ENTRIES } from './entries.mjs'
 
 /** What a user downloads, at most. */
@@ -38,6 +39,7 @@ try {
     writeFileSync(join(folder, file), script)
     if (run(process.execPath, [file]).trim() !== '200 hello') throw new Error(`${file}: the blocking interface fails`)
   }
+  await shake()
   compile(names)
   console.log(`imported, required and compiled against: ${names.join(', ')}`)
 } finally {
@@ -100,6 +102,15 @@ other.once('message', (port) => {
     'blocking.mjs': `import { request } from 'httpcore/sync'\nimport threads from 'node:worker_threads'${ask}`,
     'blocking.cjs': required('httpcore/sync'),
     'blocking-old.cjs': required('./node_modules/httpcore/dist/sync.cjs'),
+  }
+}
+
+/** A bundle of header compression holds no machine of HTTP/2, one of HTTP/1.1 no pool. */
+async function shake() {
+  for (const [name, other] of Object.entries({ hpack: 'H2Connection', h11: 'PoolState' })) {
+    const bundle = await rollup({ input: join(folder, `node_modules/httpcore/dist/${name}.js`), external: /^node:/ })
+    const { output } = await bundle.generate({ format: 'es' })
+    if (output[0].code.includes(`class ${other}`)) throw new Error(`who imports ${name} gets ${other} with it`)
   }
 }
 

@@ -66,7 +66,7 @@ export class Fields implements Iterable<readonly [name: string, value: string]> 
   get length(): number {
     return this.flat.length / 2
   }
-  /** The i-th name in lower case. RangeError outside 0 … length − 1, as for all that take an index. */
+  /** The i-th name in lower case. RangeError outside 0 … length − 1, as of value and rawName. */
   name(i: number): string {
     return at(this.flat, 2 * i)
   }
@@ -136,7 +136,7 @@ function lowerOf(name: string): string {
 
 function at(list: readonly string[], i: number): string {
   const item = list[i]
-  if (item === undefined) throw new RangeError(`no field at index ${Math.floor(i / 2)}`)
+  if (item === undefined) throw new RangeError('there is no field of that index')
   return item
 }
 

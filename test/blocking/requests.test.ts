@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { runInNewContext } from 'node:vm'
 import { Worker } from 'node:worker_threads'
+import { rollup } from 'rollup'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { ConnectionPool as AsyncPool } from '../../src/index.ts'
 import {
@@ -496,6 +497,15 @@ describe('in a process of its own', () => {
   it('works in a CommonJS module, and in a synchronous callback', async () => {
     const code = `const { request } = require(${sync()})\nnew Set([1]).forEach(() => console.log(request('GET', '${http('/')}').status))`
     expect(await script('two.cjs', code)).toBe('200')
+  })
+  // As esbuild makes it: as CommonJS, where `import.meta` is an empty object.
+  it('works in a bundle that has no import.meta.url, with its worker beside it', async () => {
+    const input = { bundle: join(builtSource(), 'sync.js'), worker: join(builtSource(), 'drivers/blocking/worker.js') }
+    const plugins = [{ name: 'empty', resolveImportMeta: () => 'undefined' }]
+    const bundle = await rollup({ input, plugins, external: (id) => id.startsWith('node:') })
+    await bundle.write({ dir: folder, format: 'cjs', exports: 'named', chunkFileNames: '[name].cjs' })
+    const code = `const { request } = require('./bundle.js')\nconsole.log(request('GET', '${http('/')}').status)`
+    expect(await script('bundled.cjs', code)).toBe('200')
   })
   it('works from inside another worker', async () => {
     const inner = `require('node:worker_threads').parentPort.postMessage(require(${sync()}).request('GET', '${http('/')}').status)`

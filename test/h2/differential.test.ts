@@ -3,7 +3,7 @@ import * as http2 from 'node:http2'
 import { once } from 'node:events'
 import { createConnection, createServer, type AddressInfo, type Socket } from 'node:net'
 import { Duplex } from 'node:stream'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { H2Event } from '../../src/http/index.ts'
 import { H2Connection } from '../../src/h2/index.ts'
 import { concat, drain } from './support.ts'
@@ -194,7 +194,8 @@ describe('the client of node:http2, our server', () => {
       }),
     )
     expect(statuses.filter((status) => status === 204)).toHaveLength(90)
-    expect(machine.active).toBe(0)
+    // Newer versions of Node answer the application before they have sent the last RST_STREAM.
+    await vi.waitFor(() => expect(machine.active).toBe(0))
   })
 })
 

@@ -7,6 +7,7 @@ import type * as Dns from 'node:dns'
 import type * as Fs from 'node:fs'
 import type * as Net from 'node:net'
 import type * as Tls from 'node:tls'
+import type * as Url from 'node:url'
 import type * as WorkerThreads from 'node:worker_threads'
 
 interface Builtins {
@@ -16,6 +17,7 @@ interface Builtins {
   'node:fs': typeof Fs
   'node:net': typeof Net
   'node:tls': typeof Tls
+  'node:url': typeof Url
   'node:worker_threads': typeof WorkerThreads
 }
 
