@@ -166,7 +166,6 @@ export class Establishing {
     const { unixSocket } = this.#pool.settings
     const hop = this.#hops[0] as Hop
     this.#hop = 0
-    this.#attempts.length = 0
     if (unixSocket !== undefined) return this.#dialAll([unixSocket], now)
     if (isIPv4(hop.host) || isIPv6(hop.host)) return this.#dialAll([hop.host], now)
     this.#step = 'resolving'
@@ -436,7 +435,7 @@ export class Establishing {
     if (side === 'tls') return this.#fail(this.#tlsError(error), now)
     if (this.#next < this.#addresses.length) return this.#dialNext(now)
     if (this.#racing.size > 0) return
-    const place = this.#attempts.length === 1 ? link.address : `${this.#attempts.length} addresses`
+    const place = this.#addresses.length === 1 ? link.address : `${this.#addresses.length} addresses`
     const what = this.#pool.settings.proxies.length > 0 ? `the proxy at ${place}` : place
     this.#fail(this.#error(ConnectError, `could not connect to ${what}`, 'connect', 'connect', error), now)
   }

@@ -385,7 +385,7 @@ describe('bytes that nobody asked for', () => {
 })
 
 describe('retries', () => {
-  it('have attempts of their own, and hear nothing of those before', () => {
+  it('hear nothing of the attempts before, and the error lists them all', () => {
     const play = new Play({ retries: 1 })
     const id = play.request({ origin: https('a.test') })
     play.tell({ type: 'resolved', host: 'a.test', addresses: ['1.1.1.1', '1.1.1.2'] })
@@ -397,7 +397,8 @@ describe('retries', () => {
     play.connected(2)
     expect(play.outcome(id)).toBeUndefined()
     play.failed(last as number, 'connect')
-    expect(play.error(id).attempts.map(({ address }) => address)).toEqual(['1.1.1.3'])
+    expect(play.error(id).message).toContain('could not connect to 1.1.1.3 ')
+    expect(play.error(id).attempts.map(({ address }) => address)).toEqual(['1.1.1.1', '1.1.1.3'])
   })
   it('do not go on with the addresses of those before', () => {
     const play = new Play({ retries: 1 })
