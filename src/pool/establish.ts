@@ -124,6 +124,8 @@ export class Establishing {
   #host: string | undefined
   #addresses: readonly string[] = []
   #next = 0
+  /** By hop: the addresses of a name, the first of which a SOCKS proxy is asked for. */
+  #named: (readonly string[])[] = []
   readonly #racing = new Set<Link>()
   readonly #attempts: Attempt[] = []
   #link: Link | undefined
@@ -182,8 +184,10 @@ export class Establishing {
     const host = this.#host
     this.#host = undefined
     this.#stepEnds('complete', { addresses })
-    const [first] = addresses
-    if (this.#step === 'proxying' && first !== undefined) return this.#attempt(() => this.#askSocks(first), now)
+    if (this.#step === 'proxying' && addresses.length > 0) {
+      this.#named[this.#hop] = interleaved(addresses)
+      return this.#askNamed(now)
+    }
     const { localAddress } = this.#pool.settings
     // A socket that is bound to one family reaches no address of the other.
     const usable =
@@ -263,8 +267,13 @@ export class Establishing {
     this.#step = 'proxying'
     if (isHttpProxy(proxy)) return this.#attempt(() => this.#askTunnel(proxy, next, now), now)
     const literal = isIPv4(next.host) || isIPv6(next.host)
-    if (proxy.kind === 'socks5' && !literal) return this.#resolve(next.host)
-    this.#attempt(() => this.#askSocks(next.host), now)
+    if (proxy.kind !== 'socks5' || literal) return this.#attempt(() => this.#askSocks(next.host), now)
+    if (this.#named[this.#hop] === undefined) this.#resolve(next.host)
+    else this.#askNamed(now)
+  }
+  #askNamed(now: Millis): void {
+    const [address] = this.#named[this.#hop] as [string]
+    this.#attempt(() => this.#askSocks(address), now)
   }
   /** What cannot be said to the proxy (a host of 256 octets) ends it: it is the caller's mistake, and not thrown here. */
   #attempt(ask: () => void, now: Millis): void {
@@ -348,7 +357,15 @@ export class Establishing {
     if (result === 'more') return this.#write(handshake.takeOutput())
     if ('fault' in result) {
       const { code, rule, message } = result.fault
-      return this.#fail(new ProxyError(message, { code, rule, ...this.#facts('proxy') }), now)
+      const named = this.#named[this.#hop]
+      if (named !== undefined) this.#attempts.push({ address: named[0] as string, error: new Error(message) })
+      const error = new ProxyError(message, { code, rule, ...this.#facts('proxy') })
+      if (code !== 'socks-reply' || named === undefined || named.length === 1) return this.#fail(error, now)
+      // A proxy that refuses closes: the next address is asked for over another connection. RFC 1928 §6.
+      this.#named[this.#hop] = named.slice(1)
+      this.#stepEnds('failed', { exception: error })
+      this.#discard(error)
+      return this.#begin(now)
     }
     this.#tunnelled(result.surplus, now)
   }
@@ -472,6 +489,7 @@ export class Establishing {
   timeout(timer: EstablishTimer, now: Millis): void {
     if (timer === 'attempt') return this.#next < this.#addresses.length ? this.#dialNext(now) : undefined
     if (timer === 'retry') {
+      this.#named = []
       this.#stepEnds('complete', {})
       return this.#begin(now)
     }
