@@ -396,9 +396,15 @@ describe('an answer', () => {
 describe('trailers', () => {
   it('that can be read only once are held to the same', () => {
     for (const name of ['content-length', 'host', 'transfer-encoding']) {
-      refuses(asking({}, false), (machine) => machine.end(1, new Map([[name, '5']]).entries()), 'trailer')
+      refuses(asking({}, false), (machine) => machine.end(1, new Map([[name, '5']]).entries()), 'trailer-field')
     }
   })
+  test.each(['Content-Type', 'Authorization', 'Set-Cookie', 'Trailer', 'TE', 'Connection', 'Age'])(
+    '%s means something before the content only, as in HTTP/1.1',
+    (name) => {
+      refuses(asking({}, false), (machine) => machine.end(1, [[name, 'trailers']]), 'trailer-field')
+    },
+  )
 })
 
 test.each([-1, NaN, 0.5])('%d bytes of output are none', (most) => {
