@@ -184,9 +184,10 @@ export class Establishing {
     const host = this.#host
     this.#host = undefined
     this.#stepEnds('complete', { addresses })
-    if (this.#step === 'proxying' && addresses.length > 0) {
+    const [first] = addresses
+    if (this.#step === 'proxying' && first !== undefined) {
       this.#named[this.#hop] = interleaved(addresses)
-      return this.#askNamed(now)
+      return this.#attempt(() => this.#askSocks(first), now)
     }
     const { localAddress } = this.#pool.settings
     // A socket that is bound to one family reaches no address of the other.
@@ -267,13 +268,9 @@ export class Establishing {
     this.#step = 'proxying'
     if (isHttpProxy(proxy)) return this.#attempt(() => this.#askTunnel(proxy, next, now), now)
     const literal = isIPv4(next.host) || isIPv6(next.host)
-    if (proxy.kind !== 'socks5' || literal) return this.#attempt(() => this.#askSocks(next.host), now)
-    if (this.#named[this.#hop] === undefined) this.#resolve(next.host)
-    else this.#askNamed(now)
-  }
-  #askNamed(now: Millis): void {
-    const [address] = this.#named[this.#hop] as [string]
-    this.#attempt(() => this.#askSocks(address), now)
+    const asked = proxy.kind === 'socks5' && !literal ? this.#named[this.#hop]?.[0] : next.host
+    if (asked === undefined) return this.#resolve(next.host)
+    this.#attempt(() => this.#askSocks(asked), now)
   }
   /** What cannot be said to the proxy (a host of 256 octets) ends it: it is the caller's mistake, and not thrown here. */
   #attempt(ask: () => void, now: Millis): void {
