@@ -617,6 +617,15 @@ describe('questions', () => {
 })
 
 describe('cancel', () => {
+  it.each([NaN, -1, 0.5, 2 ** 32, Infinity])('and abort take no %d for a code: it would leave as another', (code) => {
+    refuses(asking({}, false), (machine) => machine.cancel(1, code), 'h2-code')
+    refuses(asking({}, false), (machine) => machine.abort(code), 'h2-code')
+  })
+  it('takes the largest code of 32 bits', () => {
+    const machine = asking({}, false)
+    machine.cancel(1, 2 ** 32 - 1)
+    expect(machine.snapshot()).toMatchObject({ active: 0 })
+  })
   it('takes back what was said of the exchange and not yet heard, and only that', () => {
     const machine = ready('client')
     machine.sendRequest(GET_HEAD, { end: true })
