@@ -5,7 +5,17 @@
 // Everything that could be refused is refused before a byte counts. Without validation (harnesses) the fields are
 // written as they are, and framing is added only where the caller gave none.
 import type { ContentPlan, Fields, Framing } from '../http/index.ts'
-import { asciiLower, excerpt, EXPECTS_CONTENT, hasSome, isHost, isToken, listMembers, misuse } from '../http/index.ts'
+import {
+  asciiLower,
+  checkTrailers,
+  excerpt,
+  EXPECTS_CONTENT,
+  hasSome,
+  isHost,
+  isToken,
+  listMembers,
+  misuse,
+} from '../http/index.ts'
 import { hasContent, hasOption, isSwitch } from './framing.ts'
 import { targetForm } from './grammar.ts'
 import type { Output } from './writer.ts'
@@ -261,10 +271,8 @@ function writeOptions(said: Said, close: boolean, keepAlive = false): void {
 export function writeTrailers(output: Output, trailers: Fields, validate: boolean): void {
   beginSection(new Said(trailers).chars + ADDED)
   writeOwn('0\r\n')
+  if (validate) checkTrailers(trailers)
   for (let i = 0; i < trailers.length; i++) {
-    if (validate && NOT_IN_TRAILERS.has(trailers.name(i))) {
-      throw misuse('trailer-field', 'RFC 9110 §6.5.1', `${trailers.name(i)} may not be sent as a trailer field`)
-    }
     if (validate) writeField(trailers.rawName(i), trailers.value(i))
     else writeUnchecked(`${trailers.rawName(i)}: ${trailers.value(i)}\r\n`)
   }
@@ -281,45 +289,6 @@ function writeAsGiven(output: Output, line: string, fields: Fields, said: Said, 
   output.commit()
   return sent(plan, 'chunked', said.option('close'), said.upgrade !== undefined)
 }
-
-/**
- * Framing, routing, request modifiers, authentication, response controls, and what describes the connection or the
- * content. RFC 9110 §6.5.1.
- */
-const NOT_IN_TRAILERS: ReadonlySet<string> = new Set([
-  'age',
-  'authorization',
-  'cache-control',
-  'connection',
-  'content-encoding',
-  'content-length',
-  'content-range',
-  'content-type',
-  'cookie',
-  'date',
-  'expect',
-  'expires',
-  'host',
-  'if-match',
-  'if-modified-since',
-  'if-none-match',
-  'if-range',
-  'if-unmodified-since',
-  'keep-alive',
-  'location',
-  'max-forwards',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'range',
-  'retry-after',
-  'set-cookie',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-  'vary',
-  'www-authenticate',
-])
 
 /** RFC 9110 §15, and what the registry has beyond it. */
 const REASONS: Readonly<Record<number, string>> = {

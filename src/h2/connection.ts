@@ -197,7 +197,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
     // In HTTP/2 every exchange is let through as it comes.
   }
   cancel(exchange: ExchangeId, h2Code: number = H2_ERROR.CANCEL): void {
-    this.#sending.cancel(exchange, h2Code)
+    this.#sending.cancel(exchange, checkedCode(h2Code))
   }
 
   close(now: Millis): void {
@@ -205,8 +205,9 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
     this.#shutdown.close(now)
   }
   abort(h2Code: number = H2_ERROR.CANCEL): void {
+    const code = checkedCode(h2Code)
     this.#receiving.countCut()
-    this.#shutdown.abort(h2Code)
+    this.#shutdown.abort(code)
   }
 
   ping(payload: Bytes, now: Millis): void {
@@ -352,6 +353,11 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
 }
 
 const PREFACE_BYTES = Uint8Array.from(PREFACE, (c) => c.charCodeAt(0))
+
+function checkedCode(h2Code: number): number {
+  if (h2Code >>> 0 !== h2Code) throw misuse('h2-code', 'RFC 9113 §7', 'an error code has 32 bits')
+  return h2Code
+}
 
 /** What the peer has to know of the limits. */
 function settingsOf(limits: ResolvedLimits, role: Role): Record<string, number> {

@@ -7,6 +7,7 @@ import {
   asciiLower,
   EXPECTS_CONTENT,
   checkField,
+  checkTrailers,
   excerpt,
   Fields,
   hasSome,
@@ -503,9 +504,6 @@ export function informationalSection(status: number, headers: FieldsInit | undef
 export function trailerSection(init: FieldsInit, validate: boolean): Section {
   const given = Fields.from(init)
   if (!validate) return uncheckedSection([], given)
-  const fields = checkedFields(given, 'client', undefined)
-  for (const name of ['content-length', 'host', 'te', 'transfer-encoding']) {
-    if (given.has(name)) throw misuse('trailer', 'RFC 9110 §6.5.1', `${name} is not sent as a trailer`)
-  }
-  return { control: [], fields }
+  checkTrailers(given)
+  return { control: [], fields: checkedFields(given, 'client', undefined) }
 }

@@ -126,3 +126,52 @@ export function planOf(headers: Fields, content: ContentPlan | undefined): Conte
 export function hasSome(plan: ContentPlan): boolean {
   return plan === 'unknown' || (plan !== 'none' && plan.length > 0)
 }
+
+/**
+ * Framing, routing, request modifiers, authentication, response controls, and what describes the connection or the
+ * content. RFC 9110 §6.5.1.
+ */
+const NOT_IN_TRAILERS: ReadonlySet<string> = new Set([
+  'age',
+  'authorization',
+  'cache-control',
+  'connection',
+  'content-encoding',
+  'content-length',
+  'content-range',
+  'content-type',
+  'cookie',
+  'date',
+  'expect',
+  'expires',
+  'host',
+  'if-match',
+  'if-modified-since',
+  'if-none-match',
+  'if-range',
+  'if-unmodified-since',
+  'keep-alive',
+  'location',
+  'max-forwards',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'range',
+  'retry-after',
+  'set-cookie',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'vary',
+  'www-authenticate',
+])
+
+/** Whether all may come behind the content. */
+export function checkTrailers(trailers: Fields): void {
+  for (let i = 0; i < trailers.length; i++) {
+    const name = trailers.name(i)
+    if (NOT_IN_TRAILERS.has(name)) {
+      throw misuse('trailer-field', 'RFC 9110 §6.5.1', `${name} may not be sent as a trailer field`)
+    }
+  }
+}

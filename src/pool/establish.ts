@@ -116,6 +116,8 @@ export class Establishing {
   #host: string | undefined
   #addresses: readonly string[] = []
   #next = 0
+  /** By hop: the addresses of a name, the first of which a SOCKS proxy is asked for. */
+  #named: (readonly string[])[] = []
   readonly #racing = new Set<Link>()
   readonly #attempts: Attempt[] = []
   #link: Link | undefined
@@ -158,7 +160,6 @@ export class Establishing {
     const { unixSocket } = this.#pool.settings
     const hop = this.#hops[0] as Hop
     this.#hop = 0
-    this.#attempts.length = 0
     if (unixSocket !== undefined) return this.#dialAll([unixSocket], now)
     if (isIPv4(hop.host) || isIPv6(hop.host)) return this.#dialAll([hop.host], now)
     this.#step = 'resolving'
@@ -176,7 +177,10 @@ export class Establishing {
     this.#host = undefined
     this.#stepEnds('complete', { addresses })
     const [first] = addresses
-    if (this.#step === 'proxying' && first !== undefined) return this.#attempt(() => this.#askSocks(first), now)
+    if (this.#step === 'proxying' && first !== undefined) {
+      this.#named[this.#hop] = interleaved(addresses)
+      return this.#attempt(() => this.#askSocks(first), now)
+    }
     const { localAddress } = this.#pool.settings
     // A socket that is bound to one family reaches no address of the other.
     const usable =
@@ -256,8 +260,9 @@ export class Establishing {
     this.#step = 'proxying'
     if (isHttpProxy(proxy)) return this.#attempt(() => this.#askTunnel(proxy, next, now), now)
     const literal = isIPv4(next.host) || isIPv6(next.host)
-    if (proxy.kind === 'socks5' && !literal) return this.#resolve(next.host)
-    this.#attempt(() => this.#askSocks(next.host), now)
+    const asked = proxy.kind === 'socks5' && !literal ? this.#named[this.#hop]?.[0] : next.host
+    if (asked === undefined) return this.#resolve(next.host)
+    this.#attempt(() => this.#askSocks(asked), now)
   }
   /** What cannot be said to the proxy (a host of 256 octets) ends it: it is the caller's mistake, and not thrown here. */
   #attempt(ask: () => void, now: Millis): void {
@@ -341,7 +346,15 @@ export class Establishing {
     if (result === 'more') return this.#write(handshake.takeOutput())
     if ('fault' in result) {
       const { code, rule, message } = result.fault
-      return this.#proxyFails(message, { code, rule }, now)
+      const named = this.#named[this.#hop]
+      if (named !== undefined) this.#attempts.push({ address: named[0] as string, error: new Error(message) })
+      const error = new ProxyError(message, { code, rule, ...this.#facts('proxy') })
+      if (code !== 'socks-reply' || named === undefined || named.length === 1) return this.#fail(error, now)
+      // A proxy that refuses closes: the next address is asked for over another connection. RFC 1928 §6.
+      this.#named[this.#hop] = named.slice(1)
+      this.#stepEnds('failed', { exception: error })
+      this.#discard(error)
+      return this.#begin(now)
     }
     this.#tunnelled(result.surplus, now)
   }
@@ -425,7 +438,7 @@ export class Establishing {
     if (side === 'tls') return this.#fail(this.#tlsError(error), now)
     if (this.#next < this.#addresses.length) return this.#dialNext(now)
     if (this.#racing.size > 0) return
-    const place = this.#attempts.length === 1 ? link.address : `${this.#attempts.length} addresses`
+    const place = this.#addresses.length === 1 ? link.address : `${this.#addresses.length} addresses`
     const what = this.#pool.settings.proxies.length > 0 ? `the proxy at ${place}` : place
     this.#fail(this.#error(`could not connect to ${what}`, 'connect', 'connect', error), now)
   }
@@ -456,6 +469,7 @@ export class Establishing {
   timeout(timer: EstablishTimer, now: Millis): void {
     if (timer === 'attempt') return this.#next < this.#addresses.length ? this.#dialNext(now) : undefined
     if (timer === 'retry') {
+      this.#named = []
       this.#stepEnds('complete', {})
       return this.#begin(now)
     }

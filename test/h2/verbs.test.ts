@@ -396,9 +396,15 @@ describe('an answer', () => {
 describe('trailers', () => {
   it('that can be read only once are held to the same', () => {
     for (const name of ['content-length', 'host', 'transfer-encoding']) {
-      refuses(asking({}, false), (machine) => machine.end(1, new Map([[name, '5']]).entries()), 'trailer')
+      refuses(asking({}, false), (machine) => machine.end(1, new Map([[name, '5']]).entries()), 'trailer-field')
     }
   })
+  test.each(['Content-Type', 'Authorization', 'Set-Cookie', 'Trailer', 'TE', 'Connection', 'Age'])(
+    '%s means something before the content only, as in HTTP/1.1',
+    (name) => {
+      refuses(asking({}, false), (machine) => machine.end(1, [[name, 'trailers']]), 'trailer-field')
+    },
+  )
 })
 
 test.each([-1, NaN, 0.5])('%d bytes of output are none', (most) => {
@@ -611,6 +617,15 @@ describe('questions', () => {
 })
 
 describe('cancel', () => {
+  it.each([NaN, -1, 0.5, 2 ** 32, Infinity])('and abort take no %d for a code: it would leave as another', (code) => {
+    refuses(asking({}, false), (machine) => machine.cancel(1, code), 'h2-code')
+    refuses(asking({}, false), (machine) => machine.abort(code), 'h2-code')
+  })
+  it('takes the largest code of 32 bits', () => {
+    const machine = asking({}, false)
+    machine.cancel(1, 2 ** 32 - 1)
+    expect(machine.snapshot()).toMatchObject({ active: 0 })
+  })
   it('takes back what was said of the exchange and not yet heard, and only that', () => {
     const machine = ready('client')
     machine.sendRequest(GET_HEAD, { end: true })

@@ -68,6 +68,29 @@ test('who asks whether all was told has been told what had come: also what waits
   )
 })
 
+test('a thread that was busy for long hears what came in time before a timer fires, and may call it off then', async () => {
+  let peer: Socket | undefined
+  await withServer(
+    tcpServer((socket) => void (peer = socket)),
+    async ({ port }) => {
+      const { sink, link } = dial(network, { address: '127.0.0.1', port })
+      await until(() => sink.has('connected') && peer !== undefined)
+      const heard: number[] = []
+      let calledOff = false
+      await stat('.') // what follows runs behind the look at the sockets, and timers come next
+      peer?.write('x')
+      const start = network.now()
+      network.timer(start + 5, () => heard.push(sink.content.length), true)
+      const off = network.timer(start + 5, () => (calledOff = true), true)
+      setTimeout(() => setImmediate(off), 5)
+      while (network.now() - start < 20);
+      await until(() => heard.length > 0)
+      expect({ heard, calledOff }).toEqual({ heard: [1], calledOff: false })
+      link.destroy()
+    },
+  )
+})
+
 test('a write that gets through slowly is reported while it does', async () => {
   await withServer(
     tcpServer((socket) => {

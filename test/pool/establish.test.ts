@@ -266,6 +266,53 @@ it('an address that cannot be named to a SOCKS proxy fails the request that aske
   expect(play.stats().connections).toBe(0)
 })
 
+describe('the addresses of a name that a SOCKS proxy is asked for', () => {
+  const socks = { ...place, kind: 'socks5', credentials: undefined } as const
+  const METHOD = '\x05\x00'
+  const UNSUPPORTED = '\x05\x08'
+  const DONE = '\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00'
+  const V6 = `\x05\x01\x00\x04${'\x20\x01' + '\x00'.repeat(13) + '\x01'}\x00\x50`
+  const V4 = '\x05\x01\x00\x01\x0a\x00\x00\x05\x00\x50'
+  it('are tried in turn, each over a connection of its own', () => {
+    const play = new Play({ proxies: [socks] })
+    const id = play.request({ origin: http('a.test') })
+    play.connected(1)
+    play.tell({ type: 'resolved', host: 'a.test', addresses: ['2001::1', '10.0.0.5'] })
+    play.received(1, METHOD)
+    play.received(1, UNSUPPORTED)
+    expect(play.has('destroy', 1)).toBe(true)
+    expect(play.written(1)).toBe(`\x05\x01\x00${V6}`)
+    play.connected(2)
+    play.received(2, METHOD)
+    play.received(2, DONE)
+    expect(play.written(2)).toContain(`\x05\x01\x00${V4}GET / HTTP/1.1\r\n`)
+    play.received(2, OK)
+    expect(play.outcome(id)).toBe('ok')
+  })
+  it('are all listed when none will do', () => {
+    const play = new Play({ proxies: [socks] })
+    const id = play.request({ origin: http('a.test') })
+    play.connected(1)
+    play.tell({ type: 'resolved', host: 'a.test', addresses: ['2001::1', '10.0.0.5'] })
+    play.received(1, METHOD + UNSUPPORTED)
+    play.connected(2)
+    play.received(2, METHOD + '\x05\x05')
+    const attempts = [
+      { address: '2001::1', error: { message: expect.stringContaining('address type') as string } },
+      { address: '10.0.0.5', error: { message: expect.stringContaining('refused') as string } },
+    ]
+    expect(play.error(id)).toMatchObject({ name: 'ProxyError', code: 'socks-reply', attempts })
+  })
+  it('are not gone through for a proxy that does not speak with us', () => {
+    const play = new Play({ proxies: [socks] })
+    const id = play.request({ origin: http('a.test') })
+    play.connected(1)
+    play.tell({ type: 'resolved', host: 'a.test', addresses: ['2001::1', '10.0.0.5'] })
+    play.received(1, '\x05\xff')
+    expect(play.error(id)).toMatchObject({ name: 'ProxyError', code: 'socks-method' })
+  })
+})
+
 it('a proxy has TLS options of its own, and HTTP/1.1 is all that it is offered', () => {
   const play = new Play({ ...BOTH, tls: 'the origin’s', proxies: [{ ...proxy, kind: 'https', tls: 'the proxy’s' }] })
   play.request({ origin: https('10.0.0.1') })
@@ -385,7 +432,7 @@ describe('bytes that nobody asked for', () => {
 })
 
 describe('retries', () => {
-  it('have attempts of their own, and hear nothing of those before', () => {
+  it('hear nothing of the attempts before, and the error lists them all', () => {
     const play = new Play({ retries: 1 })
     const id = play.request({ origin: https('a.test') })
     play.tell({ type: 'resolved', host: 'a.test', addresses: ['1.1.1.1', '1.1.1.2'] })
@@ -397,7 +444,8 @@ describe('retries', () => {
     play.connected(2)
     expect(play.outcome(id)).toBeUndefined()
     play.failed(last as number, 'connect')
-    expect(play.error(id).attempts.map(({ address }) => address)).toEqual(['1.1.1.3'])
+    expect(play.error(id).message).toContain('could not connect to 1.1.1.3 ')
+    expect(play.error(id).attempts.map(({ address }) => address)).toEqual(['1.1.1.1', '1.1.1.3'])
   })
   it('do not go on with the addresses of those before', () => {
     const play = new Play({ retries: 1 })

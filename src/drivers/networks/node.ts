@@ -52,16 +52,23 @@ class NodeNetwork implements Network {
   }
 
   timer(at: Millis, fire: () => void, keepAlive: boolean): () => void {
-    let handle: NodeJS.Timeout
+    let handle: NodeJS.Timeout | undefined
     const arm = (): void => {
       const delay = Math.ceil(at - this.now())
       handle = setTimeout(due, Math.min(Math.max(delay, 0), MAX_DELAY))
       if (!keepAlive) handle.unref()
     }
     // Node counts from the beginning of the turn: after a long one the timer is early.
-    const due = (): void => (at - this.now() >= 1 ? arm() : fire())
+    const due = (): void => (at - this.now() >= 1 ? arm() : this.caughtUp(fired))
+    // What came in time is told first, however long this thread was busy.
+    const fired = (): void => {
+      if (handle !== undefined) fire()
+    }
     arm()
-    return () => clearTimeout(handle)
+    return () => {
+      clearTimeout(handle)
+      handle = undefined
+    }
   }
 
   resolve(host: string, done: (error: unknown, addresses: readonly string[]) => void): void {
