@@ -269,9 +269,9 @@ function writeOptions(said: Said, close: boolean, keepAlive = false): void {
 
 /** Trailer fields. RFC 9110 §6.5.1. */
 export function writeTrailers(output: Output, trailers: Fields, validate: boolean): void {
+  if (validate) checkTrailers(trailers)
   beginSection(new Said(trailers).chars + ADDED)
   writeOwn('0\r\n')
-  if (validate) checkTrailers(trailers)
   for (let i = 0; i < trailers.length; i++) {
     if (validate) writeField(trailers.rawName(i), trailers.value(i))
     else writeUnchecked(`${trailers.rawName(i)}: ${trailers.value(i)}\r\n`)

@@ -68,14 +68,14 @@ export class Fields implements Iterable<readonly [name: string, value: string]> 
   }
   /** The i-th name in lower case. RangeError outside 0 … length − 1, as of value and rawName. */
   name(i: number): string {
-    return at(this.flat, 2 * i)
+    return at(this.flat, 2 * i, i)
   }
   value(i: number): string {
-    return at(this.flat, 2 * i + 1)
+    return at(this.flat, 2 * i + 1, i)
   }
   /** As it was on the wire, or as the caller gave it. */
   rawName(i: number): string {
-    return this.raw === undefined ? at(this.flat, 2 * i) : at(this.raw, i)
+    return this.raw === undefined ? at(this.flat, 2 * i, i) : at(this.raw, i, i)
   }
   /** Came as a never-indexed literal, RFC 7541 §6.2.3. */
   isSensitive(i: number): boolean {
@@ -134,9 +134,9 @@ function lowerOf(name: string): string {
   return lower
 }
 
-function at(list: readonly string[], i: number): string {
-  const item = list[i]
-  if (item === undefined) throw new RangeError('there is no field of that index')
+function at(list: readonly string[], place: number, index: number): string {
+  const item = list[place]
+  if (item === undefined) throw new RangeError(`there is no field at index ${index}`)
   return item
 }
 

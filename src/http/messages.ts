@@ -166,7 +166,7 @@ const NOT_IN_TRAILERS: ReadonlySet<string> = new Set([
   'www-authenticate',
 ])
 
-/** Whether all may come behind the content. */
+/** Throws LocalProtocolError `trailer-field` for one that means something before the content only. RFC 9110 §6.5.1. */
 export function checkTrailers(trailers: Fields): void {
   for (let i = 0; i < trailers.length; i++) {
     const name = trailers.name(i)

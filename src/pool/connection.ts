@@ -13,7 +13,7 @@ import { Deadline, type Timers } from './timers.ts'
 export class Site extends OriginQueue {
   readonly key: string
   readonly origin: Origin
-  /** In place of the host, for TLS. */
+  /** In place of the host, for TLS; never empty. */
   readonly sniHostname: string | undefined
   /** Requests that have not settled, wherever they are. */
   requests = 0
@@ -32,6 +32,11 @@ export class Site extends OriginQueue {
     this.key = key
     this.origin = origin
     this.sniHostname = sniHostname
+  }
+
+  /** With whom TLS is, where no other name is given. */
+  get serverName(): string {
+    return this.sniHostname ?? this.origin.host
   }
 }
 

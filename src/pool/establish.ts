@@ -564,14 +564,14 @@ function interleaved(addresses: readonly string[]): readonly string[] {
 
 /** What is dialled and asked for, in order. A forwarding proxy is itself the end of the route. */
 function hopsOf(settings: PoolSettings, site: Site, alpn: readonly string[]): readonly Hop[] {
-  const { origin, sniHostname } = site
+  const { origin } = site
   const hops: Hop[] = settings.proxies.map((proxy) => ({
     host: proxy.host,
     port: proxy.port,
     tls: proxy.kind === 'https' ? tlsTarget(proxy.host, ['http/1.1'], proxy.tls) : undefined,
   }))
   if (forwardingProxy(settings, site) === undefined) {
-    const tls = isSecure(origin) ? tlsTarget(sniHostname || origin.host, alpn, settings.tls) : undefined
+    const tls = isSecure(origin) ? tlsTarget(site.serverName, alpn, settings.tls) : undefined
     hops.push({ host: origin.host, port: origin.port, tls })
   }
   return hops

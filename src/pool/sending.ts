@@ -193,6 +193,6 @@ export function onStartTls(pool: PoolState, id: RequestId, tls: Extract<PoolInpu
   if (exchange?.stage !== 'tunnel' || link === undefined || link.destroyed) return
   const { head, site } = exchange
   // Who was dialled may be a proxy: it is not the peer.
-  const peer = head.method === 'CONNECT' ? splitHostPort(head.target).host : site.sniHostname || site.origin.host
+  const peer = head.method === 'CONNECT' ? splitHostPort(head.target).host : site.serverName
   pool.commands.push({ type: 'startTls', link: link.id, tls: { ...tls, serverName: tls.serverName || peer } })
 }

@@ -75,7 +75,8 @@ export class PoolState {
   }
 }
 
-export function siteOf(pool: PoolState, { origin, sniHostname }: RequestInput): Site {
+export function siteOf(pool: PoolState, { origin, sniHostname: name }: RequestInput): Site {
+  const sniHostname = name === '' ? undefined : name
   const last = pool.byOrigin.get(origin)
   if (last !== undefined && !last.gone && last.sniHostname === sniHostname) return last
   // The same address on another link is another peer. RFC 4007 §6.

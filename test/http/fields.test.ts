@@ -73,7 +73,7 @@ describe('Fields', () => {
   it('refuses an index outside its length', () => {
     expect(() => Fields.empty.name(0)).toThrow(RangeError)
     expect(() => Fields.from([['a', 'b']]).rawName(1)).toThrow(RangeError)
-    expect(() => Fields.from([['A', 'b']]).rawName(1)).toThrow(new RangeError('there is no field of that index'))
+    expect(() => Fields.from([['A', 'b']]).rawName(1)).toThrow(new RangeError('there is no field at index 1'))
     expect(Fields.from([['A', 'b']]).isSensitive(1)).toBe(false)
   })
 

@@ -22,6 +22,19 @@ async function until(what: () => boolean): Promise<void> {
   if (!what()) throw new Error('it did not happen within 10 s')
 }
 const shown = (sink: Recorder): string => String.fromCharCode(...sink.content)
+/** With a link between two sockets; the test has the other end of it. */
+async function connected(use: (sink: Recorder, peer: Socket) => Promise<void>): Promise<void> {
+  let peer: Socket | undefined
+  await withServer(
+    tcpServer((socket) => void (peer = socket)),
+    async ({ port }) => {
+      const { sink, link } = dial(network, { address: '127.0.0.1', port })
+      await until(() => sink.has('connected') && peer !== undefined)
+      await use(sink, peer as Socket)
+      link.destroy()
+    },
+  )
+}
 
 test('what a peer said before it stopped listening is read after the write has failed', async () => {
   const answer = 'HTTP/1.1 413 Content Too Large\r\n\r\n'
@@ -49,46 +62,32 @@ test('what a peer said before it stopped listening is read after the write has f
 })
 
 test('who asks whether all was told has been told what had come: also what waits for the end of a turn', async () => {
-  let peer: Socket | undefined
-  await withServer(
-    tcpServer((socket) => void (peer = socket)),
-    async ({ port }) => {
-      const { sink, link } = dial(network, { address: '127.0.0.1', port })
-      await until(() => sink.has('connected') && peer !== undefined)
-      const told: number[] = []
-      for (let n = 1; n <= 80; n++) {
-        await stat('.') // what follows runs between two looks at the sockets
-        peer?.write('x')
-        await new Promise<void>((resolve) => network.caughtUp?.(resolve))
-        told.push(sink.content.length - n)
-      }
-      expect(new Set(told)).toEqual(new Set([0]))
-      link.destroy()
-    },
-  )
+  await connected(async (sink, peer) => {
+    const told: number[] = []
+    for (let n = 1; n <= 80; n++) {
+      await stat('.') // what follows runs between two looks at the sockets
+      peer.write('x')
+      await new Promise<void>((resolve) => network.caughtUp?.(resolve))
+      told.push(sink.content.length - n)
+    }
+    expect(new Set(told)).toEqual(new Set([0]))
+  })
 })
 
 test('a thread that was busy for long hears what came in time before a timer fires, and may call it off then', async () => {
-  let peer: Socket | undefined
-  await withServer(
-    tcpServer((socket) => void (peer = socket)),
-    async ({ port }) => {
-      const { sink, link } = dial(network, { address: '127.0.0.1', port })
-      await until(() => sink.has('connected') && peer !== undefined)
-      const heard: number[] = []
-      let calledOff = false
-      await stat('.') // what follows runs behind the look at the sockets, and timers come next
-      peer?.write('x')
-      const start = network.now()
-      network.timer(start + 5, () => heard.push(sink.content.length), true)
-      const off = network.timer(start + 5, () => (calledOff = true), true)
-      setTimeout(() => setImmediate(off), 5)
-      while (network.now() - start < 20);
-      await until(() => heard.length > 0)
-      expect({ heard, calledOff }).toEqual({ heard: [1], calledOff: false })
-      link.destroy()
-    },
-  )
+  await connected(async (sink, peer) => {
+    const heard: number[] = []
+    let calledOff = false
+    await stat('.') // what follows runs behind the look at the sockets, and timers come next
+    peer.write('x')
+    const start = network.now()
+    network.timer(start + 5, () => heard.push(sink.content.length), true)
+    const off = network.timer(start + 5, () => (calledOff = true), true)
+    setTimeout(() => setImmediate(off), 5)
+    while (network.now() - start < 20);
+    await until(() => heard.length > 0)
+    expect({ heard, calledOff }).toEqual({ heard: [1], calledOff: false })
+  })
 })
 
 test('a write that gets through slowly is reported while it does', async () => {

@@ -34,8 +34,6 @@ export class AsyncExchange extends Exchange {
   /** Writes that wait for room; only after a switch. */
   #writers: PendingWrite[] | undefined
   #room = false
-  /** Only what waits already is still written. */
-  #endsWriting = false
   #handshake: Waiter<void> | undefined
 
   /** Settles with the head, or, where content is collected, with all of it. */
@@ -198,7 +196,7 @@ export class AsyncExchange extends Exchange {
   }
 
   write(data: Bytes): Promise<void> {
-    if (this.#endsWriting && !this.settled) return Promise.reject(streamEnded())
+    if (this.endsWriting && !this.settled) return Promise.reject(streamEnded())
     return new Promise((resolve, reject) => {
       const writers = (this.#writers ??= [])
       writers.push({ data, waiter: { resolve, reject } })
@@ -223,13 +221,12 @@ export class AsyncExchange extends Exchange {
   /** Half-close, after what was written. */
   async endWriting(): Promise<void> {
     const last = this.#writers !== undefined && this.#writers.length > 0 ? this.write(NOTHING) : undefined
-    this.#endsWriting = true
+    this.endsWriting = true
     await last
     this.ask({ type: 'contentEnd', id: this.id })
   }
 
   startTls(serverName: string | undefined, alpn: readonly string[], options: unknown): Promise<void> {
-    if (this.#endsWriting && !this.settled) return Promise.reject(streamEnded())
     if (this.#handshake !== undefined && this.secured === undefined && !this.settled)
       return Promise.reject(misuse('start-tls', 'RFC 8446 §4', 'a handshake is under way'))
     return new Promise((resolve, reject) => {

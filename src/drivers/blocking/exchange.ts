@@ -25,7 +25,6 @@ export class BlockingExchange extends Exchange {
   #opening = 0
   /** There is room for a chunk; only after a switch. */
   #room = false
-  #endsWriting = false
   /** By a callback of the user's, or a limit. */
   #givenUp = false
 
@@ -150,9 +149,9 @@ export class BlockingExchange extends Exchange {
 
   write(data: Bytes): void {
     this.#loop.enter()
-    this.#until(() => this.#room || this.#endsWriting || this.settled)
+    this.#until(() => this.#room || this.endsWriting || this.settled)
     if (this.settled) throw streamClosed()
-    if (this.#endsWriting) throw streamEnded()
+    if (this.endsWriting) throw streamEnded()
     if (data.byteLength === 0) return
     this.#room = false
     this.ask({ type: 'content', id: this.id, data })
@@ -160,13 +159,12 @@ export class BlockingExchange extends Exchange {
   /** Half-close, after what was written. */
   endWriting(): void {
     this.#loop.enter()
-    this.#endsWriting = true
+    this.endsWriting = true
     this.ask({ type: 'contentEnd', id: this.id })
   }
 
   startTls(serverName: string | undefined, alpn: readonly string[], options: unknown): void {
     this.#loop.enter()
-    if (this.#endsWriting && !this.settled) throw streamEnded()
     this.secured = undefined
     this.ask({ type: 'startTls', id: this.id, tls: { serverName, alpn, options } })
     this.#until(() => this.secured !== undefined || this.settled)

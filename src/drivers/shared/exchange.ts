@@ -100,6 +100,8 @@ export abstract class Exchange {
   ended = false
   /** After 101, or 2xx to CONNECT: the bytes are no longer HTTP. */
   switched = false
+  /** Of what we write after it, only what waits already still leaves. */
+  protected endsWriting = false
   /** The last handshake that was asked for after the switch. */
   secured: LinkInfo | undefined
   /** Why it failed; undefined: it has not. */
@@ -391,6 +393,7 @@ export abstract class Exchange {
 
   /** Throws where a handshake may not begin. */
   checkTls(): void {
+    if (this.endsWriting && !this.settled) throw streamEnded()
     if (this.framing === 'frames')
       throw misuse('start-tls', 'RFC 9113 §9.2', 'a stream of HTTP/2 cannot be secured: its connection is shared')
     if (this.queued)
