@@ -270,8 +270,9 @@ export class H11Connection implements Connection<H11Event> {
   }
 
   #readRequest(): H11Event | undefined {
-    // Whoever has not said which version it speaks is answered as if it were the older one.
+    // Whoever has not said which version it speaks is answered as if it were the older one, and what it asks as a GET.
     this.#minor = 0
+    this.#desk.method = ''
     if (!this.#desk.reader.partial) {
       if (!this.#skipEmptyLines()) return this.#fail('limit-empty-lines')
       if (!this.#desk.input.empty && this.#desk.halfEmptyLine) return this.#fail('bare-cr', this.#desk.input.offset - 1)
@@ -280,6 +281,7 @@ export class H11Connection implements Connection<H11Event> {
     if (outcome !== COMPLETE) return outcome === FAULTY ? this.#failSection() : this.#dry()
     const { method, target, minor } = this.#desk.reader
     this.#minor = minor
+    this.#desk.method = method
     notes.reset()
     const headers = this.#desk.reader.fields(notes)
     const form = targetForm(method, target)
@@ -837,12 +839,12 @@ export class H11Connection implements Connection<H11Event> {
     if (this.role !== 'server') throw misuse('role', 'RFC 9112 §2.1', 'a client does not send responses')
     if (this.#life === 'closed' || this.#life === 'switched') throw this.#refusal()
     // A request whose head could not be read is owed an answer too.
+    const { method, keepAlive } = this.#desk
     if (this.#life === 'failed' && this.#response === 'idle' && exchange === this.#exchange + 1) {
-      return { method: 'GET', minor: this.#minor, offered: [], keepAlive: false }
+      return { method, minor: this.#minor, offered: [], keepAlive: false }
     }
     if (exchange !== this.#exchange || exchange === 0) throw unknown(exchange)
     if (this.#response !== 'awaited') throw misuse('state', 'RFC 9112 §9.2', 'this exchange has its response')
-    const { method, keepAlive } = this.#desk
     return { method, minor: this.#minor, offered: this.#offered, keepAlive }
   }
   /** The protocols that the request offers, in lower case. */

@@ -316,6 +316,23 @@ describe('a response is refused', () => {
     machine.sendResponse(1, { status: 400, headers: [] }, { end: true })
     expect([written(machine), machine.wantsClose]).toEqual([expect.stringContaining('Connection: close\r\n'), 'now'])
   })
+  it('content for HEAD, 2xx for CONNECT, where the head is read and refused; not after what is no head', () => {
+    const head = { status: 400, headers: [], content: { length: 1 } } as const
+    const machine = asked('HEAD / HTTP/1.1\r\n\r\n')
+    machine.sendResponse(1, head)
+    refuses(machine, (server) => server.sendData(1, bytes('x')), 'content')
+    machine.end(1)
+    expect(written(machine)).toBe('HTTP/1.1 400 Bad Request\r\nContent-Length: 1\r\nConnection: close\r\n\r\n')
+    const connect = asked('CONNECT a HTTP/1.1\r\nHost: a\r\n\r\n')
+    refuses(connect, (server) => server.sendResponse(1, { status: 200, headers: [] }), 'state')
+    const next = asked('HEAD / HTTP/1.1\r\nHost: a\r\n\r\nHEAD\r\n')
+    next.sendResponse(1, { status: 204, headers: [] }, { end: true })
+    next.nextExchange()
+    expect(hear(next, '')).toEqual(['error'])
+    next.sendResponse(2, head)
+    next.sendData(2, bytes('x'), true)
+    expect(written(next)).toMatch(/\r\n\r\nx$/)
+  })
   it('twice, to nobody, by a client, and after the end', () => {
     const machine = asked()
     refuses(machine, (server) => server.sendResponse(2, { status: 200, headers: [] }), 'exchange')
