@@ -186,3 +186,32 @@ test('the pump joins two machines: a request, its content, the answer, the end',
   expect(seen.filter((type) => type !== 'data')).toEqual(expect.arrayContaining(['response', 'end', 'closed']))
   expect(sim.openLinks).toBe(0)
 })
+
+test('the pump reads on once its machine is closed: a paused link would not see the end that it waits for', async () => {
+  const sim = new SimNetwork()
+  let answer = (): void => {}
+  let closed = false
+  sim.listen('127.0.0.1', 80, (link) => {
+    const machine = new H11Connection('server', { now: 0 })
+    const joined = pump<H11Event>(
+      machine,
+      () => sim.now(),
+      () => {},
+    )
+    answer = () => {
+      machine.sendResponse(1, { status: 200, headers: { connection: 'close' } }, { end: true })
+      joined.flush()
+    }
+    joined.attach(link)
+    return { ...joined, closed: () => (closed = true) }
+  })
+  const { sink, link } = dial(sim, { address: '127.0.0.1', port: 80 })
+  link.write([text('GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n')])
+  await sim.run()
+  answer()
+  await sim.run()
+  expect(shown(sink)).toContain('200 OK')
+  link.end()
+  await sim.run()
+  expect(closed).toBe(true)
+})

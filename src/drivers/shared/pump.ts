@@ -40,16 +40,17 @@ export function pump<E = H11Event | H2Event>(
   function write(to: Link): void {
     const output = machine.takeOutput()
     if (output.length > 0) to.write(output)
+    if ((machine.readState === 'paused') !== paused) {
+      paused = !paused
+      if (paused) to.pause()
+      else to.resume()
+    }
     if (machine.wantsClose !== 'no') {
       closing = true
       // A server lets its client read the last response (RFC 9112 §9.6): it ends its own half and waits for the other.
       // Neither loses what was written: a machine that says 'now' only has nothing to add.
       if (machine.role === 'server') to.end()
       else to.close()
-    } else if ((machine.readState === 'paused') !== paused) {
-      paused = !paused
-      if (paused) to.pause()
-      else to.resume()
     }
   }
 
