@@ -607,18 +607,20 @@ export class H11Connection implements Connection<H11Event> {
     options?: { readonly end?: boolean; readonly ledger?: Ledger | undefined },
   ): ExchangeId {
     if (this.role !== 'client') throw misuse('role', 'RFC 9112 §2.1', 'a server does not send requests')
-    if (this.capacity === 0) throw this.#refusal()
-    const { method, target, authority } = head
+    const { method, target, authority, protocol } = head
     requireString('method', method)
     requireString('request-target', target)
     if (authority !== undefined) requireString('authority', authority)
-    if (head.protocol !== undefined && this.#rules.validate) {
+    const fields = Fields.from(head.headers)
+    const plan = this.#plan(fields, head.content) ?? 'none'
+    const end = options?.end === true
+    const ledger = options?.ledger
+    // Nothing of the caller's runs from here on.
+    if (this.capacity === 0) throw this.#refusal()
+    if (protocol !== undefined && this.#rules.validate) {
       // Left out, it would make an extended CONNECT a plain tunnel.
       throw misuse('protocol', 'RFC 8441 §4', 'HTTP/1.1 has no extended CONNECT')
     }
-    const fields = Fields.from(head.headers)
-    const end = options?.end === true
-    const plan = this.#plan(fields, head.content) ?? 'none'
     if (end && this.#rules.validate) refuseUnsent(plan)
     if (plan === 'unknown' && this.#minor === 0 && this.#rules.validate) {
       throw misuse('transfer-encoding', 'RFC 9112 §6.1', 'the server speaks HTTP/1.0, which has no chunked')
@@ -630,7 +632,7 @@ export class H11Connection implements Connection<H11Event> {
     const sent = writeRequestHead(output, method, target, authority, fields, plan, this.#rules.validate)
     this.#exchange++
     this.#running = true
-    desk.ledger = options?.ledger
+    desk.ledger = ledger
     this.#request = REQUEST.idle.head
     this.#awaitResponse(method, before)
     desk.upgrade = sent.upgrade
@@ -644,8 +646,8 @@ export class H11Connection implements Connection<H11Event> {
 
   /** 100, or 102 to 199. 101 is a response: HTTP is over with it. */
   sendInformational(exchange: ExchangeId, status: number, headers?: FieldsInit): void {
-    this.#mayRespond(exchange)
     const fields = Fields.from(headers)
+    this.#mayRespond(exchange)
     if (this.#life === 'failed')
       throw misuse('state', 'RFC 9110 §15.2', 'after a fault only a final response may be sent')
     if (!Number.isInteger(status) || status < 100 || status > 199 || status === 101) {
@@ -670,17 +672,18 @@ export class H11Connection implements Connection<H11Event> {
    * will not be used again.
    */
   sendResponse(exchange: ExchangeId, head: ResponseHead, options?: { readonly end?: boolean }): void {
-    const asked = this.#mayRespond(exchange)
     const { status, reasonPhrase } = head
     if (reasonPhrase !== undefined) requireString('reason-phrase', reasonPhrase)
     const fields = Fields.from(head.headers)
+    const given = this.#plan(fields, head.content)
+    const end = options?.end === true
+    const asked = this.#mayRespond(exchange)
     if (!Number.isInteger(status) || (status < 200 && status !== 101) || status > 999) {
       throw misuse('status', 'RFC 9110 §15', `${status} is not the status of a final response`)
     }
     if (isSwitch(asked.method, status)) this.#checkSwitch(status)
-    const end = options?.end === true
     const bare = !hasContent(asked.method, status)
-    const plan = this.#plan(fields, head.content) ?? (end || bare || status === 205 ? 'none' : 'unknown')
+    const plan = given ?? (end || bare || status === 205 ? 'none' : 'unknown')
     if (end && !bare && this.#rules.validate) refuseUnsent(plan)
     const desk = this.#desk
     const { output } = desk
@@ -735,8 +738,8 @@ export class H11Connection implements Connection<H11Event> {
   }
 
   end(exchange: ExchangeId, trailers?: FieldsInit): void {
-    this.#maySend(exchange)
     const fields = Fields.from(trailers)
+    this.#maySend(exchange)
     if (fields.length > 0 && this.#desk.sending !== 'chunked') {
       throw misuse('trailers', 'RFC 9110 §6.5.1', 'only chunked content can be followed by trailers')
     }

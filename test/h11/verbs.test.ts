@@ -352,6 +352,32 @@ describe('a response is refused', () => {
   })
 })
 
+it('what fields do to the machine while they are read has been done when it looks whether they may be sent', () => {
+  const doing = (verb: () => unknown): FieldsInit => ({
+    *[Symbol.iterator]() {
+      verb()
+      yield ['x', 'y']
+    },
+  })
+  const code = (expected: string): Error => expect.objectContaining({ code: expected }) as Error
+  const begin = make('client')
+  const inner = doing(() => begin.sendRequest(GET, { end: true }))
+  expect(() => begin.sendRequest({ ...GET, headers: inner })).toThrow(code('capacity'))
+  expect(written(begin)).toBe('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+  const abort = make('client')
+  expect(() => abort.sendRequest({ ...GET, headers: doing(() => abort.abort()) })).toThrow(code('closed'))
+  const end = asking({ ...POST, content: 'unknown' })
+  const last = doing(() => end.end(1))
+  expect(() => end.end(1, last)).toThrow(code('state'))
+  for (const verb of ['sendResponse', 'sendInformational'] as const) {
+    const machine = asked()
+    const headers = doing(() => machine.sendResponse(1, { status: 204, headers: [] }, { end: true }))
+    const send = (): void =>
+      verb === 'sendResponse' ? machine[verb](1, { status: 200, headers }) : machine[verb](1, 103, headers)
+    expect(send).toThrow(code('state'))
+    expect(written(machine)).toBe('HTTP/1.1 204 No Content\r\n\r\n')
+  }
+})
 it('205 has no content, and says so', () => {
   const machine = asked()
   machine.sendResponse(1, { status: 205, headers: [] })
