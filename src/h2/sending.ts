@@ -1,6 +1,6 @@
 // What we say of an exchange: the verbs of the contract, each checked before it changes anything. What is said is handed
 // to the sender, which writes it when its turn comes.
-import { misuse, requireString } from '../http/index.ts'
+import { Fields, misuse, requireString } from '../http/index.ts'
 import type { Bytes, ExchangeId, FieldsInit, Ledger, RequestHead, ResponseHead } from '../http/index.ts'
 import { H2_ERROR } from './frames.ts'
 import { informationalSection, listBytes, requestSection, responseSection, trailerSection } from './semantics.ts'
@@ -23,12 +23,13 @@ export class Sending {
   request(given: RequestHead, end: boolean, ledger: Ledger | undefined): ExchangeId {
     const session = this.#session
     if (session.role === 'server') throw misuse('role', 'RFC 9113 §8.1', 'a server sends no requests')
-    if (session.capacity === 0) throw misuse('capacity', 'RFC 9113 §5.1.2', 'no stream may be opened now')
     const head = readOnce(given)
     if (head.protocol !== undefined && this.#validate && session.peer.enableConnectProtocol === 0) {
       throw misuse('protocol', 'RFC 8441 §3', 'the server does not take extended CONNECT')
     }
     const { section, plan } = requestSection(head, this.#validate)
+    // Nothing of the caller's runs from here on.
+    if (session.capacity === 0) throw misuse('capacity', 'RFC 9113 §5.1.2', 'no stream may be opened now')
     this.#checkSize(section)
     // What goes through a tunnel is not content of the request. RFC 9110 §9.3.6.
     const tunnel = head.method === 'CONNECT'
@@ -51,17 +52,19 @@ export class Sending {
   }
 
   informational(exchange: ExchangeId, status: number, headers: FieldsInit | undefined): void {
+    const fields = Fields.from(headers)
     const stream = this.#answering(exchange)
     if (stream === undefined) return
-    const section = informationalSection(status, headers, this.#validate)
+    const section = informationalSection(status, fields, this.#validate)
     this.#checkSize(section)
     this.#session.sender.section(stream, section)
   }
 
   response(exchange: ExchangeId, { status, headers, content }: ResponseHead, end: boolean): void {
+    const fields = Fields.from(headers)
     const stream = this.#answering(exchange)
     if (stream === undefined) return
-    const { section, plan } = responseSection({ status, headers, content }, this.#validate, stream.method)
+    const { section, plan } = responseSection({ status, headers: fields, content }, this.#validate, stream.method)
     const bare = stream.method === 'HEAD' || status === 204 || status === 304
     const tunnel = stream.method === 'CONNECT' && status < 300
     const promised = tunnel || !this.#validate ? Infinity : bare ? 0 : promisedBy(plan)
@@ -88,13 +91,14 @@ export class Sending {
   }
 
   end(exchange: ExchangeId, trailers: FieldsInit | undefined): void {
+    const fields = trailers === undefined ? undefined : Fields.from(trailers)
     const stream = this.#inContent(exchange)
     if (stream === undefined) return
     if (this.#validate) this.#checkPromise(stream, 0, true)
-    if (trailers !== undefined && stream.tunnel && this.#validate) {
+    if (fields !== undefined && stream.tunnel && this.#validate) {
       throw misuse('trailer', 'RFC 9113 §8.5', 'a tunnel has no trailers')
     }
-    const section = trailers === undefined ? undefined : trailerSection(trailers, this.#validate)
+    const section = fields && trailerSection(fields, this.#validate)
     if (section !== undefined) this.#checkSize(section)
     this.#session.sender.end(stream, section === undefined || section.fields.length === 0 ? undefined : section)
   }
