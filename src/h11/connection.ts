@@ -783,7 +783,7 @@ export class H11Connection implements Connection<H11Event> {
   }
 
   close(_now: Millis): void {
-    if (this.#life === 'failed') this.#live('close', 'local-close')
+    if (this.#life === 'failed' && this.#response !== 'content') this.#live('close', 'local-close')
     if (this.#deaf) return
     this.#live('drain', 'local-close')
     if (!this.#running) this.#push(this.#close('local-close'))

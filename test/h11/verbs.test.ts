@@ -622,6 +622,15 @@ describe('close', () => {
     machine.close(0)
     expect([machine.closed, machine.wantsClose, machine.closeReason]).toEqual([true, 'now', 'missing-host'])
   })
+  it('after the response to a fault that has begun', () => {
+    const machine = asked('GET / HTTP/1.1\r\n\r\n')
+    machine.sendResponse(1, { status: 400, headers: [], content: { length: 2 } })
+    machine.sendData(1, bytes('a'))
+    machine.close(0)
+    expect([machine.closed, machine.wantsClose]).toEqual([false, 'no'])
+    machine.sendData(1, bytes('b'), true)
+    expect([machine.closed, machine.wantsClose, written(machine).slice(-2)]).toEqual([true, 'after-output', 'ab'])
+  })
   it('tells the response, that it was the last, and the end', () => {
     const machine = asking()
     expect(hear(machine, 'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\na')).toEqual([
