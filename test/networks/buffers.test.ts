@@ -24,7 +24,7 @@ function reader(told: string[], name: string, keep = false): { buffer: Receiver;
     if (keep) kept.push(data)
     return keep
   }
-  return { buffer: { receive, readsAlone: false }, kept }
+  return { buffer: { receive, readsAlone: false, readBytes: 64 * 1024 }, kept }
 }
 
 describe('reads of one turn', () => {
@@ -53,7 +53,11 @@ describe('reads of one turn', () => {
   test('have one number; those of another turn, alone or large, have another', async () => {
     await crowd()
     const turns: number[] = []
-    const to = (): Receiver => ({ receive: (_, number) => turns.push(number) < 0, readsAlone: false })
+    const to = (): Receiver => ({
+      receive: (_, number) => turns.push(number) < 0,
+      readsAlone: false,
+      readBytes: 64 * 1024,
+    })
     for (let i = 0; i < 3; i++) read(to(), 'x')
     await turn()
     read(to(), 'x')
@@ -134,6 +138,7 @@ describe('reads of one turn', () => {
         throw new Error('receiver')
       },
       readsAlone: false,
+      readBytes: 64 * 1024,
     }
     /** What is thrown while nobody is called. */
     async function thrown(act: () => Promise<void> | void): Promise<() => void> {
@@ -206,6 +211,19 @@ describe.skipIf(process.platform === 'win32')('a socket that reads much', () => 
     expect(new Socket().buffer).toBe(small.buffer)
     large.read(much, 'x')
     expect([large.buffer, much.readsAlone]).toEqual([small.buffer, false])
+  })
+
+  test('has one no larger than what a read of its can have: who keeps a record of TLS keeps no more', () => {
+    const { buffer, kept } = reader([], 'a', true)
+    const receiver = { ...buffer, readBytes: 16 * 1024 }
+    const large = new Socket()
+    for (let i = 0; i < 3; i++) large.read(receiver, MUCH)
+    expect(kept.map((data) => data.buffer.byteLength)).toEqual(kept.map(() => 16 * 1024))
+    release(receiver)
+    // A platform that reads more all the same.
+    new Socket().read(receiver, `${MUCH}x`)
+    expect(kept.at(-1)?.byteLength).toBe(16 * 1024 + 1)
+    release(receiver)
   })
 
   test('gets another when the receiver keeps it', () => {

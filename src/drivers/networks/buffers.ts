@@ -7,8 +7,8 @@
 // followed at once by all that it leads to, since neither the kernel's code nor ours is thrown out of the caches by the
 // other, and what the receivers then write leaves together.
 //
-// A socket that reads much gets a buffer of its own, is read without a copy, and goes back to the shared one when its
-// reads are small again. It knows no socket and no HTTP.
+// A socket that reads much gets a buffer of its own, no larger than one of its reads can be, is read without a copy, and
+// goes back to the shared one when its reads are small again. It knows no socket and no HTTP.
 
 /** What one read takes at most: a receiver is fed no more at once, so that no peer starves the others. */
 export const READ_BYTES = 64 * 1024
@@ -31,6 +31,8 @@ export interface Receiver {
   receive(data: Uint8Array, turn: number): boolean
   /** Its reads are large and go into a buffer of its own. Nobody else writes it. */
   readsAlone: boolean
+  /** What one of its reads has at most: whoever keeps the bytes keeps a buffer of that size. */
+  readonly readBytes: number
 }
 
 let shared: Uint8Array<ArrayBuffer> | undefined
@@ -125,14 +127,14 @@ export function deliver(receiver: Receiver, buffer: Uint8Array<ArrayBuffer>, len
   let own = buffer
   if (buffer === shared) {
     if (length < MUCH || owners >= MAX_OWN) return turn.add(receiver, buffer.subarray(0, length))
-    own = fresh()
+    own = fresh(Math.max(receiver.readBytes, length))
     own.set(buffer.subarray(0, length))
     if (!receiver.readsAlone) owners++
     receiver.readsAlone = true
   }
   turn.deliver()
   turns++
-  if (give(receiver, own.subarray(0, length))) own = fresh()
+  if (give(receiver, own.subarray(0, length))) own = fresh(receiver.readBytes)
   if (length < LITTLE) release(receiver)
   if (receiver.readsAlone || !CAN_SHARE) following = own
 }
@@ -162,6 +164,6 @@ export function release(receiver: Receiver): void {
 }
 
 /** Not zeroed: only what was read of it is ever shown. */
-function fresh(): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(Buffer.allocUnsafeSlow(READ_BYTES).buffer)
+function fresh(bytes = READ_BYTES): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(Buffer.allocUnsafeSlow(bytes).buffer)
 }

@@ -151,6 +151,9 @@ const ONREAD =
 /** How every socket is used. */
 const WAYS = { allowHalfOpen: true, autoSelectFamily: false }
 
+/** What a record of TLS holds at most: what is read at once of a connection that was dialled with it. RFC 8446 §5.1. */
+const TLS_BYTES = 16 * 1024
+
 /** What waits to be done, in order: bytes to write, a handshake, half-close, close. */
 type Step = Bytes | { readonly tls: TlsTarget } | 'end' | 'close'
 
@@ -176,6 +179,10 @@ class NodeLink implements Link, Receiver {
   #writing = false
   /** @internal */
   readsAlone = false
+  /** @internal */
+  get readBytes(): number {
+    return this.#target.tls === undefined ? READ_BYTES : TLS_BYTES
+  }
 
   constructor(target: ConnectTarget, sink: Sink, client: TlsClient) {
     this.#target = target

@@ -20,9 +20,8 @@ import {
   type TraceEvent,
 } from '../../pool/lean.ts'
 import type { Link, Network, Sink } from '../network.ts'
-import type { ConnectionInfo, Exchange } from './exchange.ts'
+import type { Exchange } from './exchange.ts'
 
-type Assigned = Extract<PoolCommand, { type: 'assigned' }>
 type Request = Extract<PoolInput, { type: 'request' }>
 
 export interface DriverHooks {
@@ -144,7 +143,7 @@ export class Driver {
       case 'settle':
         return this.#settle(command)
       case 'assigned':
-        return this.#assigned(command)
+        return this.#exchange(command.id)?.assign(command)
       case 'openContent':
         return this.#exchange(command.id)?.openContent()
       case 'pullContent':
@@ -191,11 +190,6 @@ export class Driver {
   }
   #link(id: LinkId): Link | undefined {
     return this.#links.get(id)?.link
-  }
-
-  #assigned(command: Assigned): void {
-    const exchange = this.#exchange(command.id)
-    if (exchange !== undefined) exchange.connection = this.#links.get(command.link)?.infoOf(command)
   }
 
   #settle(command: Extract<PoolCommand, { type: 'settle' }>): void {
@@ -323,18 +317,10 @@ class LinkHandle implements Sink {
   #holds = true
   /** Where it stands among those that are to be told; −1: nowhere. */
   place = -1
-  #info: ConnectionInfo | undefined
 
   constructor(driver: Driver, id: number) {
     this.#driver = driver
     this.id = id
-  }
-
-  /** What a response says of its connection. Each but the first says the same: nobody writes to it. */
-  infoOf({ link, reused, httpVersion, info }: Assigned): ConnectionInfo {
-    // What is spread stands last: V8 gives an object that grows after a spread a hidden class of its own, 300 bytes more.
-    if (this.#info?.reused !== reused) this.#info = Object.freeze({ id: link, reused, httpVersion, ...info })
-    return this.#info
   }
 
   hold(ref: boolean): void {

@@ -6,6 +6,7 @@ import type { ConnectionInfo, Exchange, ResponseEvent } from './exchange.ts'
 export abstract class ResponseParts {
   readonly #exchange: Exchange
   readonly #head: ResponseEvent
+  #connection: ConnectionInfo | undefined
   #content: OwnedBytes | undefined
   #taken = false
 
@@ -50,7 +51,7 @@ export abstract class ResponseParts {
   }
   /** Addresses, protocol and certificate as they were when the request was assigned; valid for ever. */
   get connection(): ConnectionInfo {
-    return this.#exchange.connection as ConnectionInfo
+    return (this.#connection ??= this.#exchange.connection as ConnectionInfo)
   }
   /** Milliseconds by phase; complete when the request has settled. */
   get timings(): Readonly<Record<string, Millis>> {
