@@ -124,7 +124,7 @@ describe('laws, on bytes', () => {
     expect(play(start(which), bytes, sizes)).toEqual(play(start(which), bytes, sizes))
   })
 
-  test.prop([fc.constantFrom<Role>('client', 'server'), fc.uint8Array({ maxLength: 400 }), fc.boolean()], {
+  test.prop([fc.constantFrom<Role>('client', 'server'), fc.uint8Array({ maxLength: 400, size: 'max' }), fc.boolean()], {
     numRuns: 300,
   })('C2: no bytes make it throw', (which, bytes, raw) => {
     const machine = raw ? new H2Connection(which, { now: 0 }) : start(which)
@@ -247,7 +247,7 @@ function perform(machine: H2Connection, [name, exchange, size]: Verb): void {
 }
 
 describe('laws, on verbs', () => {
-  test.prop([peer, fc.array(verb, { maxLength: 30 })], { numRuns: 300 })(
+  test.prop([peer, fc.array(verb, { maxLength: 30, size: 'max' })], { numRuns: 300 })(
     'C6: a refused verb changes nothing, and every refusal is a LocalProtocolError',
     ([which, bytes], verbs) => {
       const machine = start(which)
@@ -265,7 +265,7 @@ describe('laws, on verbs', () => {
     },
   )
 
-  test.prop([peer, fc.array(verb, { maxLength: 30 })], { numRuns: 100 })(
+  test.prop([peer, fc.array(verb, { maxLength: 30, size: 'max' })], { numRuns: 100 })(
     'C4: a request is accepted exactly while there is capacity',
     ([which, bytes], verbs) => {
       const machine = start(which)

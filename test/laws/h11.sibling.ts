@@ -14,7 +14,7 @@ const token = fc.stringMatching(/^[A-Za-z][A-Za-z0-9-]{0,11}$/)
 const value = fc.stringMatching(/^[!-~\u0080-\u00ff]([ -~]{0,40}[!-~])?$/)
 const field = fc.tuple(fc.tuple(fc.constant('X-'), token), value).map(([name, text]) => `${name.join('')}: ${text}\r\n`)
 const fields = fc.array(field, { maxLength: 6 }).map((lines) => lines.join(''))
-const text = fc.string({ maxLength: 60, unit: 'binary-ascii' })
+const text = fc.string({ maxLength: 60, unit: 'binary-ascii', size: 'max' })
 
 const chunked = fc
   .tuple(
@@ -254,7 +254,7 @@ export const h11: Sibling = {
   make: (role: Role, given: object) => new H11Connection(role, { ...given, now: 0 }),
   scenes: fc.oneof(clientScene, serverScene),
   garbage: fc.oneof(
-    fc.uint8Array({ maxLength: 300 }),
+    fc.uint8Array({ maxLength: 300, size: 'max' }),
     fc.tuple(fc.oneof(requestText, responseText), edits).map(([wire, damage]) => damaged(wire, damage)),
   ),
   react,

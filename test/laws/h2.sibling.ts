@@ -105,7 +105,7 @@ export const h2: Sibling = {
   make: (role, given) => new H2Connection(role, { ...given, now: 0 }),
   scenes,
   garbage: fc.oneof(
-    fc.uint8Array({ maxLength: 300 }),
+    fc.uint8Array({ maxLength: 300, size: 'max' }),
     peer.map(([, bytes]) => bytes),
   ),
   react,
