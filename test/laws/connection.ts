@@ -198,6 +198,8 @@ const CLIENT_ORDER = /^(informational )*(response ((data |chunk )*(end )?|(end )
 const SERVER_ORDER = /^(request (data |chunk )*(end (switched )?)?)?(failed )?$/
 
 const RUNS = { numRuns: 1_000 }
+/** Milliseconds; it looks at the whole state after each byte. */
+const SLOW = 120_000
 
 export function describeConnectionLaws(sibling: Sibling): void {
   const same = (transcript: Transcript): unknown => [transcript.events, sibling.readableOutput(transcript.output)]
@@ -295,14 +297,18 @@ export function describeConnectionLaws(sibling: Sibling): void {
       expect(arrived).toEqual(sent)
     })
 
-    test.prop([sibling.scenes, fc.nat()], RUNS)('C10: what it holds stays within its limits', (scene, seed) => {
-      const watch = (machine: Machine): void => {
-        const { bytes, atMost } = sibling.held(machine, scene.options)
-        expect(bytes).toBeLessThanOrEqual(atMost)
-      }
-      play(sibling, scene, { ...cutBy(seed), watch })
-      play(sibling, scene, { ...BYTE_BY_BYTE, watch })
-    })
+    test.prop([sibling.scenes, fc.nat()], RUNS)(
+      'C10: what it holds stays within its limits',
+      (scene, seed) => {
+        const watch = (machine: Machine): void => {
+          const { bytes, atMost } = sibling.held(machine, scene.options)
+          expect(bytes).toBeLessThanOrEqual(atMost)
+        }
+        play(sibling, scene, { ...cutBy(seed), watch })
+        play(sibling, scene, { ...BYTE_BY_BYTE, watch })
+      },
+      SLOW,
+    )
 
     test.prop([sibling.scenes, fc.nat()], RUNS)('C11: same inputs, same outputs', (scene, seed) => {
       const once = play(sibling, scene, cutBy(seed))

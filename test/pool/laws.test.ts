@@ -62,6 +62,7 @@ describe.each([
     (options, steps) => {
       play({ ...options, ...version }, steps)
     },
+    120_000,
   )
 })
 
