@@ -169,10 +169,10 @@ export class Receiving {
     const response = readResponse(flat, sensitive)
     if (isMalformed(response)) return this.#session.malformed(stream, response)
     const headBytes = listBytes(flat)
-    if (response.status < 200) return this.#onInformational(stream, endStream, response, headBytes)
     if (!floods.headFits(headBytes)) return this.#session.tooMuch(stream, 'limit-held-headers')
     floods.holdHead(stream, headBytes)
     const { status } = response
+    if (status < 200) return this.#onInformational(stream, endStream, response)
     stream.tunnel = stream.method === 'CONNECT' && status < 300
     stream.empty = !stream.tunnel && (stream.method === 'HEAD' || status === 204 || status === 304)
     stream.expected = stream.tunnel ? -1 : response.contentLength
@@ -190,11 +190,10 @@ export class Receiving {
     if (endStream) this.#onEnd(stream, undefined)
   }
 
-  #onInformational(stream: Stream, endStream: boolean, response: ResponseSection, headBytes: number): void {
-    const { limits, floods } = this.#session
+  #onInformational(stream: Stream, endStream: boolean, response: ResponseSection): void {
+    const { limits } = this.#session
     if (endStream) return this.#session.malformed(stream, ENDED_BY_INFORMATIONAL)
     if (++stream.informational > limits.maxInformational) return this.#session.tooMuch(stream, 'limit-informational')
-    floods.holdHead(stream, headBytes)
     if (stream.headBytes > this.#decoder.maxListBytes) return this.#session.tooMuch(stream, 'limit-header-list')
     const { status, headers } = response
     this.#session.tell({ type: 'informational', exchange: stream.id, status, headers })

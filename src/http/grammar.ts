@@ -1,7 +1,7 @@
 // The ABNF that every version shares (RFC 9110 §5.5, §5.6, §8.6), as exact checks on latin1 strings.
 //
-// A check answers; it does not repair. There is no trim, no parseInt, no Number and no Unicode case mapping in the
-// project: each of them has let a request smuggler through somewhere.
+// A check answers; it does not repair. Wire data meets no trim, no parseInt, no Number and no Unicode case mapping: each
+// of them has let a request smuggler through somewhere.
 
 /** 1 for the bytes of RFC 9110 §5.6.2 `tchar`. */
 export const TCHAR: Uint8Array = table("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")

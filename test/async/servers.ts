@@ -1,30 +1,20 @@
 // Node's own servers on free loopback ports, each closed with what still hangs on it when its test is over.
-import { once } from 'node:events'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
-import { createServer as createTcpServer, type AddressInfo, type Server as TcpServer, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { afterEach } from 'vitest'
 import { ConnectionPool, type PoolOptions } from '../../src/index.ts'
+import { serve, tcpServer } from '../fixtures/servers.ts'
 
-const cleanups: (() => Promise<unknown> | void)[] = []
+const cleanups: (() => Promise<unknown>)[] = []
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
 })
-/** Runs when the test is over, last come first. */
-export function atEnd(cleanup: () => Promise<unknown> | void): void {
-  cleanups.push(cleanup)
-}
 
 export function makePool(options?: PoolOptions): ConnectionPool {
   const pool = new ConnectionPool(options)
-  atEnd(() => pool.destroy())
+  cleanups.push(() => pool.destroy())
   return pool
-}
-
-async function listen(server: TcpServer): Promise<number> {
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return (server.address() as AddressInfo).port
 }
 
 /** The server's origin; `connections()` counts what was accepted. */
@@ -35,27 +25,15 @@ export async function serveHttp(
   const server = tls === undefined ? createServer(listener) : createSecureServer(tls, listener)
   let count = 0
   server.on(tls === undefined ? 'connection' : 'secureConnection', () => count++)
-  const port = await listen(server)
-  atEnd(() => {
-    server.closeAllConnections()
-    server.close()
-  })
+  const { port, stop } = await serve(server)
+  cleanups.push(stop)
   return { url: `${tls === undefined ? 'http' : 'https'}://localhost:${port}`, server, connections: () => count }
 }
 
 /** A peer that does as it is told: each connection goes to `play`. */
 export async function serveTcp(play: (socket: Socket) => void): Promise<string> {
-  const sockets = new Set<Socket>()
-  const server = createTcpServer({ allowHalfOpen: true }, (socket) => {
-    sockets.add(socket)
-    socket.on('error', () => socket.destroy())
-    play(socket)
-  })
-  const port = await listen(server)
-  atEnd(() => {
-    for (const socket of sockets) socket.destroy()
-    server.close()
-  })
+  const { port, stop } = await tcpServer(play)
+  cleanups.push(stop)
   return `http://127.0.0.1:${port}`
 }
 

@@ -67,7 +67,7 @@ describe.each(['h1', 'h2'] as const)('%s', (version) => {
   })
 
   it.each([0, 1, 10, 30, 100])(
-    'a reset after %i bytes of the answer is one typed error, or a retry that succeeds',
+    'a reset after %i bytes of the answer is one typed error, and the next request is served',
     async (afterBytes) => {
       const { sim, pool } = world(version, { latency: 1 }, { maxConnections: 1 })
       sim.fault({ at: 'toClient', afterBytes, what: 'reset' })

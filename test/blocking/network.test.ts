@@ -8,6 +8,7 @@ import { WorkerNetwork } from '../../src/drivers/blocking/network.ts'
 import type { Link } from '../../src/drivers/network.ts'
 import { nodeNetwork } from '../../src/drivers/networks/index.ts'
 import type { ConnectTarget } from '../../src/pool/lean.ts'
+import { ignore as nothing } from '../fixtures/link.ts'
 import { conforms } from '../networks/conformance.ts'
 import { socketSubject } from '../networks/sockets.ts'
 
@@ -17,7 +18,6 @@ const network = new WorkerNetwork()
 const look = (): void => {
   while (network.look());
 }
-const nothing = (): void => undefined
 
 describe('the network in a worker', () => conforms(network.can, socketSubject(network, afterAll, look)))
 

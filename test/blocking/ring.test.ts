@@ -32,7 +32,7 @@ function readOne(reader: RingReader, model: Model): void {
 }
 
 describe('a ring of any size', () => {
-  test.prop([fc.constantFrom(32, 64, 128, 1024), fc.array(anyStep, { maxLength: 200 })])(
+  test.prop([fc.constantFrom(32, 64, 128, 1024), fc.array(anyStep, { maxLength: 200, size: 'max' })])(
     'is a queue, for any sequence of writes and reads',
     (size, steps) => {
       const shared = makeRing(size)

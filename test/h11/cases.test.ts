@@ -188,7 +188,6 @@ function act(machine: H11Connection, verb: string): void {
 const MANNERS: readonly (readonly [string, (n: number) => number[]])[] = [
   ['whole', () => []],
   ['byte by byte', (n) => Array.from({ length: Math.max(0, n - 1) }, (_, i) => i + 1)],
-  // Every place is a cut once, by a sequence that any run repeats.
   ...[3, 7, 13].map((step): readonly [string, (n: number) => number[]] => [
     `every ${step}`,
     (n) => Array.from({ length: Math.floor((n - 1) / step) }, (_, i) => (i + 1) * step),

@@ -1,12 +1,9 @@
 // What a connection costs in memory, whatever its peer has sent.
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { expect, it } from 'vitest'
 import { H11Connection } from '../../src/h11/index.ts'
 import type { Fields } from '../../src/http/index.ts'
+import { collect } from '../fixtures/collect.ts'
 
-setFlagsFromString('--expose-gc')
-const collect = runInNewContext('gc') as () => void
 function heapUsed(): number {
   collect()
   return process.memoryUsage().heapUsed

@@ -1,13 +1,14 @@
 // With programs that others wrote, over loopback: curl, nghttp and h2load against our server, our client against nghttpd
 // and nginx. Each is skipped where the program is missing.
-import { execFile, spawn, spawnSync, type ChildProcess } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { execFile, spawnSync } from 'node:child_process'
+import { mkdtempSync, writeFileSync } from 'node:fs'
 import { createConnection, createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, type TestContext } from 'vitest'
 import { H2Connection } from '../../src/h2/index.ts'
+import { daemon, freePort, withServer } from '../fixtures/servers.ts'
 import { drain } from './support.ts'
 
 const run = promisify(execFile)
@@ -109,60 +110,37 @@ async function fetchBoth(port: number): Promise<readonly [status: number, bytes:
   })
 }
 
-async function freePort(): Promise<number> {
-  const probe = createServer()
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve))
-  const { port } = probe.address() as AddressInfo
-  await new Promise((resolve) => probe.close(resolve))
-  return port
-}
-
-async function untilListening(port: number): Promise<void> {
-  for (let i = 0; i < 200; i++) {
-    const open = await new Promise<boolean>((resolve) => {
-      const socket = createConnection(port, '127.0.0.1', () => resolve(true))
-      socket.on('error', () => resolve(false))
-      socket.on('connect', () => socket.destroy())
-    })
-    if (open) return
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-  throw new Error('the server does not listen')
-}
-
 describe('our client', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'h2-interop-'))
-  writeFileSync(join(folder, 'big'), new Uint8Array(3_000_000))
-  writeFileSync(join(folder, 'small'), 'x')
-  const children: ChildProcess[] = []
-  afterAll(() => {
-    for (const child of children) child.kill()
-    rmSync(folder, { recursive: true, force: true })
-  })
   const expected = [
     [200, 3_000_000],
     [200, 1],
     [404, expect.any(Number)],
   ]
-
-  test.skipIf(!has('nghttpd'))(`nghttpd${missing('nghttpd')}`, async () => {
+  /** A program that serves a folder with /big and /small. */
+  async function served(
+    context: TestContext,
+    command: string,
+    argsOf: (port: number, folder: string) => readonly string[],
+  ): Promise<void> {
+    const folder = mkdtempSync(join(tmpdir(), 'h2-interop-'))
+    writeFileSync(join(folder, 'big'), new Uint8Array(3_000_000))
+    writeFileSync(join(folder, 'small'), 'x')
     const port = await freePort()
-    children.push(spawn('nghttpd', ['--no-tls', '-a', '127.0.0.1', '-d', folder, `${port}`], { stdio: 'ignore' }))
-    await untilListening(port)
-    expect(await fetchBoth(port)).toEqual(expected)
-  })
+    const running = await daemon(command, argsOf(port, folder), port, folder)
+    if ('missing' in running) return context.skip(running.missing)
+    await withServer(running, async () => expect(await fetchBoth(port)).toEqual(expected))
+  }
 
-  test.skipIf(!has('nginx'))(`nginx${missing('nginx')}`, async () => {
-    const port = await freePort()
-    const config = `daemon off; master_process off; pid ${folder}/pid; error_log ${folder}/error.log; events {}
-      http { access_log off; client_body_temp_path ${folder}/t1; proxy_temp_path ${folder}/t2; fastcgi_temp_path ${folder}/t3;
-        uwsgi_temp_path ${folder}/t4; scgi_temp_path ${folder}/t5;
-        server { listen 127.0.0.1:${port} http2; root ${folder}; } }`
-    writeFileSync(join(folder, 'nginx.conf'), config)
-    children.push(
-      spawn('nginx', ['-c', join(folder, 'nginx.conf'), '-e', join(folder, 'error.log')], { stdio: 'ignore' }),
-    )
-    await untilListening(port)
-    expect(await fetchBoth(port)).toEqual(expected)
-  })
+  test('nghttpd', (context) =>
+    served(context, 'nghttpd', (port, folder) => ['--no-tls', '-a', '127.0.0.1', '-d', folder, `${port}`]))
+
+  test('nginx', (context) =>
+    served(context, 'nginx', (port, folder) => {
+      const config = `daemon off; master_process off; pid ${folder}/pid; error_log ${folder}/error.log; events {}
+        http { access_log off; client_body_temp_path ${folder}/t1; proxy_temp_path ${folder}/t2; fastcgi_temp_path ${folder}/t3;
+          uwsgi_temp_path ${folder}/t4; scgi_temp_path ${folder}/t5;
+          server { listen 127.0.0.1:${port} http2; root ${folder}; } }`
+      writeFileSync(join(folder, 'nginx.conf'), config)
+      return ['-c', join(folder, 'nginx.conf'), '-e', join(folder, 'error.log')]
+    }))
 })

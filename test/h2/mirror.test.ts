@@ -164,7 +164,7 @@ function carry(from: Side, to: Side, most: number): number {
 }
 
 describe('mirror', () => {
-  test.prop([fc.array(action, { maxLength: 60 })], { numRuns: 150 })(
+  test.prop([fc.array(action, { maxLength: 60, size: 'max' })], { numRuns: 150 })(
     'laws C3, C5, C9, C13: what is sent is received',
     (actions) => {
       const client = new Side(

@@ -240,6 +240,7 @@ describe('windows', () => {
   property.prop([
     fc.array(fc.tuple(fc.nat(2), fc.constantFrom('data', 'stream', 'all', 'initial'), fc.nat(30_000)), {
       maxLength: 60,
+      size: 'max',
     }),
   ])('never more than both windows allow, and all of it when they do', (steps) => {
     const machine = ready('client')

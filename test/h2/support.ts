@@ -1,4 +1,4 @@
-// Frames for tests: built from their fields, taken apart again, and pumped between two machines.
+// Frames for tests: built from their fields, and taken apart again.
 import type { Bytes, H2Event, Millis } from '../../src/http/index.ts'
 import { errorName, FLAG, FRAME, frameName, H2Connection, type H2Options } from '../../src/h2/index.ts'
 import type { HpackDecoder } from '../../src/h2/hpack/index.ts'
@@ -184,24 +184,4 @@ export function plainEvent(event: H2Event): Record<string, unknown> {
       plain[key] = [...(value as Iterable<unknown>)]
   }
   return plain
-}
-
-/** Moves bytes between two machines until neither has any left; returns what each side saw. */
-export function exchange(
-  client: H2Connection,
-  server: H2Connection,
-  onServer: (event: H2Event) => void,
-  onClient: (event: H2Event) => void,
-  now: Millis = 0,
-): void {
-  for (let round = 0; round < 10_000; round++) {
-    const up = concat(client.takeOutput())
-    if (up.length > 0) server.receiveData(up, now)
-    for (const event of drain(server)) onServer(event)
-    const down = concat(server.takeOutput())
-    if (down.length > 0) client.receiveData(down, now)
-    for (const event of drain(client)) onClient(event)
-    if (up.length + down.length === 0 && client.outputBytes + server.outputBytes === 0) return
-  }
-  throw new Error('the machines never come to rest')
 }

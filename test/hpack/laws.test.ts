@@ -8,14 +8,14 @@ import { Fields } from '../../src/http/index.ts'
 import { DecoderTable, EncoderTable } from '../../src/h2/hpack/tables.ts'
 
 const latin1 = (maxLength: number): fc.Arbitrary<string> =>
-  fc.string({ unit: fc.integer({ min: 0, max: 255 }).map((c) => String.fromCharCode(c)), maxLength })
+  fc.string({ unit: fc.integer({ min: 0, max: 255 }).map((c) => String.fromCharCode(c)), maxLength, size: 'max' })
 const name = fc.oneof(
   fc.constantFrom(':method', ':path', 'cookie', 'authorization', 'set-cookie', 'etag', 'accept-encoding', 'x-a', 'x-b'),
-  fc.string({ unit: fc.constantFrom('a', 'b', 'c', 'q', 'z', '-', '0', '9'), maxLength: 20 }),
+  fc.string({ unit: fc.constantFrom('a', 'b', 'c', 'q', 'z', '-', '0', '9'), maxLength: 20, size: 'max' }),
 )
 const value = fc.oneof(
   fc.constantFrom('GET', '/', '', 'a', 'b', 'c', 'gzip, deflate'),
-  fc.string({ maxLength: 40 }),
+  fc.string({ maxLength: 40, size: 'max' }),
   latin1(200),
 )
 const list = fc.array(fc.tuple(name, value), { maxLength: 12 })
@@ -28,7 +28,7 @@ describe('round trip', () => {
         sensitive: fc.uniqueArray(name, { maxLength: 3 }),
         peerSizes: fc.array(fc.oneof(fc.nat(200), fc.nat(10_000)), { maxLength: 3 }),
       }),
-      { maxLength: 20 },
+      { maxLength: 20, size: 'max' },
     ),
     fc.nat(8192),
   ])('a list decodes to itself, secrets marked, whatever happened to the size of the table', (steps, cap) => {
@@ -73,7 +73,7 @@ describe('round trip', () => {
 
 describe('any octets', () => {
   const step = fc.oneof(
-    { weight: 3, arbitrary: fc.uint8Array({ maxLength: 60 }) },
+    { weight: 3, arbitrary: fc.uint8Array({ maxLength: 60, size: 'max' }) },
     // Representations that mean something, so that more than the first octet is reached.
     {
       weight: 3,
@@ -93,6 +93,7 @@ describe('any octets', () => {
           ),
           {
             maxLength: 12,
+            size: 'max',
           },
         )
         .map((parts) => new Uint8Array(Buffer.from(parts.join(''), 'hex'))),
@@ -133,7 +134,7 @@ describe('any octets', () => {
     },
   )
 
-  test.prop([fc.uint8Array({ maxLength: 40 })], { numRuns: 1000 })(
+  test.prop([fc.uint8Array({ maxLength: 40, size: 'max' })], { numRuns: 1000 })(
     'a Huffman string that is accepted is the only code of what it decodes to',
     (code) => {
       const block = new Uint8Array([0x00, 0x01, 0x78, 0x80 | code.length, ...code])
@@ -256,7 +257,7 @@ class TakeBack implements fc.Command<Model, Tables> {
 }
 
 describe('tables', () => {
-  const entry = fc.record({ name: fc.constantFrom('a', 'bb', 'ccc'), value: fc.string({ maxLength: 30 }) })
+  const entry = fc.record({ name: fc.constantFrom('a', 'bb', 'ccc'), value: fc.string({ maxLength: 30, size: 'max' }) })
   const insert = entry.map((one) => new Insert(one))
   test.prop([
     fc.commands(

@@ -15,8 +15,9 @@ interface Case {
 
 const FILE = new URL('../../../shared/vectors/hpack-malformed.json', import.meta.url)
 
-describe.skipIf(!existsSync(FILE))('malformed blocks (skipped where ../shared/vectors is missing)', () => {
+describe('malformed blocks', () => {
   const cases = existsSync(FILE) ? (JSON.parse(readFileSync(FILE, 'utf8')) as Case[]) : []
+  if (cases.length === 0) it.skip('../shared/vectors is not there', () => undefined)
   it.each(cases)('$id: $what', ({ blocks, expect: verdict, headers, setup }) => {
     const decoder = new HpackDecoder()
     const decodeAll = (): [string, string][] => {

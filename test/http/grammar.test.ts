@@ -68,13 +68,14 @@ describe('listMembers', () => {
 })
 
 describe('strings and bytes', () => {
-  test.prop([
-    fc.string({ unit: fc.integer({ min: 0, max: 255 }).map((c) => String.fromCharCode(c)), maxLength: 9000 }),
-  ])('latin1 is lossless both ways, on every path', (text) => {
+  // Long by being repeated: to make one of thousands of chars shorter, once it fails, takes minutes.
+  const some = fc.string({ unit: fc.integer({ min: 0, max: 255 }).map((c) => String.fromCharCode(c)), minLength: 1 })
+  test.prop([some, fc.nat(9000)])('latin1 is lossless both ways, on every path', (piece, length) => {
+    const text = piece.repeat(length).slice(0, length)
     const bytes = encodeLatin1(text)
-    expect(decodeLatin1(bytes, 0, bytes.length)).toBe(text)
-    expect(decodePortable(bytes, 0, bytes.length)).toBe(text)
-    expect(decodePortable(bytes, 1, bytes.length)).toBe(text.slice(1))
+    expect(decodeLatin1(bytes, 0, length) === text).toBe(true)
+    expect(decodePortable(bytes, 0, length) === text).toBe(true)
+    expect(decodePortable(bytes, 1, length) === text.slice(1)).toBe(true)
   })
   test.prop([anyText])('asciiLower changes A to Z and nothing else', (text) => {
     expect(asciiLower(text)).toBe(text.replace(/[A-Z]/g, (c) => String.fromCharCode(c.charCodeAt(0) + 32)))
@@ -85,7 +86,10 @@ describe('strings and bytes', () => {
   it('an excerpt leaves out what may be userinfo', () => {
     expect(['http://u:p@h/', 'a@b@c', '@a', 'a'].map(excerpt)).toEqual(['…"@h/"', '…"@c"', '"@a"', '"a"'])
   })
-  test.prop([fc.string({ unit: 'binary', maxLength: 80 })])('an excerpt is printable and short', (text) => {
-    expect(excerpt(text)).toMatch(/^…?"[\x20-\x7e]{0,400}"…?$/)
-  })
+  test.prop([fc.string({ unit: 'binary', maxLength: 80, size: 'max' })])(
+    'an excerpt is printable and short',
+    (text) => {
+      expect(excerpt(text)).toMatch(/^…?"[\x20-\x7e]{0,288}"…?$/)
+    },
+  )
 })

@@ -15,6 +15,7 @@ const value = fc.stringMatching(/^[!-~\u0080-\u00ff]([ -~]{0,40}[!-~])?$/)
 const field = fc.tuple(fc.tuple(fc.constant('X-'), token), value).map(([name, text]) => `${name.join('')}: ${text}\r\n`)
 const fields = fc.array(field, { maxLength: 6 }).map((lines) => lines.join(''))
 const text = fc.string({ maxLength: 60, unit: 'binary-ascii' })
+const long = fc.string({ maxLength: 60, unit: 'binary-ascii', size: 'max' })
 
 const chunked = fc
   .tuple(
@@ -169,8 +170,8 @@ function react(machine: Machine, event: H11Event | { readonly type: string }): v
 
 const plan = fc.oneof(
   fc.constant<readonly [ContentPlan, string]>(['none', '']),
-  text.map((data): readonly [ContentPlan, string] => [{ length: data.length }, data]),
-  text.map((data): readonly [ContentPlan, string] => ['unknown', data]),
+  long.map((data): readonly [ContentPlan, string] => [{ length: data.length }, data]),
+  long.map((data): readonly [ContentPlan, string] => ['unknown', data]),
 )
 const pairs = fc.array(
   fc.tuple(
@@ -254,7 +255,7 @@ export const h11: Sibling = {
   make: (role: Role, given: object) => new H11Connection(role, { ...given, now: 0 }),
   scenes: fc.oneof(clientScene, serverScene),
   garbage: fc.oneof(
-    fc.uint8Array({ maxLength: 300 }),
+    fc.uint8Array({ maxLength: 300, size: 'max' }),
     fc.tuple(fc.oneof(requestText, responseText), edits).map(([wire, damage]) => damaged(wire, damage)),
   ),
   react,

@@ -1,8 +1,8 @@
-// HTTP/2 as a sibling: frames of a peer, mostly right, in orders that may be wrong.
+// HTTP/2 as a sibling: conversations with a peer, and frames that break them.
 import { fc } from '@fast-check/vitest'
-import type { Role } from '../../src/http/index.ts'
-import { H2Connection } from '../../src/h2/index.ts'
-import { peerBytes } from '../h2/arbitrary.ts'
+import { resolveLimits } from '../../src/http/index.ts'
+import { H2Connection, type H2Options } from '../../src/h2/index.ts'
+import { peer } from '../h2/arbitrary.ts'
 import {
   concat,
   drain,
@@ -16,7 +16,7 @@ import {
 } from '../h2/support.ts'
 import { type Scene, type Sibling, type Step } from './connection.ts'
 
-const options = fc.constantFrom({}, { frameEvents: true }, { limits: { maxHeldHeaderBytes: 2_000, maxHeaderCount: 6 } })
+const options = fc.constantFrom({}, { frameEvents: true }, { limits: { maxHeldHeaderBytes: 300, maxHeaderCount: 6 } })
 const ending: fc.Arbitrary<Step[]> = fc.constantFrom([], [{ eof: true }], [{ eof: false }])
 const ask: Step = {
   says: 'three requests',
@@ -27,13 +27,11 @@ const ask: Step = {
   },
 }
 
-const scenes: fc.Arbitrary<Scene> = fc
-  .tuple(fc.constantFrom<Role>('client', 'server'), options, peerBytes, ending)
-  .map(([role, given, bytes, end]) => {
-    const opening = concat([role === 'server' ? PREFACE : new Uint8Array(0), settings(), SETTINGS_ACK])
-    const asked = role === 'client' ? [ask] : []
-    return { role, options: given, steps: [...asked, { peer: opening }, { peer: bytes }, ...end] }
-  })
+const scenes: fc.Arbitrary<Scene> = fc.tuple(peer, options, ending).map(([[role, bytes], given, end]) => {
+  const opening = concat([role === 'server' ? PREFACE : new Uint8Array(0), settings(), SETTINGS_ACK])
+  const asked = role === 'client' ? [ask] : []
+  return { role, options: given, steps: [...asked, { peer: opening }, { peer: bytes }, ...end] }
+})
 
 const pairs = fc.array(fc.tuple(fc.stringMatching(/^x-[a-z]{1,8}$/), fc.stringMatching(/^[!-~]{0,20}$/)), {
   maxLength: 4,
@@ -106,7 +104,10 @@ export const h2: Sibling = {
   name: 'HTTP/2',
   make: (role, given) => new H2Connection(role, { ...given, now: 0 }),
   scenes,
-  garbage: fc.oneof(fc.uint8Array({ maxLength: 300 }), peerBytes),
+  garbage: fc.oneof(
+    fc.uint8Array({ maxLength: 300, size: 'max' }),
+    peer.map(([, bytes]) => bytes),
+  ),
   react,
   request: (machine) => void machine.sendRequest(GET_HEAD, { end: true }),
   verbs: [
@@ -123,10 +124,10 @@ export const h2: Sibling = {
     (machine) => machine.cancel(99),
   ],
   readableOutput,
-  held(machine) {
-    const { held } = machine.snapshot() as { held: { headers: number; unread: number; replies: number } }
-    // Header bytes of the narrower option are checked where they are set; here the defaults hold.
-    return { bytes: held.headers + held.replies, atMost: 4 * 1024 * 1024 + 1_000 }
+  held(machine, given) {
+    const { held } = machine.snapshot() as { held: { headers: number } }
+    const { maxHeldHeaderBytes } = resolveLimits((given as H2Options).limits, machine.role)
+    return { bytes: held.headers, atMost: maxHeldHeaderBytes }
   },
   resetsAfterEnd: true,
   mirror,

@@ -100,6 +100,18 @@ test('a played handshake: what was asked for, offered, chosen; an answer that wa
   })
 })
 
+test.each([
+  ['maxRead', [0, 1.5, 65_537, NaN]],
+  ['sendBuffer', [0, 0.5, -1]],
+] as const)('%s is a number of bytes with which something arrives, of a network and of a listener', (name, values) => {
+  for (const value of values) {
+    expect(() => new SimNetwork({ [name]: value })).toThrow(RangeError)
+    expect(() => new SimNetwork().listen('a.test', 80, peer({}), { [name]: value })).toThrow(RangeError)
+  }
+  expect(() => new SimNetwork({ [name]: '1' })).toThrow(TypeError)
+  expect(() => new SimNetwork({ [name]: undefined }).listen('a.test', 80, peer({}), { [name]: 1 })).not.toThrow()
+})
+
 test('names resolve to what was told, after what was told', async () => {
   const sim = new SimNetwork()
   const error = new Error('mine')
@@ -123,7 +135,7 @@ property.prop([
     partialWrites: fc.boolean(),
     maxRead: fc.integer({ min: 1, max: 3_000 }),
   }),
-  fc.uint8Array({ minLength: 1, maxLength: 4_000 }),
+  fc.integer({ min: 1, max: 4_000 }).map((length) => Uint8Array.from({ length }, (_, i) => i * 7 + (i >> 8))),
 ])(
   'whatever the conditions: every byte once, in order, drained as often as written; same seed, same facts',
   (options, bytes) => {

@@ -18,47 +18,50 @@ describe('lists', () => {
       found.push((node as Ticket<number>).owner)
     return found
   }
-  test.prop([fc.array(fc.tuple(fc.nat(5), fc.nat(9)), { maxLength: 60 })])('hold what an array would', (steps) => {
-    const tickets = Array.from({ length: 10 }, (_, i) => new Ticket(i))
-    const lists = [new List<Ticket<number>>(), new List<Ticket<number>>()] as const
-    const arrays: [number[], number[]] = [[], []]
-    const drop = (i: number): void => {
-      for (const array of arrays) if (array.includes(i)) array.splice(array.indexOf(i), 1)
-    }
-    for (const [how, i] of steps) {
-      const ticket = tickets[i] as Ticket<number>
-      const which = i % 2 === 0 ? 0 : 1
-      const [list, array] = [lists[which], arrays[which]]
-      if (how === 0) {
-        const first = list.shift()
-        expect(first?.owner).toBe(array.shift())
-        continue
+  test.prop([fc.array(fc.tuple(fc.nat(5), fc.nat(9)), { maxLength: 60, size: 'max' })])(
+    'hold what an array would',
+    (steps) => {
+      const tickets = Array.from({ length: 10 }, (_, i) => new Ticket(i))
+      const lists = [new List<Ticket<number>>(), new List<Ticket<number>>()] as const
+      const arrays: [number[], number[]] = [[], []]
+      const drop = (i: number): void => {
+        for (const array of arrays) if (array.includes(i)) array.splice(array.indexOf(i), 1)
       }
-      drop(i)
-      if (how === 1) remove(ticket)
-      else if (how === 2) {
-        list.push(ticket)
-        array.push(i)
-      } else if (how === 3) {
-        list.unshift(ticket)
-        array.unshift(i)
-      } else if (how === 4) {
-        remove(ticket)
-        list.insertFromFront(ticket, (other) => other.owner < i)
-        const at = array.findIndex((other) => other >= i)
-        array.splice(at < 0 ? array.length : at, 0, i)
-      } else {
-        remove(ticket)
-        list.insertFromBack(ticket, (other) => i < other.owner)
-        array.splice(array.findLastIndex((other) => other <= i) + 1, 0, i)
+      for (const [how, i] of steps) {
+        const ticket = tickets[i] as Ticket<number>
+        const which = i % 2 === 0 ? 0 : 1
+        const [list, array] = [lists[which], arrays[which]]
+        if (how === 0) {
+          const first = list.shift()
+          expect(first?.owner).toBe(array.shift())
+          continue
+        }
+        drop(i)
+        if (how === 1) remove(ticket)
+        else if (how === 2) {
+          list.push(ticket)
+          array.push(i)
+        } else if (how === 3) {
+          list.unshift(ticket)
+          array.unshift(i)
+        } else if (how === 4) {
+          remove(ticket)
+          list.insertFromFront(ticket, (other) => other.owner < i)
+          const at = array.findIndex((other) => other >= i)
+          array.splice(at < 0 ? array.length : at, 0, i)
+        } else {
+          remove(ticket)
+          list.insertFromBack(ticket, (other) => i < other.owner)
+          array.splice(array.findLastIndex((other) => other <= i) + 1, 0, i)
+        }
+        for (const k of [0, 1] as const) {
+          expect(all(lists[k])).toEqual(arrays[k])
+          expect(lists[k].length).toBe(arrays[k].length)
+          expect(lists[k].last?.owner).toBe(arrays[k].at(-1))
+        }
       }
-      for (const k of [0, 1] as const) {
-        expect(all(lists[k])).toEqual(arrays[k])
-        expect(lists[k].length).toBe(arrays[k].length)
-        expect(lists[k].last?.owner).toBe(arrays[k].at(-1))
-      }
-    }
-  })
+    },
+  )
 })
 
 describe('deadlines', () => {
@@ -67,7 +70,7 @@ describe('deadlines', () => {
     how: fc.constantFrom('after', 'at', 'clear', 'pass'),
     by: fc.oneof(fc.constantFrom(0, 10, 100, Infinity), fc.nat(500)),
   })
-  test.prop([fc.array(step, { maxLength: 80 })], { numRuns: 1000 })(
+  test.prop([fc.array(step, { maxLength: 80, size: 'max' })], { numRuns: 1000 })(
     'P9: fire in order, all that are due, none early',
     (steps) => {
       const timers = new Timers<Deadline<number, 'x'>>()
@@ -138,20 +141,23 @@ describe('numbers', () => {
 })
 
 describe('what comes and goes', () => {
-  test.prop([fc.array(fc.tuple(fc.boolean(), fc.nat(30)), { maxLength: 300 })])('is held as by a Map', (steps) => {
-    const [passing, map] = [new Passing<number, string>(), new Map<number, string>()]
-    for (const [i, [comes, key]] of steps.entries()) {
-      if (comes) {
-        passing.set(key, `${i}`)
-        map.set(key, `${i}`)
-      } else {
-        passing.delete(key)
-        map.delete(key)
+  test.prop([fc.array(fc.tuple(fc.boolean(), fc.nat(30)), { maxLength: 300, size: 'max' })])(
+    'is held as by a Map',
+    (steps) => {
+      const [passing, map] = [new Passing<number, string>(), new Map<number, string>()]
+      for (const [i, [comes, key]] of steps.entries()) {
+        if (comes) {
+          passing.set(key, `${i}`)
+          map.set(key, `${i}`)
+        } else {
+          passing.delete(key)
+          map.delete(key)
+        }
+        expect([passing.size, passing.get(key)]).toEqual([map.size, map.get(key)])
+        expect([[...passing.keys()], [...passing.values()]]).toEqual([[...map.keys()], [...map.values()]])
       }
-      expect([passing.size, passing.get(key)]).toEqual([map.size, map.get(key)])
-      expect([[...passing.keys()], [...passing.values()]]).toEqual([[...map.keys()], [...map.values()]])
-    }
-  })
+    },
+  )
 
   it('keeps its order when many have gone', () => {
     const passing = new Passing<number, true>()
@@ -183,7 +189,7 @@ describe('running exchanges', () => {
   })
 
   // HTTP/1.1 counts by one, HTTP/2 by two.
-  test.prop([fc.array(fc.tuple(fc.boolean(), fc.nat(20)), { maxLength: 80 }), fc.constantFrom(1, 2)])(
+  test.prop([fc.array(fc.tuple(fc.boolean(), fc.nat(20)), { maxLength: 80, size: 'max' }), fc.constantFrom(1, 2)])(
     'are found by their ids, in the order of their ids',
     (steps, apart) => {
       const table = new ExchangeTable()
@@ -293,8 +299,8 @@ describe('the SOCKS5 handshake', () => {
       '\x05\x00\x00\x03\x00\x00\x50',
       '\x05\x00\x00\x04' + 'x'.repeat(16) + '\x00\x50',
     ),
-    fc.string({ maxLength: 20, unit: 'binary-ascii' }),
-    fc.array(fc.nat(60), { maxLength: 20 }),
+    fc.string({ maxLength: 20, unit: 'binary-ascii', size: 'max' }),
+    fc.array(fc.nat(60), { maxLength: 20, size: 'max' }),
   ])('the reply may be cut anywhere; what comes behind it is kept', (reply, surplus, cuts) => {
     const handshake = new Socks5Handshake('h', 1, undefined)
     const whole = '\x05\x00' + reply

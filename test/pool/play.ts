@@ -54,7 +54,6 @@ export function https(host: string, port = 443): Origin {
 /** An IP literal, so that nothing has to be resolved. */
 export const A = http('10.0.0.1')
 export const B = http('10.0.0.2')
-export const C = http('10.0.0.3')
 
 export function bytes(text: string): Bytes {
   return Uint8Array.from(text, (char) => char.charCodeAt(0))

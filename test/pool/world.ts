@@ -71,6 +71,9 @@ export interface Action {
   readonly act: () => void
 }
 
+/** Names of the actions that bring requests on. */
+export const GOES_WELL = /^(connected|answer|drained|closed)/
+
 export class World {
   readonly machine: PoolMachine
   readonly requests: WorldRequest[] = []
@@ -385,7 +388,7 @@ export class World {
   /** Everything that can go well does, until nothing is left; then the pool is closed, and must leave nothing behind. */
   finish(): void {
     for (let i = 0; i < 10_000; i++) {
-      const good = this.actions().find(({ name }) => /^(connected|answer|drained|closed)/.test(name))
+      const good = this.actions().find(({ name }) => GOES_WELL.test(name))
       if (good === undefined) {
         if (this.requests.every(({ settledTimes }) => settledTimes === 1)) break
         const at = this.machine.nextTimeout()

@@ -151,8 +151,8 @@ it.each([
   `http://${USER}:%ZZ${PASSWORD}@127.0.0.1`,
   `http://${USER}:${PASSWORD}@x@127.0.0.1:port`,
 ])('a URL that cannot be used is refused, and its password is not shown (case %#)', (proxy) => {
-  let refusal: unknown
   for (const make of [() => new ConnectionPool({ proxy }), () => splitUrl(proxy)]) {
+    let refusal: unknown
     try {
       make()
     } catch (error) {

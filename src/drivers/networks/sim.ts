@@ -17,6 +17,7 @@
 import type { Bytes, Millis } from '../../http/index.ts'
 import type { ConnectTarget, LinkInfo, LinkSide, TlsTarget } from '../../pool/lean.ts'
 import type { Link, Network, NetworkCapabilities, Sink } from '../network.ts'
+import { checkInteger } from '../shared/options.ts'
 
 /** How bytes travel; what a listener says of its connections goes before what the network says of all. */
 export interface SimConditions {
@@ -30,7 +31,7 @@ export interface SimConditions {
   readonly maxRead?: number | undefined
   /** What arrives within so much time is read together. Default 0. */
   readonly coalesce?: Millis | undefined
-  /** Bytes that are accepted before the peer has read them. Default 65,536. */
+  /** Bytes that are accepted before the peer has read them, 1 at least. Default 65,536. */
   readonly sendBuffer?: number | undefined
   /** Writes are accepted in pieces of random size. Default false. */
   readonly partialWrites?: boolean | undefined
@@ -104,6 +105,12 @@ interface Listener {
 }
 
 const MAX_READ = 65_536
+/** With less of either nothing would ever arrive. */
+function checked<C extends SimConditions>(conditions: C): C {
+  checkInteger('maxRead', conditions.maxRead, 1, 1, MAX_READ)
+  checkInteger('sendBuffer', conditions.sendBuffer, 1, 1, Number.MAX_SAFE_INTEGER)
+  return conditions
+}
 /** What a lent buffer holds after it was given back: nothing that a parser would take for bytes of a message. */
 const OVERWRITTEN = 0xdb
 
@@ -137,7 +144,7 @@ export class SimNetwork implements Network {
   #random: number
 
   constructor(options: SimOptions = {}) {
-    this.#conditions = options
+    this.#conditions = checked(options)
     this.#random = options.seed ?? 1
   }
 
@@ -208,7 +215,7 @@ export class SimNetwork implements Network {
 
   /** Connections to the host (or its addresses, or this Unix path with port 0) are given to `peer`: one call each. */
   listen(host: string, port: number, peer: (link: Link) => Sink, options: SimListenOptions = {}): void {
-    this.#listeners.set(`${host} ${port}`, { host, port, peer, options })
+    this.#listeners.set(`${host} ${port}`, { host, port, peer, options: checked(options) })
     if (!this.#names.has(host) && !isLiteral(host)) this.resolveTo(host, [`198.51.100.${this.#names.size + 1}`])
   }
 
@@ -637,7 +644,7 @@ class SimLink implements Link {
   }
 
   #read(pipe: Pipe): void {
-    const most = Math.min(pipe.arrivedBytes, this.#conditions.maxRead ?? MAX_READ, MAX_READ)
+    const most = Math.min(pipe.arrivedBytes, this.#conditions.maxRead ?? MAX_READ)
     const size = this.#conditions.cut === true ? 1 + this.#net.draw(most) : most
     const bytes = take(pipe.arrived, size)
     pipe.arrivedBytes -= size
