@@ -364,3 +364,22 @@ it('bytes that came with the head of 101 are read first', async () => {
   await pool.close()
   await server.stop()
 })
+
+it('what the stream has read of it is not read again with the rest', async () => {
+  const server = await serve(
+    createHttp().on('upgrade', (_, socket: Socket) => {
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\none ')
+      setTimeout(() => socket.write('two '), 20)
+      setTimeout(() => socket.end('three'), 40)
+    }),
+  )
+  const pool = new ConnectionPool()
+  const headers = { Connection: 'Upgrade', Upgrade: 'raw' }
+  const response = await pool.stream('GET', `http://127.0.0.1:${server.port}/`, { headers })
+  await new Promise((resolve) => setTimeout(resolve, 80))
+  expect(text((await response.networkStream?.read()) as Uint8Array)).toBe('one ')
+  expect(text(await response.read())).toBe('two three')
+  await response.close()
+  await pool.close()
+  await server.stop()
+})

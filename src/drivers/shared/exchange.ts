@@ -319,12 +319,15 @@ export abstract class Exchange {
     const chunk = queue?.[this.#next]
     if (queue === undefined || chunk === undefined) return undefined
     this.#next++
-    if (this.#next === queue.length) {
-      queue.length = 0
-      this.#next = 0
-    }
+    // Not only at the end of it: a reader who is behind may never come there.
+    if (this.#next * 2 >= queue.length) this.#forgetTaken()
     this.consumed(chunk.byteLength)
     return chunk
+  }
+
+  #forgetTaken(): void {
+    this.#queue?.splice(0, this.#next)
+    this.#next = 0
   }
 
   #collect(data: Bytes): void {
@@ -359,6 +362,7 @@ export abstract class Exchange {
   collectRest(): void {
     this.mode = 'collect'
     this.#hooks = { ...this.#hooks, maxContentBytes: Infinity }
+    this.#forgetTaken()
     for (const chunk of this.#queue ?? []) {
       this.#received += chunk.byteLength
       this.consumed(chunk.byteLength)
