@@ -61,3 +61,38 @@ test('holds the process while a name is all that is waited for: its answer may n
   }
   expect(held).toEqual([true, true])
 })
+
+test('holds the process for who waits where the only socket is not read, and so holds nothing: for a seat, for the pool to close', async () => {
+  const timers: boolean[] = []
+  let sink: Sink | undefined
+  const sim = new SimNetwork()
+  const network: Network = {
+    can: sim.can,
+    now: () => sim.now(),
+    timer: (at, fire, keepAlive) => {
+      timers.push(keepAlive)
+      return sim.timer(at, fire, keepAlive)
+    },
+    resolve: ignore,
+    connect: (_, to) => ((sink = to), idleLink),
+  }
+  const pool = new ConnectionPool({ networkBackend: network, maxConnections: 1 })
+  const streamed = pool.stream('GET', 'http://10.0.0.1/')
+  await Promise.resolve()
+  sink?.connected({})
+  sink?.received(new TextEncoder().encode('HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n'))
+  const response = await streamed
+  const failed = pool.request('GET', 'http://10.0.0.1/').catch((error: unknown) => error)
+  await Promise.resolve()
+  expect(timers.at(-1)).toBe(false)
+  for (let i = 0; i < 8; i++) sink?.received(new Uint8Array(65_536))
+  expect(timers.at(-1)).toBe(true)
+  await sim.run(failed)
+  expect(await failed).toMatchObject({ name: 'PoolTimeout' })
+  expect([response.complete, timers.at(-1)]).toEqual([false, false])
+  const closed = pool.close()
+  await Promise.resolve()
+  expect(timers.at(-1)).toBe(true)
+  sink?.closed()
+  await closed
+})

@@ -47,6 +47,9 @@ export class Driver {
   #asking: RequestId[] | undefined
   /** Sockets that hold the process by themselves. A look-up need not: it may be the user's own, and never end. */
   #holders = 0
+  /** Links that are not read: their sockets hold nothing, and nobody waits for what has come. */
+  unread = 0
+  #closing = false
   /** Links that need not: they are told when no request is left, since until then the process stays anyway. */
   #resting: LinkHandle[] = []
   #running = false
@@ -96,7 +99,10 @@ export class Driver {
   ask(input: PoolInput): void {
     // What ends requests must find them.
     if (input.type === 'cancel') this.#admit(input.id)
-    else if (input.type === 'close' || input.type === 'destroy') [...this.#waiting.keys()].forEach(this.#admit)
+    else if (input.type === 'close' || input.type === 'destroy') {
+      this.#closing = true
+      ;[...this.#waiting.keys()].forEach(this.#admit)
+    }
     this.#now = this.network.now()
     this.machine.handle(input, this.#now)
     if (this.#running || this.#deferred) return
@@ -155,9 +161,9 @@ export class Driver {
       case 'unref':
         return this.#links.get(command.link)?.hold(command.type === 'ref')
       case 'pauseReading':
-        return this.#link(command.link)?.pause()
+        return this.#links.get(command.link)?.pause()
       case 'resumeReading':
-        return this.#link(command.link)?.resume()
+        return this.#links.get(command.link)?.resume()
       case 'resolve':
         return this.#resolve(command.host)
       case 'connect':
@@ -178,6 +184,7 @@ export class Driver {
           command.event.request === undefined ? undefined : this.#exchange(command.event.request),
         )
       case 'closed':
+        this.#closing = false
         return this.#hooks.closed()
     }
   }
@@ -293,9 +300,10 @@ export class Driver {
   /** One timer: armed again only when the earliest deadline gets earlier, or when the process has to stay for it. */
   #arm(): void {
     const at = this.machine.nextTimeout() ?? Infinity
-    const hold = this.#unsettled > 0 && this.#holders === 0
+    const awaited = this.#unsettled > this.unread || this.#closing
+    const hold = awaited && this.#holders === 0
     if (this.#cancelTimer !== undefined) {
-      if (at >= this.#timerAt && (hold ? this.#timerHolds : !this.#timerHolds || this.#unsettled > 0)) return
+      if (at >= this.#timerAt && (hold ? this.#timerHolds : !this.#timerHolds || awaited)) return
       this.#cancelTimer()
       this.#cancelTimer = undefined
     }
@@ -321,6 +329,7 @@ class LinkHandle implements Sink {
   /** Whether it carries something, and whether it holds the process: until it is told that it need not. */
   #wanted = true
   #holds = true
+  #paused = false
   /** Where it stands among those that are to be told; −1: nowhere. */
   place = -1
   #info: ConnectionInfo | undefined
@@ -342,7 +351,7 @@ class LinkHandle implements Sink {
     if (!ref && this.place < 0) this.#driver.rests(this)
     if (!ref || this.#holds) return
     this.#holds = true
-    this.#driver.holds(1)
+    this.#holder(1)
     this.link?.ref()
   }
   /** Unless it was wanted again since. */
@@ -350,8 +359,23 @@ class LinkHandle implements Sink {
     this.place = -1
     if (this.#wanted || !this.#holds) return
     this.#holds = false
-    this.#driver.holds(-1)
+    this.#holder(-1)
     this.link?.unref()
+  }
+  #holder(change: 1 | -1): void {
+    if (!this.#paused) this.#driver.holds(change)
+  }
+  pause(): void {
+    if (this.#holds) this.#holder(-1)
+    this.#paused = true
+    this.#driver.unread++
+    this.link?.pause()
+  }
+  resume(): void {
+    this.#paused = false
+    this.#driver.unread--
+    if (this.#holds) this.#holder(1)
+    this.link?.resume()
   }
 
   connected(info: LinkInfo): void {
@@ -373,8 +397,9 @@ class LinkHandle implements Sink {
     this.#driver.tell({ type: 'failed', link: this.id, error, side })
   }
   closed(): void {
-    if (this.#holds) this.#driver.holds(-1)
+    if (this.#holds) this.#holder(-1)
     this.#holds = false
+    if (this.#paused) this.#driver.unread--
     this.#driver.forget(this)
     this.#driver.tell({ type: 'closed', link: this.id })
   }
