@@ -96,3 +96,34 @@ test('holds the process for who waits where the only socket is not read, and so 
   sink?.closed()
   await closed
 })
+
+test('is looked at when what a turn asks for is done: a thread that is busy until then lets no deadline pass', async () => {
+  let now = 0
+  let due = 0
+  let sink: Sink | undefined
+  const network: Network = {
+    can: new SimNetwork().can,
+    now: () => now,
+    timer: (at) => ((due = at), ignore),
+    resolve: ignore,
+    connect: (_, to) => ((sink = to), idleLink),
+  }
+  const pool = new ConnectionPool({ networkBackend: network, timeout: { connect: 100 } })
+  const first = pool.stream('GET', 'http://10.0.0.1/')
+  now = 1_000
+  await Promise.resolve()
+  expect(due).toBe(1_100)
+  sink?.connected({})
+  sink?.drained(35)
+  sink?.received(new TextEncoder().encode('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'))
+  await first
+  const second = pool.stream('GET', 'http://10.0.0.1/', { timeout: { read: 50 } }).catch(ignore)
+  now = 1_090
+  await Promise.resolve()
+  sink?.drained(35, true)
+  expect(due).toBe(1_100)
+  const third = pool.stream('GET', 'http://10.0.0.1/').catch(ignore)
+  expect(pool.stats).toMatchObject({ requests: 2, connections: 2 })
+  void pool.destroy()
+  await Promise.all([second, third])
+})

@@ -34,8 +34,8 @@ export interface DriverHooks {
 }
 
 export class Driver {
-  readonly machine: PoolMachine
   readonly network: Network
+  readonly #machine: PoolMachine
   #lent: ArrayBufferLike | undefined
   readonly #hooks: DriverHooks
   readonly #exchanges = new Slots<Exchange>()
@@ -45,6 +45,8 @@ export class Driver {
   readonly #waiting = new Map<RequestId, Request>()
   /** Those of this turn: what waits together leaves together. */
   #asking: RequestId[] | undefined
+  /** What the interface asks for in this turn, until the turn is over: a thread that is busy lets no deadline pass. */
+  #asked: PoolInput[] = []
   /** Sockets that hold the process by themselves. A look-up need not: it may be the user's own, and never end. */
   #holders = 0
   /** Links that are not read: their sockets hold nothing, and nobody waits for what has come. */
@@ -63,7 +65,7 @@ export class Driver {
   #cancelTimer: (() => void) | undefined
 
   constructor(machine: PoolMachine, network: Network, hooks: DriverHooks) {
-    this.machine = machine
+    this.#machine = machine
     this.network = network
     this.#hooks = hooks
   }
@@ -95,6 +97,17 @@ export class Driver {
     if (this.#waiting.delete(id)) this.ask(request as Request)
   }
 
+  /** It has heard all that was asked for. */
+  get machine(): PoolMachine {
+    const asked = this.#asked
+    if (asked.length > 0) {
+      this.#asked = []
+      this.#now = this.network.now()
+      for (const input of asked) this.#machine.handle(input, this.#now)
+    }
+    return this.#machine
+  }
+
   /** From the interface. */
   ask(input: PoolInput): void {
     // What ends requests must find them.
@@ -103,23 +116,27 @@ export class Driver {
       this.#closing = true
       ;[...this.#waiting.keys()].forEach(this.#admit)
     }
-    this.#now = this.network.now()
-    this.machine.handle(input, this.#now)
-    if (this.#running || this.#deferred) return
+    if (this.#running) return this.#tell(input, false)
+    this.#asked.push(input)
+    if (this.#deferred) return
     this.#deferred = true
     this.#hooks.defer(this.#flush)
   }
 
   /** From the network. A look at the clock costs a hundredth of a request: none where no time can have passed. */
   tell(input: PoolInput, atOnce = false): void {
-    if (!atOnce) this.#now = this.network.now()
-    this.machine.handle(input, this.#now)
+    this.#tell(input, atOnce)
     if (!this.#running) this.run()
+  }
+  #tell(input: PoolInput, atOnce: boolean): void {
+    const { machine } = this
+    if (!atOnce) this.#now = this.network.now()
+    machine.handle(input, this.#now)
   }
 
   /** Somebody has read so much. Mostly said while it is delivered: that takes no time worth a look at the clock. */
   consumed(id: RequestId, bytes: number): void {
-    if (this.#running) this.machine.handle({ type: 'consumed', id, bytes }, this.#now)
+    if (this.#running) this.#machine.handle({ type: 'consumed', id, bytes }, this.#now)
     else this.ask({ type: 'consumed', id, bytes })
   }
 
@@ -129,10 +146,11 @@ export class Driver {
   }
 
   run(): void {
+    const { machine } = this
     this.#running = true
     try {
       let command: PoolCommand | undefined
-      while ((command = this.machine.poll()) !== undefined) this.#perform(command)
+      while ((command = machine.poll()) !== undefined) this.#perform(command)
     } finally {
       // A network that throws has a bug; it is told so by whoever called, and the other requests go on.
       this.#running = false
@@ -299,7 +317,7 @@ export class Driver {
 
   /** One timer: armed again only when the earliest deadline gets earlier, or when the process has to stay for it. */
   #arm(): void {
-    const at = this.machine.nextTimeout() ?? Infinity
+    const at = this.#machine.nextTimeout() ?? Infinity
     const awaited = this.#unsettled > this.unread || this.#closing
     const hold = awaited && this.#holders === 0
     if (this.#cancelTimer !== undefined) {
@@ -314,7 +332,7 @@ export class Driver {
   }
   readonly #fire = (): void => {
     this.#cancelTimer = undefined
-    const at = this.machine.nextTimeout()
+    const at = this.#machine.nextTimeout()
     // Deadlines may have moved since it was armed.
     if (at !== undefined && at <= this.network.now()) this.tell({ type: 'timeout' })
     else this.#arm()
