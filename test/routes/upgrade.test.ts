@@ -242,6 +242,40 @@ it('TLS over what is there is with whom the request was for, where no other name
   await server.stop()
 })
 
+it('TLS over what is there comes after what was written before it, also where that still waits, and before what is written after', async () => {
+  const { good } = await certificates()
+  const size = 1_000_000
+  const secure = createTls(good, (socket) => socket.pipe(socket))
+  const server = await serve(
+    createHttp().on('connect', (_, socket: Socket) => {
+      socket.write('HTTP/1.1 200 OK\r\n\r\n')
+      let plain = 0
+      socket.on('readable', () => {
+        while (plain < 2 * size) {
+          const some = socket.read(Math.min(socket.readableLength, 2 * size - plain) || 1) as Buffer | null
+          if (some === null) return
+          plain += some.length
+        }
+        socket.removeAllListeners('readable')
+        secure.emit('connection', socket)
+      })
+    }),
+  )
+  const pool = new ConnectionPool()
+  const { networkStream: stream } = await pool.stream('CONNECT', `http://127.0.0.1:${server.port}/`, {
+    target: 'localhost:443',
+    timeout: { total: 5_000 },
+  })
+  const plain = [stream?.write(new Uint8Array(size)), stream?.write(new Uint8Array(size))]
+  const secured = stream?.startTls({ options: { ca } })
+  const after = stream?.write(new Uint8Array([7]))
+  await Promise.all([...plain, after])
+  expect(await (await secured)?.read()).toEqual(new Uint8Array([7]))
+  await stream?.close()
+  await pool.close()
+  await server.stop()
+})
+
 it('asks an origin itself: OPTIONS *', async () => {
   const seen: unknown[] = []
   const server = await serve(
