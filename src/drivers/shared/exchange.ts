@@ -4,6 +4,7 @@
 // Content is owned from here on. Delivered bytes are lent, so they are copied; a large piece of the network's own
 // buffer is kept instead, and the network takes a fresh one, unless that would pin more than four times its size.
 import {
+  ConnectError,
   formatOrigin,
   misuse,
   parseDecimal,
@@ -185,6 +186,7 @@ export abstract class Exchange {
         if (event.leading.byteLength > 0) this.#keep(event.leading)
         return this.changed()
       case 'secured':
+        if (this.queued) return this.giveUp(this.#forged())
         this.secured = event.info
         return this.changed()
     }
@@ -406,6 +408,16 @@ export abstract class Exchange {
         'RFC 8446 §4',
         'bytes came before the handshake; they would be lost, or forged',
       )
+  }
+
+  /** Whoever reads on would take for secured what came before the handshake that was asked for. */
+  #forged(): ConnectError {
+    return new ConnectError('bytes came before the TLS handshake', {
+      code: 'surplus-before-tls',
+      phase: 'tls',
+      origin: formatOrigin(this.origin),
+      disposition: 'response-started',
+    })
   }
 
   get framing(): Framing {
