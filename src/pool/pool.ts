@@ -169,6 +169,7 @@ function onRequest(pool: PoolState, input: RequestInput): void {
   if (!exchange.repeatable) site.unrepeatable++
   const refusal = refusalOf(pool, exchange)
   if (refusal !== undefined) return settle(pool, exchange, { ok: false, error: refusal })
+  retireExpired(pool, site)
   const { total } = exchange.timeouts
   if (total !== Infinity) pool.timers.after(exchange.deadline('total'), total, pool.now)
   pool.scheduler.enqueue(exchange)
@@ -180,6 +181,16 @@ function onRequest(pool: PoolState, input: RequestInput): void {
     return fail(pool, exchange, queueFull(exchange, pool.settings.maxQueuedRequests))
   }
   awaitSeat(pool, exchange)
+}
+
+/** What has been idle for too long serves nobody, though the driver was too busy to say in time that it has. */
+function retireExpired(pool: PoolState, site: Site): void {
+  for (let idle = site.idle.first; idle !== undefined; idle = site.idle.first) {
+    const connection = idle.owner as PoolConnection
+    if (connection.idleDeadline.at > pool.now) return
+    pool.timers.clear(connection.idleDeadline)
+    connectionDue(pool, connection, 'idle')
+  }
 }
 
 function refusalOf(pool: PoolState, exchange: Exchange): HttpCoreError | undefined {

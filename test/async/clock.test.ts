@@ -61,3 +61,69 @@ test('holds the process while a name is all that is waited for: its answer may n
   }
   expect(held).toEqual([true, true])
 })
+
+test('holds the process for who waits where the only socket is not read, and so holds nothing: for a seat, for the pool to close', async () => {
+  const timers: boolean[] = []
+  let sink: Sink | undefined
+  const sim = new SimNetwork()
+  const network: Network = {
+    can: sim.can,
+    now: () => sim.now(),
+    timer: (at, fire, keepAlive) => {
+      timers.push(keepAlive)
+      return sim.timer(at, fire, keepAlive)
+    },
+    resolve: ignore,
+    connect: (_, to) => ((sink = to), idleLink),
+  }
+  const pool = new ConnectionPool({ networkBackend: network, maxConnections: 1 })
+  const streamed = pool.stream('GET', 'http://10.0.0.1/')
+  await Promise.resolve()
+  sink?.connected({})
+  sink?.received(new TextEncoder().encode('HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n'))
+  const response = await streamed
+  const failed = pool.request('GET', 'http://10.0.0.1/').catch((error: unknown) => error)
+  await Promise.resolve()
+  expect(timers.at(-1)).toBe(false)
+  for (let i = 0; i < 8; i++) sink?.received(new Uint8Array(65_536))
+  expect(timers.at(-1)).toBe(true)
+  await sim.run(failed)
+  expect(await failed).toMatchObject({ name: 'PoolTimeout' })
+  expect([response.complete, timers.at(-1)]).toEqual([false, false])
+  const closed = pool.close()
+  await Promise.resolve()
+  expect(timers.at(-1)).toBe(true)
+  sink?.closed()
+  await closed
+})
+
+test('is looked at when what a turn asks for is done: a thread that is busy until then lets no deadline pass', async () => {
+  let now = 0
+  let due = 0
+  let sink: Sink | undefined
+  const network: Network = {
+    can: new SimNetwork().can,
+    now: () => now,
+    timer: (at) => ((due = at), ignore),
+    resolve: ignore,
+    connect: (_, to) => ((sink = to), idleLink),
+  }
+  const pool = new ConnectionPool({ networkBackend: network, timeout: { connect: 100 } })
+  const first = pool.stream('GET', 'http://10.0.0.1/')
+  now = 1_000
+  await Promise.resolve()
+  expect(due).toBe(1_100)
+  sink?.connected({})
+  sink?.drained(35)
+  sink?.received(new TextEncoder().encode('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'))
+  await first
+  const second = pool.stream('GET', 'http://10.0.0.1/', { timeout: { read: 50 } }).catch(ignore)
+  now = 1_090
+  await Promise.resolve()
+  sink?.drained(35, true)
+  expect(due).toBe(1_100)
+  const third = pool.stream('GET', 'http://10.0.0.1/').catch(ignore)
+  expect(pool.stats).toMatchObject({ requests: 2, connections: 2 })
+  void pool.destroy()
+  await Promise.all([second, third])
+})

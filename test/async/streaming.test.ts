@@ -4,6 +4,7 @@ import { Readable } from 'node:stream'
 import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
 import { LocalProtocolError, RemoteProtocolError, type RequestOptions } from '../../src/index.ts'
+import { collect } from '../fixtures/collect.ts'
 import { answering, makePool, serveHttp, serveTcp } from './servers.ts'
 
 const size = 3_000_000
@@ -269,6 +270,28 @@ describe('a streamed response', () => {
     expect(written).toBe(before)
     expect(written).toBeLessThan(100_000_000)
     await response.close()
+  })
+
+  it('does not hold what was taken of it, also where its reader never catches up', async () => {
+    let send: () => unknown = () => undefined
+    const url = await serveTcp((socket) => {
+      answering('HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n')(socket)
+      send = () => socket.write('x'.repeat(1_000))
+    })
+    const sent = async (): Promise<void> => {
+      send()
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+    const pieces = (await makePool().stream('GET', url))[Symbol.asyncIterator]()
+    const taken: WeakRef<Uint8Array>[] = []
+    await sent()
+    for (let i = 0; i < 20; i++) {
+      await sent()
+      taken.push(new WeakRef((await pieces.next()).value as Uint8Array))
+    }
+    await sent()
+    collect()
+    expect(taken.filter((piece) => piece.deref() !== undefined).length).toBeLessThan(5)
   })
 
   it('fails where it is cut, after what came', async () => {

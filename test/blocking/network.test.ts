@@ -71,6 +71,46 @@ it.each([
   server.close()
 })
 
+it('holds the sender back while its reader is behind: what was set aside is read before more is asked for', async () => {
+  let written = 0
+  const server = createServer((socket) => {
+    const piece = new Uint8Array(1 << 16)
+    const more = (): void => {
+      while (written < 200 << 20 && socket.write(piece)) written += piece.length
+      written += piece.length
+    }
+    more()
+    socket.on('drain', more).on('error', nothing)
+  })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const { port } = server.address() as AddressInfo
+  let read = 0
+  const received = (data: Uint8Array): boolean => {
+    read += data.length
+    link.pause()
+    return false
+  }
+  const rest = {
+    connected: nothing,
+    secured: nothing,
+    drained: nothing,
+    eof: nothing,
+    failed: nothing,
+    closed: nothing,
+  }
+  const link = network.connect({ address: '127.0.0.1', port } as ConnectTarget, { ...rest, received })
+  for (let i = 0; i < 300; i++) {
+    await passed(1)
+    look()
+    link.resume()
+  }
+  expect(read).toBeGreaterThan(1 << 20)
+  expect(written - read).toBeLessThan(16 << 20)
+  link.destroy()
+  look()
+  server.close()
+})
+
 describe('TLS options', () => {
   let turns: NodeJS.Timeout
   beforeAll(() => void (turns = setInterval(look, 1)))

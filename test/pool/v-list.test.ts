@@ -312,6 +312,16 @@ describe('keep-alive', () => {
     expect(play.has('destroy', 1)).toBe(true)
     expect(play.pool.nextTimeout()).toBeUndefined()
   })
+  it('is over in time for the next request, also where the driver was too busy to say that it is', () => {
+    const play = new Play()
+    play.request()
+    play.connectAll()
+    play.drained(1)
+    play.received(1, 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
+    play.now += 4_000
+    play.request()
+    expect([play.has('close', 1), play.has('connect', 2)]).toEqual([true, true])
+  })
   it('a hint too short to be relied on ends the connection at once', () => {
     const play = new Play()
     play.request()

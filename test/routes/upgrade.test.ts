@@ -242,6 +242,74 @@ it('TLS over what is there is with whom the request was for, where no other name
   await server.stop()
 })
 
+it('TLS over what is there comes after what was written before it, also where that still waits, and before what is written after', async () => {
+  const { good } = await certificates()
+  const size = 1_000_000
+  const secure = createTls(good, (socket) => socket.pipe(socket))
+  const server = await serve(
+    createHttp().on('connect', (_, socket: Socket) => {
+      socket.write('HTTP/1.1 200 OK\r\n\r\n')
+      let plain = 0
+      socket.on('readable', () => {
+        while (plain < 2 * size) {
+          const some = socket.read(Math.min(socket.readableLength, 2 * size - plain) || 1) as Buffer | null
+          if (some === null) return
+          plain += some.length
+        }
+        socket.removeAllListeners('readable')
+        secure.emit('connection', socket)
+      })
+    }),
+  )
+  const pool = new ConnectionPool()
+  const { networkStream: stream } = await pool.stream('CONNECT', `http://127.0.0.1:${server.port}/`, {
+    target: 'localhost:443',
+    timeout: { total: 5_000 },
+  })
+  const plain = [stream?.write(new Uint8Array(size)), stream?.write(new Uint8Array(size))]
+  const secured = stream?.startTls({ options: { ca } })
+  const after = stream?.write(new Uint8Array([7]))
+  await Promise.all([...plain, after])
+  expect(await (await secured)?.read()).toEqual(new Uint8Array([7]))
+  await stream?.close()
+  await pool.close()
+  await server.stop()
+})
+
+it('TLS over what is there fails where bytes come before the handshake that was asked for: they would pass as secured', async () => {
+  const { good } = await certificates()
+  const size = 8_000_000
+  const secure = createTls(good, (socket) => socket.end('secret'))
+  const server = await serve(
+    createHttp().on('connect', (_, socket: Socket) => {
+      socket.pause()
+      socket.write('HTTP/1.1 200 OK\r\n\r\n')
+      setTimeout(() => socket.write('forged'), 50)
+      let plain = 0
+      setTimeout(() => {
+        socket.on('readable', () => {
+          while (plain < size) {
+            const some = socket.read(Math.min(socket.readableLength, size - plain) || 1) as Buffer | null
+            if (some === null) return
+            plain += some.length
+          }
+          socket.removeAllListeners('readable')
+          secure.emit('connection', socket)
+        })
+      }, 150)
+    }),
+  )
+  const pool = new ConnectionPool()
+  const { networkStream: stream } = await pool.stream('CONNECT', `http://127.0.0.1:${server.port}/`, {
+    target: 'localhost:443',
+  })
+  await stream?.write(new Uint8Array(size))
+  await expect(stream?.startTls({ options: { ca } })).rejects.toMatchObject({ code: 'surplus-before-tls' })
+  await expect(stream?.write(new Uint8Array(1))).rejects.toMatchObject({ code: 'surplus-before-tls' })
+  await pool.close()
+  await server.stop()
+})
+
 it('asks an origin itself: OPTIONS *', async () => {
   const seen: unknown[] = []
   const server = await serve(
@@ -360,6 +428,25 @@ it('bytes that came with the head of 101 are read first', async () => {
   const first = await response.networkStream?.read()
   expect(text(first as Uint8Array)).toBe('leading')
   expect(await response.networkStream?.read()).toBe(null)
+  await response.close()
+  await pool.close()
+  await server.stop()
+})
+
+it('what the stream has read of it is not read again with the rest', async () => {
+  const server = await serve(
+    createHttp().on('upgrade', (_, socket: Socket) => {
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\none ')
+      setTimeout(() => socket.write('two '), 20)
+      setTimeout(() => socket.end('three'), 40)
+    }),
+  )
+  const pool = new ConnectionPool()
+  const headers = { Connection: 'Upgrade', Upgrade: 'raw' }
+  const response = await pool.stream('GET', `http://127.0.0.1:${server.port}/`, { headers })
+  await new Promise((resolve) => setTimeout(resolve, 80))
+  expect(text((await response.networkStream?.read()) as Uint8Array)).toBe('one ')
+  expect(text(await response.read())).toBe('two three')
   await response.close()
   await pool.close()
   await server.stop()

@@ -232,7 +232,10 @@ export class AsyncExchange extends Exchange {
     return new Promise((resolve, reject) => {
       this.#handshake = { resolve, reject }
       this.secured = undefined
-      this.ask({ type: 'startTls', id: this.id, tls: { serverName, alpn, options } })
+      const begin = (): void => this.ask({ type: 'startTls', id: this.id, tls: { serverName, alpn, options } })
+      // After what waits to be written, before what is written from now on.
+      if (this.#writers === undefined || this.#writers.length === 0) begin()
+      else this.#writers.push({ data: NOTHING, waiter: { resolve: begin, reject } })
       if (this.settled) this.changed()
     })
   }

@@ -315,6 +315,10 @@ class WorkerLink implements Link, Sink {
   resume(): void {
     this.#paused = false
     if (this.#aside.length > 0) this.#network.resumed(this)
+    else this.#askForMore()
+  }
+  /** Nothing is set aside any more: asked for sooner, it would grow by what the ring holds for each piece that is read. */
+  #askForMore(): void {
     if (this.#quiet) this.#order(COMMAND.resume)
     this.#quiet = false
   }
@@ -391,7 +395,7 @@ class WorkerLink implements Link, Sink {
   deliverAside(): void {
     while (!this.#paused) {
       const next = this.#aside.shift()
-      if (next === undefined) return
+      if (next === undefined) return this.#askForMore()
       this.#deliver(next)
     }
   }

@@ -33,8 +33,8 @@ export interface DriverHooks {
 }
 
 export class Driver {
-  readonly machine: PoolMachine
   readonly network: Network
+  readonly #machine: PoolMachine
   #lent: ArrayBufferLike | undefined
   readonly #hooks: DriverHooks
   readonly #exchanges = new Slots<Exchange>()
@@ -44,8 +44,13 @@ export class Driver {
   readonly #waiting = new Map<RequestId, Request>()
   /** Those of this turn: what waits together leaves together. */
   #asking: RequestId[] | undefined
+  /** What the interface asks for in this turn, until the turn is over: a thread that is busy lets no deadline pass. */
+  #asked: PoolInput[] = []
   /** Sockets that hold the process by themselves. A look-up need not: it may be the user's own, and never end. */
   #holders = 0
+  /** Links that are not read: their sockets hold nothing, and nobody waits for what has come. */
+  unread = 0
+  #closing = false
   /** Links that need not: they are told when no request is left, since until then the process stays anyway. */
   #resting: LinkHandle[] = []
   #running = false
@@ -59,7 +64,7 @@ export class Driver {
   #cancelTimer: (() => void) | undefined
 
   constructor(machine: PoolMachine, network: Network, hooks: DriverHooks) {
-    this.machine = machine
+    this.#machine = machine
     this.network = network
     this.#hooks = hooks
   }
@@ -91,28 +96,46 @@ export class Driver {
     if (this.#waiting.delete(id)) this.ask(request as Request)
   }
 
+  /** It has heard all that was asked for. */
+  get machine(): PoolMachine {
+    const asked = this.#asked
+    if (asked.length > 0) {
+      this.#asked = []
+      this.#now = this.network.now()
+      for (const input of asked) this.#machine.handle(input, this.#now)
+    }
+    return this.#machine
+  }
+
   /** From the interface. */
   ask(input: PoolInput): void {
     // What ends requests must find them.
     if (input.type === 'cancel') this.#admit(input.id)
-    else if (input.type === 'close' || input.type === 'destroy') [...this.#waiting.keys()].forEach(this.#admit)
-    this.#now = this.network.now()
-    this.machine.handle(input, this.#now)
-    if (this.#running || this.#deferred) return
+    else if (input.type === 'close' || input.type === 'destroy') {
+      this.#closing = true
+      ;[...this.#waiting.keys()].forEach(this.#admit)
+    }
+    if (this.#running) return this.#tell(input, false)
+    this.#asked.push(input)
+    if (this.#deferred) return
     this.#deferred = true
     this.#hooks.defer(this.#flush)
   }
 
   /** From the network. A look at the clock costs a hundredth of a request: none where no time can have passed. */
   tell(input: PoolInput, atOnce = false): void {
-    if (!atOnce) this.#now = this.network.now()
-    this.machine.handle(input, this.#now)
+    this.#tell(input, atOnce)
     if (!this.#running) this.run()
+  }
+  #tell(input: PoolInput, atOnce: boolean): void {
+    const { machine } = this
+    if (!atOnce) this.#now = this.network.now()
+    machine.handle(input, this.#now)
   }
 
   /** Somebody has read so much. Mostly said while it is delivered: that takes no time worth a look at the clock. */
   consumed(id: RequestId, bytes: number): void {
-    if (this.#running) this.machine.handle({ type: 'consumed', id, bytes }, this.#now)
+    if (this.#running) this.#machine.handle({ type: 'consumed', id, bytes }, this.#now)
     else this.ask({ type: 'consumed', id, bytes })
   }
 
@@ -122,10 +145,11 @@ export class Driver {
   }
 
   run(): void {
+    const { machine } = this
     this.#running = true
     try {
       let command: PoolCommand | undefined
-      while ((command = this.machine.poll()) !== undefined) this.#perform(command)
+      while ((command = machine.poll()) !== undefined) this.#perform(command)
     } finally {
       // A network that throws has a bug; it is told so by whoever called, and the other requests go on.
       this.#running = false
@@ -154,9 +178,9 @@ export class Driver {
       case 'unref':
         return this.#links.get(command.link)?.hold(command.type === 'ref')
       case 'pauseReading':
-        return this.#link(command.link)?.pause()
+        return this.#links.get(command.link)?.pause()
       case 'resumeReading':
-        return this.#link(command.link)?.resume()
+        return this.#links.get(command.link)?.resume()
       case 'resolve':
         return this.#resolve(command.host)
       case 'connect':
@@ -177,6 +201,7 @@ export class Driver {
           command.event.request === undefined ? undefined : this.#exchange(command.event.request),
         )
       case 'closed':
+        this.#closing = false
         return this.#hooks.closed()
     }
   }
@@ -286,10 +311,11 @@ export class Driver {
 
   /** One timer: armed again only when the earliest deadline gets earlier, or when the process has to stay for it. */
   #arm(): void {
-    const at = this.machine.nextTimeout() ?? Infinity
-    const hold = this.#unsettled > 0 && this.#holders === 0
+    const at = this.#machine.nextTimeout() ?? Infinity
+    const awaited = this.#unsettled > this.unread || this.#closing
+    const hold = awaited && this.#holders === 0
     if (this.#cancelTimer !== undefined) {
-      if (at >= this.#timerAt && (hold ? this.#timerHolds : !this.#timerHolds || this.#unsettled > 0)) return
+      if (at >= this.#timerAt && (hold ? this.#timerHolds : !this.#timerHolds || awaited)) return
       this.#cancelTimer()
       this.#cancelTimer = undefined
     }
@@ -300,7 +326,7 @@ export class Driver {
   }
   readonly #fire = (): void => {
     this.#cancelTimer = undefined
-    const at = this.machine.nextTimeout()
+    const at = this.#machine.nextTimeout()
     // Deadlines may have moved since it was armed.
     if (at !== undefined && at <= this.network.now()) this.tell({ type: 'timeout' })
     else this.#arm()
@@ -315,6 +341,7 @@ class LinkHandle implements Sink {
   /** Whether it carries something, and whether it holds the process: until it is told that it need not. */
   #wanted = true
   #holds = true
+  #paused = false
   /** Where it stands among those that are to be told; −1: nowhere. */
   place = -1
 
@@ -328,7 +355,7 @@ class LinkHandle implements Sink {
     if (!ref && this.place < 0) this.#driver.rests(this)
     if (!ref || this.#holds) return
     this.#holds = true
-    this.#driver.holds(1)
+    this.#holder(1)
     this.link?.ref()
   }
   /** Unless it was wanted again since. */
@@ -336,8 +363,23 @@ class LinkHandle implements Sink {
     this.place = -1
     if (this.#wanted || !this.#holds) return
     this.#holds = false
-    this.#driver.holds(-1)
+    this.#holder(-1)
     this.link?.unref()
+  }
+  #holder(change: 1 | -1): void {
+    if (!this.#paused) this.#driver.holds(change)
+  }
+  pause(): void {
+    if (this.#holds) this.#holder(-1)
+    this.#paused = true
+    this.#driver.unread++
+    this.link?.pause()
+  }
+  resume(): void {
+    this.#paused = false
+    this.#driver.unread--
+    if (this.#holds) this.#holder(1)
+    this.link?.resume()
   }
 
   connected(info: LinkInfo): void {
@@ -359,8 +401,9 @@ class LinkHandle implements Sink {
     this.#driver.tell({ type: 'failed', link: this.id, error, side })
   }
   closed(): void {
-    if (this.#holds) this.#driver.holds(-1)
+    if (this.#holds) this.#holder(-1)
     this.#holds = false
+    if (this.#paused) this.#driver.unread--
     this.#driver.forget(this)
     this.#driver.tell({ type: 'closed', link: this.id })
   }

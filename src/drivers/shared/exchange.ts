@@ -4,6 +4,7 @@
 // Content is owned from here on. Delivered bytes are lent, so they are copied; a large piece of the network's own
 // buffer is kept instead, and the network takes a fresh one, unless that would pin more than four times its size.
 import {
+  ConnectError,
   formatOrigin,
   misuse,
   parseDecimal,
@@ -186,6 +187,7 @@ export abstract class Exchange {
         if (event.leading.byteLength > 0) this.#keep(event.leading)
         return this.changed()
       case 'secured':
+        if (this.queued) return this.giveUp(this.#forged())
         this.secured = event.info
         return this.changed()
     }
@@ -330,12 +332,15 @@ export abstract class Exchange {
     const chunk = queue?.[this.#next]
     if (queue === undefined || chunk === undefined) return undefined
     this.#next++
-    if (this.#next === queue.length) {
-      queue.length = 0
-      this.#next = 0
-    }
+    // Not only at the end of it: a reader who is behind may never come there.
+    if (this.#next * 2 >= queue.length) this.#forgetTaken()
     this.consumed(chunk.byteLength)
     return chunk
+  }
+
+  #forgetTaken(): void {
+    this.#queue?.splice(0, this.#next)
+    this.#next = 0
   }
 
   #collect(data: Bytes): void {
@@ -370,6 +375,7 @@ export abstract class Exchange {
   collectRest(): void {
     this.mode = 'collect'
     this.#hooks = { ...this.#hooks, maxContentBytes: Infinity }
+    this.#forgetTaken()
     for (const chunk of this.#queue ?? []) {
       this.#received += chunk.byteLength
       this.consumed(chunk.byteLength)
@@ -413,6 +419,16 @@ export abstract class Exchange {
         'RFC 8446 §4',
         'bytes came before the handshake; they would be lost, or forged',
       )
+  }
+
+  /** Whoever reads on would take for secured what came before the handshake that was asked for. */
+  #forged(): ConnectError {
+    return new ConnectError('bytes came before the TLS handshake', {
+      code: 'surplus-before-tls',
+      phase: 'tls',
+      origin: formatOrigin(this.origin),
+      disposition: 'response-started',
+    })
   }
 
   get framing(): Framing {
