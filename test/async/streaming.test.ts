@@ -252,6 +252,29 @@ describe('a streamed response', () => {
     expect([bytes, each.complete]).toEqual([5, false])
   })
 
+  it('drained while it is read ends there as well: nobody waits for ever, and nothing passes for all of it', async () => {
+    const { url, connections } = await serveHttp((_, response) => {
+      response.write('first')
+      setTimeout(() => response.end('rest'), 20)
+    })
+    const pool = makePool()
+    const read = await pool.stream('GET', url)
+    const whole = read.read()
+    await read.drain()
+    await expect(whole).rejects.toMatchObject({ code: 'response-closed' })
+    for (const slow of [false, true]) {
+      const lent = await pool.stream('GET', url)
+      const pieces: string[] = []
+      await lent.forEach((piece) => {
+        pieces.push(String.fromCharCode(...piece))
+        const drained = lent.drain()
+        return slow ? drained : undefined
+      })
+      expect(pieces).toEqual(['first'])
+    }
+    expect(connections()).toBe(1)
+  })
+
   it('holds the sender back while nobody reads', async () => {
     let written = 0
     const { url } = await serveHttp((_, response) => {

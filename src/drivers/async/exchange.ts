@@ -79,7 +79,7 @@ export class AsyncExchange extends Exchange {
   #answerWaiting(waiting: readonly Ending[]): void {
     // With a consumer the end is reached when it has had the last byte, not when that byte was delivered.
     // What has settled without it was closed.
-    const ended = this.ended ? this.#consumer === undefined || this.mode === 'lend' : this.settled
+    const ended = this.ended ? this.#consumer === undefined || this.mode !== 'queue' : this.settled
     const left: Ending[] = []
     this.#waiting = left
     for (const one of waiting) {
@@ -106,7 +106,7 @@ export class AsyncExchange extends Exchange {
   async all(): Promise<OwnedBytes> {
     this.collectRest()
     await this.#until('ended')
-    if (!this.ended) throw closedUnread()
+    if (!this.ended || this.mode === 'drop') throw closedUnread()
     return this.collected()
   }
 
@@ -133,7 +133,7 @@ export class AsyncExchange extends Exchange {
 
   /** What comes meanwhile is queued, and the sender held back: nothing is consumed before the promise settles. */
   #holdFor(pending: PromiseLike<unknown>, bytes: number): void {
-    this.mode = 'queue'
+    if (this.mode === 'lend') this.mode = 'queue'
     pending.then(
       () => {
         this.consumed(bytes)
@@ -148,7 +148,7 @@ export class AsyncExchange extends Exchange {
       while (this.failure === undefined) {
         const chunk = this.take()
         if (chunk === undefined) {
-          this.mode = 'lend'
+          if (this.mode === 'queue') this.mode = 'lend'
           return this.changed()
         }
         const pending: unknown = (this.#consumer as Lent)(chunk)
