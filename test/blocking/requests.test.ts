@@ -429,6 +429,14 @@ describe('callbacks', () => {
 })
 
 describe('what cannot block is refused by name', () => {
+  it('an async iterable, before anything is dialled', () => {
+    const told: string[] = []
+    const content = (async function* () {})()
+    withPool({ trace: ({ name }) => told.push(name) }, (pool) => {
+      expect(() => pool.request('POST', http('/'), { content: content as never })).toThrow(TypeError)
+    })
+    expect(told).toEqual([])
+  })
   it.each([
     ['an async iterable', { content: (async function* () {})() }, /async iterable/],
     ['promises', { content: [Promise.resolve()] }, /Uint8Arrays or strings|promises/],

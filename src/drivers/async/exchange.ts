@@ -37,15 +37,10 @@ export class AsyncExchange extends Exchange {
   #handshake: Waiter<void> | undefined
 
   /** Settles with the head, or, where content is collected, with all of it. */
-  begin(
-    request: PreparedRequest,
-    expectContinue: boolean,
-    sniHostname: string | undefined,
-    trace: boolean,
-  ): Promise<Response> {
+  begin(request: PreparedRequest, trace: boolean): Promise<Response> {
     return new Promise((resolve) => {
       this.#resolve = resolve
-      this.start(request, expectContinue, sniHostname, trace)
+      this.start(request, trace)
     })
   }
 

@@ -37,8 +37,8 @@ export class BlockingExchange extends Exchange {
    * Until there is the head, or, where content is collected, all of it. A head that came is returned, and what failed
    * right behind it is for whoever reads on.
    */
-  begin(request: PreparedRequest, expectContinue: boolean, sniHostname: string | undefined, trace: boolean): void {
-    this.start(request, expectContinue, sniHostname, trace)
+  begin(request: PreparedRequest, trace: boolean): void {
+    this.start(request, trace)
     this.#loop.until(() => this.answered)
     const headed = this.mode !== 'collect' && this.response !== undefined
     if (this.failure !== undefined && (!headed || this.#givenUp)) throw this.failure.error

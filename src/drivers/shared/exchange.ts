@@ -38,7 +38,9 @@ export type ContentMode = 'collect' | 'queue' | 'lend' | 'drop'
 
 /** What of the options stays with the interface. */
 export interface ExchangeHooks {
-  readonly trailers: FieldsInit | (() => FieldsInit) | undefined
+  readonly trailers: Fields | (() => FieldsInit) | undefined
+  readonly expectContinue: boolean
+  readonly sniHostname: string | undefined
   readonly signal: AbortSignal | undefined
   readonly maxContentBytes: number
   readonly onInformational: ((status: number, headers: Fields) => void) | undefined
@@ -144,12 +146,8 @@ export abstract class Exchange {
     return this.#hooks.trace
   }
 
-  start(
-    { plan, timeouts }: PreparedRequest,
-    expectContinue: boolean,
-    sniHostname: string | undefined,
-    trace: boolean,
-  ): void {
+  start({ plan, timeouts }: PreparedRequest, trace: boolean): void {
+    const { expectContinue, sniHostname } = this.#hooks
     this.#traced = trace
     this.driver.begin({
       type: 'request',

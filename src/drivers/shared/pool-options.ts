@@ -14,7 +14,15 @@ import {
   type Millis,
 } from '../../http/index.ts'
 import type { Http2Options, PoolSettings, ProxyTarget, Timeouts } from '../../pool/lean.ts'
-import { checkInteger, checkMillis, checkNames, prepareTimeouts, type TimeoutInit } from './options.ts'
+import {
+  checkBoolean,
+  checkInteger,
+  checkMillis,
+  checkNames,
+  checkText,
+  prepareTimeouts,
+  type TimeoutInit,
+} from './options.ts'
 import type { TraceCallback } from './trace.ts'
 
 export interface ProxyOptions {
@@ -170,14 +178,6 @@ function http2OptionsOf(options: Http2Options | undefined): Http2Options | undef
 
 function optionalMillis(name: string, value: number | null | undefined): Millis | undefined {
   return value === undefined ? undefined : checkMillis(name, value)
-}
-function checkBoolean(name: string, value: unknown, byDefault: boolean): boolean {
-  if (value === undefined) return byDefault
-  if (typeof value !== 'boolean') throw new TypeError(`${name} must be a boolean, not ${typeof value}`)
-  return value
-}
-function checkText(name: string, value: unknown): void {
-  if (value !== undefined && typeof value !== 'string') throw new TypeError(`${name} must be a string`)
 }
 
 /** One level deep, lists within it too: what the caller does to its object later is its own affair. */
