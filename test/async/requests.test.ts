@@ -296,6 +296,9 @@ describe('a pool is not made with', () => {
     ['an unknown option of HTTP/2', { http2Options: { window: 1 } }, TypeError],
     ['a window that is none', { http2Options: { streamWindow: -1 } }, RangeError],
     ['a ping without a time', { http2Options: { keepAlivePing: { after: 1_000 } } }, TypeError],
+    ['a word for whether to delay', { socketOptions: { noDelay: 'no' } }, TypeError],
+    ['a probe that is no time', { socketOptions: { keepAlive: '1000' } }, TypeError],
+    ['a probe before its time', { socketOptions: { keepAlive: -1 } }, RangeError],
     ['a ping before its time', { http2Options: { keepAlivePing: { after: -1, within: 1 } } }, RangeError],
   ])('%s', (_, options, type) => {
     for (const Pool of [ConnectionPool, BlockingPool]) expect(() => new Pool(options as never)).toThrow(type)

@@ -158,13 +158,21 @@ function settingsOf(options: CommonPoolOptions): PoolSettings {
     tls: copied(options.tls),
     localAddress,
     unixSocket,
-    socketOptions: copied(options.socketOptions),
+    socketOptions: socketOptionsOf(options.socketOptions),
     limits: options.limits,
     http2Options: http2OptionsOf(options.http2Options),
   }
 }
 
 /** The windows are limits, and checked as such. */
+/** What a network of one's own takes beside them is its affair. */
+function socketOptionsOf(options: CommonPoolOptions['socketOptions']): unknown {
+  const { noDelay, keepAlive } = options ?? {}
+  checkBoolean('socketOptions.noDelay', noDelay, true)
+  if (typeof keepAlive !== 'boolean') optionalMillis('socketOptions.keepAlive', keepAlive)
+  return copied(options)
+}
+
 function http2OptionsOf(options: Http2Options | undefined): Http2Options | undefined {
   if (options === undefined) return undefined
   checkNames('http2Options', options, HTTP2_NAMES)
