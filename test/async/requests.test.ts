@@ -267,6 +267,17 @@ describe('what may not be sent', () => {
     await expect(refused).rejects.toThrow(TypeError)
   })
 
+  it.each([
+    ['a path in the host', { host: '127.0.0.1/a' }],
+    ['a query in the host', { host: '127.0.0.1?a' }],
+    ['a fragment in the host', { host: '127.0.0.1#' }],
+    ['another host in the scheme', { scheme: 'http://127.0.0.2/' }],
+  ])('an origin with %s, which would be another’s', async (_, part) => {
+    const origin = { scheme: 'http', host: '127.0.0.1', port: 1, ...part }
+    const refused = makePool().handleRequest(origin, { method: 'GET', target: '/', authority: 'a', headers: [] })
+    await expect(refused).rejects.toMatchObject({ name: 'LocalProtocolError', code: 'url' })
+  })
+
   it('content of which a function gives none', async () => {
     const { url } = await serveHttp((_, response) => response.end())
     const given = makePool().request('PUT', url, { content: (() => undefined) as never })

@@ -270,7 +270,10 @@ function prepare<Content>(
 function checkOrigin(origin: Origin): Origin {
   if (typeof origin !== 'object' || origin === null) throw new TypeError('origin must be an object')
   const { scheme, host, port } = origin
-  return splitUrl(`${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}/`).origin
+  const authority = `${host.includes(':') ? `[${host}]` : host}:${port}`
+  if (/[/?#]/.test(scheme + authority))
+    throw misuse('url', 'RFC 3986 §3.2', 'a part of the origin is not of its grammar')
+  return splitUrl(`${scheme}://${authority}/`).origin
 }
 
 const NO_CONTENT: PreparedContent = { chunk: undefined, open: undefined, replayable: true }
