@@ -18,6 +18,7 @@ import {
   PoolClosed,
   ReadTimeout,
   type PoolOptions,
+  type Response,
 } from '../../src/sync.ts'
 import { certificates } from '../fixtures/certificates.ts'
 import { nginx } from '../fixtures/servers.ts'
@@ -363,6 +364,18 @@ describe('callbacks', () => {
       }
       const outer = echo(pool.request('POST', http('/'), { content: content() }).content)
       expect((JSON.parse(outer.content) as Echo).method).toBe('GET')
+    })
+  })
+  it('of content may drain what is read outside: nothing passes for all of it', () => {
+    withPool({}, (pool) => {
+      let response: Response | undefined
+      const content = function* (): Generator<Uint8Array> {
+        while (response === undefined) yield new Uint8Array(16_384)
+        response.drain()
+        yield new Uint8Array(1)
+      }
+      response = pool.stream('POST', http('/halves/200'), { content })
+      expect(thrown(() => response?.read())).toMatchObject({ code: 'response-closed' })
     })
   })
   it('of a trace may not', () => {

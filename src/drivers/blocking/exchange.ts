@@ -84,7 +84,7 @@ export class BlockingExchange extends Exchange {
     this.#loop.enter()
     this.collectRest()
     this.#until(() => this.ended || this.settled)
-    if (!this.ended) throw closedUnread()
+    if (!this.ended || this.mode === 'drop') throw closedUnread()
     return this.collected()
   }
 

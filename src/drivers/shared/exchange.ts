@@ -355,6 +355,7 @@ export abstract class Exchange {
 
   /** From now on everything is collected, what is queued first; whoever asks has seen the head, and no limit is kept. */
   collectRest(): void {
+    if (this.mode === 'drop') return
     this.mode = 'collect'
     this.#hooks = { ...this.#hooks, maxContentBytes: Infinity }
     for (const chunk of this.#queue ?? []) {
