@@ -383,6 +383,18 @@ describe('a request that is streamed', () => {
     expect(await failed).toBe('enough')
   })
 
+  it('is answered with 101 when its content has left, and not before there is a stream to go on with', async () => {
+    const url = await serveTcp(answering('HTTP/1.1 101 \r\nConnection: Upgrade\r\nUpgrade: a\r\n\r\n'))
+    const content = async function* (): AsyncGenerator<Uint8Array> {
+      yield new Uint8Array(1)
+      await new Promise((resolve) => setTimeout(resolve, 30))
+    }
+    const headers = { connection: 'upgrade', upgrade: 'a' }
+    const response = await makePool().stream('POST', url, { headers, content })
+    expect(response.networkStream).toBeDefined()
+    await response.close()
+  })
+
   it('that was sent again before its source was asked has all of its content', async () => {
     let count = 0
     const url = await serveTcp((socket) => {

@@ -40,7 +40,7 @@ export class BlockingExchange extends Exchange {
   begin(request: PreparedRequest, trace: boolean): void {
     this.start(request, trace)
     this.#loop.until(() => this.answered)
-    const headed = this.mode !== 'collect' && this.response !== undefined
+    const headed = this.mode !== 'collect' && this.headed
     if (this.failure !== undefined && (!headed || this.#givenUp)) throw this.failure.error
   }
   /** Users are called late: what theirs has thrown counts, though the peer may have failed meanwhile. */

@@ -252,7 +252,11 @@ export abstract class Exchange {
 
   /** There is something to return to whoever began it: the head, all of the content where it is collected, or a failure. */
   get answered(): boolean {
-    return this.failure !== undefined || (this.mode === 'collect' ? this.settled : this.response !== undefined)
+    return this.failure !== undefined || (this.mode === 'collect' ? this.settled : this.headed)
+  }
+  /** A 101 that came before all of the content had left is one when it has. */
+  protected get headed(): boolean {
+    return this.response !== undefined && (this.switched || this.response.status !== 101)
   }
 
   /** Calls the user: at once, or when the interface lets users in. */
