@@ -393,6 +393,15 @@ describe('a request that is streamed', () => {
     const response = await makePool().stream('POST', url, { headers, content })
     expect(response.networkStream).toBeDefined()
     await response.close()
+    const answers = answering('HTTP/1.1 101 \r\nConnection: Upgrade\r\nUpgrade: a\r\n\r\n')
+    const echo = await serveTcp((socket) => {
+      answers(socket)
+      socket.once('data', () => socket.pipe(socket))
+    })
+    const switched = await makePool().stream('POST', echo, { headers, content: 'one', expectContinue: true })
+    await switched.networkStream?.write(new Uint8Array(3))
+    expect(await switched.networkStream?.read()).not.toBeNull()
+    await switched.close()
   })
 
   it('that was sent again before its source was asked has all of its content', async () => {

@@ -26,6 +26,8 @@ export class ContentPump {
   #source: unknown
   /** Of the attempt: what an earlier one still answers is not heard. */
   #attempt = 0
+  /** All of the attempt's was given: what is pulled then is another's, after a switch. */
+  #ended = false
   /** The iterator that is being asked at this moment, further up the stack. */
   #asked: AnyIterator | undefined
 
@@ -43,6 +45,7 @@ export class ContentPump {
   open(): void {
     const { chunk, open } = this.#exchange.source
     this.#attempt++
+    this.#ended = false
     this.#iterator = undefined
     this.#single = chunk
     this.#open = open
@@ -69,6 +72,7 @@ export class ContentPump {
   }
 
   pull(): void {
+    if (this.#ended) return
     const open = this.#open
     if (open !== undefined && !this.#opened(open)) return
     const single = this.#single
@@ -139,6 +143,7 @@ export class ContentPump {
   }
   #end(): void {
     const attempt = this.#attempt
+    this.#ended = true
     this.#iterator = undefined
     try {
       const trailers = typeof this.#trailers === 'function' ? this.#trailers() : this.#trailers
