@@ -152,6 +152,8 @@ function onHead(
   connection.site.failures = 0
   connection.backoff = undefined
   connection.answered = true
+  // A request is whole before its connection is switched, though the server should have said 100. RFC 9110 §7.8.
+  if (event.status === 101) continueContent(pool, exchange)
   // A final response instead of 100: the content is not wanted. RFC 9110 §10.1.1.
   // Nor is the rest of it where the server says no, or will not keep the connection.
   const unwanted = !connection.multiplexed && (event.status >= 400 || connection.machine?.draining === true)

@@ -25,12 +25,13 @@ export interface RetryLimits {
 }
 
 export function retryOf(failure: Failure, limits: RetryLimits): 'replay' | 'fresh' | 'no' {
-  const { disposition, replayable, pulled } = failure
-  if (disposition === 'response-started') return 'no'
+  const { disposition, replayable, pulled, responseBytes } = failure
+  // Who answers before it was asked, as the far end of a tunnel may, breaks the protocol, and would each time.
+  if (disposition === 'response-started' || (disposition === 'not-sent' && responseBytes)) return 'no'
   if (disposition !== 'maybe-processed') {
     return (replayable || !pulled) && failure.replays < limits.maxReplays ? 'replay' : 'no'
   }
-  const stale = failure.connectionLost && failure.reusedConnection && !failure.responseBytes
+  const stale = failure.connectionLost && failure.reusedConnection && !responseBytes
   const harmless = failure.idempotent && (replayable || !pulled)
   return stale && harmless && failure.staleRetries < limits.maxStaleRetries ? 'fresh' : 'no'
 }

@@ -1,6 +1,7 @@
 // HTTP/2 comes with the first request that may need it: what happens to requests until then.
 import { beforeEach, expect, test, vi } from 'vitest'
 import type { H2Event } from '../../src/http/index.ts'
+import type { RequestOptions } from '../../src/index.ts'
 
 let modules: Awaited<ReturnType<typeof load>>
 /** Anew for each test, so that HTTP/2 has to be loaded again. */
@@ -61,6 +62,15 @@ test('a signal that is aborted meanwhile is heard', async () => {
   controller.abort('enough')
   await expect(response).rejects.toBe('enough')
   expect(sim.openLinks).toBe(0)
+})
+
+test('what becomes of the options meanwhile is of no interest', async () => {
+  const { sim, pool } = start()
+  const options: RequestOptions = { signal: new AbortController().signal }
+  const response = pool.request('GET', 'http://h/', options)
+  options.signal = AbortSignal.abort('another')
+  await sim.run(response)
+  expect((await response).status).toBe(204)
 })
 
 test('what could not be loaded is tried again', async () => {

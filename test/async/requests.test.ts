@@ -116,6 +116,16 @@ describe('request()', () => {
     expect(response.content.byteLength).toBe(10_000)
     expect(response.trailers?.get('x-sum')).toBe('42')
   })
+
+  it('sends the trailers that it was given, whatever becomes of their object', async () => {
+    const { url } = await serveHttp((request, response) => {
+      request.resume().once('end', () => response.end(JSON.stringify(request.trailers)))
+    })
+    const trailers = { 'x-sum': '42' }
+    const answer = makePool().request('POST', url, { content: ['a'] as never, trailers })
+    trailers['x-sum'] = '43'
+    expect(text((await answer).content)).toBe('{"x-sum":"42"}')
+  })
 })
 
 describe('content', () => {
@@ -228,6 +238,11 @@ describe('what may not be sent', () => {
     ['no signal', 'GET', 'http://127.0.0.1:1/', { signal: {} }, TypeError],
     ['an unknown option', 'GET', 'http://127.0.0.1:1/', { timeouts: { read: 1 } }, TypeError],
     ['null as options', 'GET', 'http://127.0.0.1:1/', null, TypeError],
+    ['a number as target', 'GET', 'http://127.0.0.1:1/', { target: 1 }, TypeError],
+    ['null as target', 'GET', 'http://127.0.0.1:1/', { target: null }, TypeError],
+    ['a number as protocol', 'CONNECT', 'http://127.0.0.1:1/', { protocol: 1 }, TypeError],
+    ['a word for whether to expect 100', 'PUT', 'http://127.0.0.1:1/', { expectContinue: 'no' }, TypeError],
+    ['a number as trailer', 'PUT', 'http://127.0.0.1:1/', { content: ['a'], trailers: { a: 1 } }, TypeError],
   ])('%s', async (_, method, url, options, type) => {
     const pool = makePool()
     await expect(pool.request(method, url, options as never)).rejects.toThrow(type as new () => Error)
@@ -250,6 +265,23 @@ describe('what may not be sent', () => {
     const origin = { scheme: 'http', host: '127.0.0.1', port: 1 } as const
     const refused = makePool().handleRequest(origin, { method: 'GET', target: '/', headers: [] }, options)
     await expect(refused).rejects.toThrow(TypeError)
+  })
+
+  it.each([
+    ['a path in the host', { host: '127.0.0.1/a' }],
+    ['a query in the host', { host: '127.0.0.1?a' }],
+    ['a fragment in the host', { host: '127.0.0.1#' }],
+    ['another host in the scheme', { scheme: 'http://127.0.0.2/' }],
+  ])('an origin with %s, which would be another’s', async (_, part) => {
+    const origin = { scheme: 'http', host: '127.0.0.1', port: 1, ...part }
+    const refused = makePool().handleRequest(origin, { method: 'GET', target: '/', authority: 'a', headers: [] })
+    await expect(refused).rejects.toMatchObject({ name: 'LocalProtocolError', code: 'url' })
+  })
+
+  it('content of which a function gives none', async () => {
+    const { url } = await serveHttp((_, response) => response.end())
+    const given = makePool().request('PUT', url, { content: (() => undefined) as never })
+    await expect(given).rejects.toThrow(TypeError)
   })
 
   it('a field that would be two never leaves, and costs no seat', async () => {
@@ -275,6 +307,9 @@ describe('a pool is not made with', () => {
     ['an unknown option of HTTP/2', { http2Options: { window: 1 } }, TypeError],
     ['a window that is none', { http2Options: { streamWindow: -1 } }, RangeError],
     ['a ping without a time', { http2Options: { keepAlivePing: { after: 1_000 } } }, TypeError],
+    ['a word for whether to delay', { socketOptions: { noDelay: 'no' } }, TypeError],
+    ['a probe that is no time', { socketOptions: { keepAlive: '1000' } }, TypeError],
+    ['a probe before its time', { socketOptions: { keepAlive: -1 } }, RangeError],
     ['a ping before its time', { http2Options: { keepAlivePing: { after: -1, within: 1 } } }, RangeError],
   ])('%s', (_, options, type) => {
     for (const Pool of [ConnectionPool, BlockingPool]) expect(() => new Pool(options as never)).toThrow(type)

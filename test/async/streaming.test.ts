@@ -253,6 +253,29 @@ describe('a streamed response', () => {
     expect([bytes, each.complete]).toEqual([5, false])
   })
 
+  it('drained while it is read ends there as well: nobody waits for ever, and nothing passes for all of it', async () => {
+    const { url, connections } = await serveHttp((_, response) => {
+      response.write('first')
+      setTimeout(() => response.end('rest'), 20)
+    })
+    const pool = makePool()
+    const read = await pool.stream('GET', url)
+    const whole = read.read()
+    await read.drain()
+    await expect(whole).rejects.toMatchObject({ code: 'response-closed' })
+    for (const slow of [false, true]) {
+      const lent = await pool.stream('GET', url)
+      const pieces: string[] = []
+      await lent.forEach((piece) => {
+        pieces.push(String.fromCharCode(...piece))
+        const drained = lent.drain()
+        return slow ? drained : undefined
+      })
+      expect(pieces).toEqual(['first'])
+    }
+    expect(connections()).toBe(1)
+  })
+
   it('holds the sender back while nobody reads', async () => {
     let written = 0
     const { url } = await serveHttp((_, response) => {
@@ -381,6 +404,27 @@ describe('a request that is streamed', () => {
     expect(pulled).toBeGreaterThan(0)
     controller.abort('enough')
     expect(await failed).toBe('enough')
+  })
+
+  it('is answered with 101 when its content has left, and not before there is a stream to go on with', async () => {
+    const url = await serveTcp(answering('HTTP/1.1 101 \r\nConnection: Upgrade\r\nUpgrade: a\r\n\r\n'))
+    const content = async function* (): AsyncGenerator<Uint8Array> {
+      yield new Uint8Array(1)
+      await new Promise((resolve) => setTimeout(resolve, 30))
+    }
+    const headers = { connection: 'upgrade', upgrade: 'a' }
+    const response = await makePool().stream('POST', url, { headers, content })
+    expect(response.networkStream).toBeDefined()
+    await response.close()
+    const answers = answering('HTTP/1.1 101 \r\nConnection: Upgrade\r\nUpgrade: a\r\n\r\n')
+    const echo = await serveTcp((socket) => {
+      answers(socket)
+      socket.once('data', () => socket.pipe(socket))
+    })
+    const switched = await makePool().stream('POST', echo, { headers, content: 'one', expectContinue: true })
+    await switched.networkStream?.write(new Uint8Array(3))
+    expect(await switched.networkStream?.read()).not.toBeNull()
+    await switched.close()
   })
 
   it('that was sent again before its source was asked has all of its content', async () => {

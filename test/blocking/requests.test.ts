@@ -18,6 +18,7 @@ import {
   PoolClosed,
   ReadTimeout,
   type PoolOptions,
+  type Response,
 } from '../../src/sync.ts'
 import { certificates } from '../fixtures/certificates.ts'
 import { nginx } from '../fixtures/servers.ts'
@@ -365,6 +366,18 @@ describe('callbacks', () => {
       expect((JSON.parse(outer.content) as Echo).method).toBe('GET')
     })
   })
+  it('of content may drain what is read outside: nothing passes for all of it', () => {
+    withPool({}, (pool) => {
+      let response: Response | undefined
+      const content = function* (): Generator<Uint8Array> {
+        while (response === undefined) yield new Uint8Array(16_384)
+        response.drain()
+        yield new Uint8Array(1)
+      }
+      response = pool.stream('POST', http('/halves/200'), { content })
+      expect(thrown(() => response?.read())).toMatchObject({ code: 'response-closed' })
+    })
+  })
   it('of a trace may not', () => {
     withPool({}, (pool) => {
       const trace = (): void => void pool.request('GET', http('/'))
@@ -429,6 +442,14 @@ describe('callbacks', () => {
 })
 
 describe('what cannot block is refused by name', () => {
+  it('an async iterable, before anything is dialled', () => {
+    const told: string[] = []
+    const content = (async function* () {})()
+    withPool({ trace: ({ name }) => told.push(name) }, (pool) => {
+      expect(() => pool.request('POST', http('/'), { content: content as never })).toThrow(TypeError)
+    })
+    expect(told).toEqual([])
+  })
   it.each([
     ['an async iterable', { content: (async function* () {})() }, /async iterable/],
     ['promises', { content: [Promise.resolve()] }, /Uint8Arrays or strings|promises/],

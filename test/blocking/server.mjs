@@ -19,6 +19,11 @@ function answer(request, response) {
     return more()
   }
   if (what === 'late') return void setTimeout(() => response.end('late'), Number(count))
+  if (what === 'halves') {
+    request.resume()
+    response.write('half')
+    return void setTimeout(() => response.end('half'), Number(count))
+  }
   if (what === 'hints') {
     request.socket.cork()
     response.writeEarlyHints({ link: '</style.css>; rel=preload' })

@@ -429,6 +429,14 @@ describe('bytes that nobody asked for', () => {
     play.received(1, TUNNEL + OK)
     refused(play, id, { name: 'ProxyError', code: 'surplus-bytes' })
   })
+  it('behind the answer of a proxy and not of HTTP fail the request of a plain tunnel, which is not asked for again', () => {
+    const play = new Play({ proxies: [{ ...proxy, tunnel: 'always' }] })
+    const id = play.request({ origin: http('10.0.0.1') })
+    play.connected(1)
+    play.received(1, `${TUNNEL}220 ready\r\n`)
+    expect(play.error(id)).toMatchObject({ code: 'status-line', disposition: 'not-sent' })
+    expect([play.dials(), play.written(1).includes('GET')]).toEqual([[1], false])
+  })
 })
 
 describe('retries', () => {

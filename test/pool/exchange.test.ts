@@ -503,6 +503,18 @@ describe('Expect: 100-continue', () => {
     play.pass(1_000)
     expect(play.saidOf(id, 'pullContent')).toHaveLength(1)
   })
+  it('sends the content before a switch that left 100 out', () => {
+    const play = new Play()
+    const headers = [['Upgrade', 'x'] as const, ['Connection', 'upgrade'] as const]
+    const id = play.request({ ...asked, headers })
+    play.connectAll()
+    play.written(1)
+    play.received(1, 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n')
+    play.content(id, 'abc')
+    play.tell({ type: 'contentEnd', id })
+    expect(play.written(1)).toBe('abc')
+    expect(play.delivered(id).events).toEqual(['response', 'switched'])
+  })
   it('never sends it after a final response; the connection is not used again, nor does it hold a seat', () => {
     const play = new Play()
     const id = play.request(asked)

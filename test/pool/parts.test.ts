@@ -231,7 +231,7 @@ describe('law P8, as a table', () => {
     (failure) => {
       const { disposition, replayable, pulled, idempotent } = failure
       const again = replayable || !pulled
-      const unprocessed = disposition === 'not-sent' || disposition === 'refused'
+      const unprocessed = (disposition === 'not-sent' && !failure.responseBytes) || disposition === 'refused'
       const stale =
         disposition === 'maybe-processed' &&
         failure.connectionLost &&

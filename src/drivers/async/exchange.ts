@@ -37,15 +37,10 @@ export class AsyncExchange extends Exchange {
   #handshake: Waiter<void> | undefined
 
   /** Settles with the head, or, where content is collected, with all of it. */
-  begin(
-    request: PreparedRequest,
-    expectContinue: boolean,
-    sniHostname: string | undefined,
-    trace: boolean,
-  ): Promise<Response> {
+  begin(request: PreparedRequest, trace: boolean): Promise<Response> {
     return new Promise((resolve) => {
       this.#resolve = resolve
-      this.start(request, expectContinue, sniHostname, trace)
+      this.start(request, trace)
     })
   }
 
@@ -79,7 +74,7 @@ export class AsyncExchange extends Exchange {
   #answerWaiting(waiting: readonly Ending[]): void {
     // With a consumer the end is reached when it has had the last byte, not when that byte was delivered.
     // What has settled without it was closed.
-    const ended = this.ended ? this.#consumer === undefined || this.mode === 'lend' : this.settled
+    const ended = this.ended ? this.#consumer === undefined || this.mode !== 'queue' : this.settled
     const left: Ending[] = []
     this.#waiting = left
     for (const one of waiting) {
@@ -106,7 +101,7 @@ export class AsyncExchange extends Exchange {
   async all(): Promise<OwnedBytes> {
     this.collectRest()
     await this.#until('ended')
-    if (!this.ended) throw closedUnread()
+    if (!this.ended || this.mode === 'drop') throw closedUnread()
     return this.collected()
   }
 
@@ -133,7 +128,7 @@ export class AsyncExchange extends Exchange {
 
   /** What comes meanwhile is queued, and the sender held back: nothing is consumed before the promise settles. */
   #holdFor(pending: PromiseLike<unknown>, bytes: number): void {
-    this.mode = 'queue'
+    if (this.mode === 'lend') this.mode = 'queue'
     pending.then(
       () => {
         this.consumed(bytes)
@@ -148,7 +143,7 @@ export class AsyncExchange extends Exchange {
       while (this.failure === undefined) {
         const chunk = this.take()
         if (chunk === undefined) {
-          this.mode = 'lend'
+          if (this.mode === 'queue') this.mode = 'lend'
           return this.changed()
         }
         const pending: unknown = (this.#consumer as Lent)(chunk)

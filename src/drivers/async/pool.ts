@@ -7,6 +7,7 @@ import { nodeNetwork } from '../networks/node.ts'
 import type { Network } from '../network.ts'
 import { checkAddresses, checkResolve, closing, hooksOf, makeMachine, report } from '../shared/client.ts'
 import { Driver } from '../shared/driver.ts'
+import type { ExchangeHooks } from '../shared/exchange.ts'
 import { prepareHead, prepareRequest, type CommonRequestOptions, type PreparedRequest } from '../shared/options.ts'
 import { preparePool, type CommonPoolOptions, type PreparedPool } from '../shared/pool-options.ts'
 import { soon } from '../shared/soon.ts'
@@ -79,16 +80,18 @@ export class ConnectionPool implements AsyncDisposable {
       return Promise.reject(error as Error)
     }
   }
+  /** What the caller does to its options while HTTP/2 is loaded is not heard; its signal is. */
   #begin(request: PreparedRequest, mode: 'collect' | 'queue', options: RequestOptions | undefined): Promise<Response> {
-    const loading = this.#prepared.settings.http2 ? loadHttp2() : undefined
-    if (loading !== undefined) return loading.then(() => this.#begin(request, mode, options))
     const hooks = hooksOf(options)
-    return new AsyncExchange(this.#driver, request, mode, hooks).begin(
-      request,
-      options?.expectContinue ?? false,
-      options?.sniHostname,
-      isTraced(hooks.trace, this.#prepared.trace),
-    )
+    const loading = this.#prepared.settings.http2 ? loadHttp2() : undefined
+    if (loading === undefined) return this.#start(request, mode, hooks)
+    return loading.then(() => this.#start(request, mode, hooks, true))
+  }
+  #start(request: PreparedRequest, mode: 'collect' | 'queue', hooks: ExchangeHooks, late = false): Promise<Response> {
+    const exchange = new AsyncExchange(this.#driver, request, mode, hooks)
+    const answer = exchange.begin(request, isTraced(hooks.trace, this.#prepared.trace))
+    if (late) exchange.heedSignal()
+    return answer
   }
 
   /** The connections there are, connecting and draining ones included. */

@@ -37,10 +37,10 @@ export class BlockingExchange extends Exchange {
    * Until there is the head, or, where content is collected, all of it. A head that came is returned, and what failed
    * right behind it is for whoever reads on.
    */
-  begin(request: PreparedRequest, expectContinue: boolean, sniHostname: string | undefined, trace: boolean): void {
-    this.start(request, expectContinue, sniHostname, trace)
+  begin(request: PreparedRequest, trace: boolean): void {
+    this.start(request, trace)
     this.#loop.until(() => this.answered)
-    const headed = this.mode !== 'collect' && this.response !== undefined
+    const headed = this.mode !== 'collect' && this.headed
     if (this.failure !== undefined && (!headed || this.#givenUp)) throw this.failure.error
   }
   /** Users are called late: what theirs has thrown counts, though the peer may have failed meanwhile. */
@@ -84,7 +84,7 @@ export class BlockingExchange extends Exchange {
     this.#loop.enter()
     this.collectRest()
     this.#until(() => this.ended || this.settled)
-    if (!this.ended) throw closedUnread()
+    if (!this.ended || this.mode === 'drop') throw closedUnread()
     return this.collected()
   }
 

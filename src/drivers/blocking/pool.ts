@@ -5,7 +5,7 @@
 import { H2Connection } from '../../h2/index.ts'
 import type { Millis, Origin, RequestHead } from '../../http/index.ts'
 import { checkAddresses, checkResolve, closing, hooksOf, makeMachine, report } from '../shared/client.ts'
-import { NO_WAITING } from '../shared/content.ts'
+import { NO_WAITING, refuseWaiting } from '../shared/content.ts'
 import { Driver } from '../shared/driver.ts'
 import { prepareHead, prepareRequest, type CommonRequestOptions, type PreparedRequest } from '../shared/options.ts'
 import {
@@ -102,11 +102,11 @@ export class ConnectionPool implements Disposable {
 
   #send(request: PreparedRequest, mode: 'collect' | 'queue', options: RequestOptions | undefined): Response {
     const hooks = hooksOf(options)
+    if (!request.source.replayable) refuseWaiting(request.source.open?.() as object)
     this.#loop.enter()
     this.#loop.network.start()
     const exchange = new BlockingExchange(this.#loop, this.#driver, request, mode, hooks)
-    const traced = isTraced(hooks.trace, this.#prepared.trace)
-    exchange.begin(request, options?.expectContinue ?? false, options?.sniHostname, traced)
+    exchange.begin(request, isTraced(hooks.trace, this.#prepared.trace))
     return new Response(exchange)
   }
 

@@ -1,10 +1,10 @@
 // What the pools of both interfaces do alike: making the machine, taking a request's options apart, telling a trace.
-import { misuse, type Millis } from '../../http/index.ts'
+import { Fields, misuse, type Millis } from '../../http/index.ts'
 import { PoolMachine, type Http2, type PoolSettings, type TraceEvent } from '../../pool/lean.ts'
 import type { Network } from '../network.ts'
 import { discard } from './content.ts'
 import type { Exchange, ExchangeHooks } from './exchange.ts'
-import { checkInteger, checkMillis, checkNames, type CommonRequestOptions } from './options.ts'
+import { checkBoolean, checkInteger, checkMillis, checkNames, checkText, type CommonRequestOptions } from './options.ts'
 import { tell, type TraceCallback } from './trace.ts'
 
 const GiB = 1024 ** 3
@@ -17,6 +17,8 @@ export function makeMachine(settings: PoolSettings, network: Network, http2: Htt
 
 const NO_HOOKS: ExchangeHooks = {
   trailers: undefined,
+  expectContinue: false,
+  sniHostname: undefined,
   signal: undefined,
   maxContentBytes: GiB,
   onInformational: undefined,
@@ -43,7 +45,7 @@ const OPTION_NAMES: ReadonlySet<string> = new Set<keyof CommonRequestOptions<unk
 export function hooksOf(options: CommonRequestOptions<unknown> | undefined): ExchangeHooks {
   if (options === undefined) return NO_HOOKS
   checkNames('request', options, OPTION_NAMES)
-  const { signal, onInformational, trace, sniHostname } = options
+  const { signal, onInformational, trace, sniHostname, trailers } = options
   if (signal !== undefined) checkSignal(signal)
   if (signal?.aborted === true) {
     discard(options.content)
@@ -52,9 +54,11 @@ export function hooksOf(options: CommonRequestOptions<unknown> | undefined): Exc
   if (onInformational !== undefined && typeof onInformational !== 'function')
     throw new TypeError('onInformational must be a function')
   if (trace !== undefined && typeof trace !== 'function') throw new TypeError('trace must be a function')
-  if (sniHostname !== undefined && typeof sniHostname !== 'string') throw new TypeError('sniHostname must be a string')
+  checkText('sniHostname', sniHostname)
   return {
-    trailers: options.trailers,
+    trailers: trailers === undefined || typeof trailers === 'function' ? trailers : Fields.from(trailers),
+    expectContinue: checkBoolean('expectContinue', options.expectContinue, false),
+    sniHostname,
     signal,
     maxContentBytes: checkInteger('maxContentBytes', options.maxContentBytes, GiB, 0, Number.MAX_SAFE_INTEGER),
     onInformational,

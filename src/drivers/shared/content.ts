@@ -8,7 +8,7 @@
 //
 // A source is the user's code. It may make a request of its own while it is asked for a chunk, and what happens meanwhile
 // may end this one; so it is told to stop only when it has answered.
-import { Fields, misuse, type FieldsInit } from '../../http/index.ts'
+import { Fields, type FieldsInit } from '../../http/index.ts'
 import type { Exchange } from './exchange.ts'
 import { asChunk, isStream } from './options.ts'
 
@@ -16,7 +16,7 @@ type AnyIterator = Iterator<unknown> | AsyncIterator<unknown>
 
 export class ContentPump {
   readonly #exchange: Exchange
-  readonly #trailers: FieldsInit | (() => FieldsInit) | undefined
+  readonly #trailers: Fields | (() => FieldsInit) | undefined
   readonly #mayWait: boolean
   /** What gives the source, until it is asked for the first chunk. */
   #open: (() => unknown) | undefined
@@ -26,10 +26,12 @@ export class ContentPump {
   #source: unknown
   /** Of the attempt: what an earlier one still answers is not heard. */
   #attempt = 0
+  /** All of the attempt's was given: what is pulled then is another's, after a switch. */
+  #ended = false
   /** The iterator that is being asked at this moment, further up the stack. */
   #asked: AnyIterator | undefined
 
-  constructor(exchange: Exchange, trailers: FieldsInit | (() => FieldsInit) | undefined, mayWait: boolean) {
+  constructor(exchange: Exchange, trailers: Fields | (() => FieldsInit) | undefined, mayWait: boolean) {
     this.#exchange = exchange
     this.#trailers = trailers
     this.#mayWait = mayWait
@@ -43,6 +45,7 @@ export class ContentPump {
   open(): void {
     const { chunk, open } = this.#exchange.source
     this.#attempt++
+    this.#ended = false
     this.#iterator = undefined
     this.#single = chunk
     this.#open = open
@@ -69,6 +72,7 @@ export class ContentPump {
   }
 
   pull(): void {
+    if (this.#ended) return
     const open = this.#open
     if (open !== undefined && !this.#opened(open)) return
     const single = this.#single
@@ -139,6 +143,7 @@ export class ContentPump {
   }
   #end(): void {
     const attempt = this.#attempt
+    this.#ended = true
     this.#iterator = undefined
     try {
       const trailers = typeof this.#trailers === 'function' ? this.#trailers() : this.#trailers
@@ -156,17 +161,22 @@ export class ContentPump {
 
 export const NO_WAITING = 'the blocking interface cannot wait for them'
 
+/** TypeError: it can only be awaited. */
+export function refuseWaiting(source: object): void {
+  if (Symbol.asyncIterator in source && !(Symbol.iterator in source))
+    throw new TypeError(`content must not be an async iterable or a ReadableStream: ${NO_WAITING}`)
+}
+
 function iterate(value: unknown, mayWait: boolean): AnyIterator {
   if (typeof value === 'object' && value !== null) {
-    const waits = Symbol.asyncIterator in value
-    if (waits && mayWait) {
+    if (mayWait && Symbol.asyncIterator in value) {
       if ('getReader' in value) return readerOf(value as ReadableStream)
       return (value as AsyncIterable<unknown>)[Symbol.asyncIterator]()
     }
     if (Symbol.iterator in value) return (value as Iterable<unknown>)[Symbol.iterator]()
-    if (waits) throw new TypeError(`content must not be an async iterable or a ReadableStream: ${NO_WAITING}`)
+    refuseWaiting(value)
   }
-  throw misuse('content', 'RFC 9110 §6.4', 'the content function gave neither bytes, a string nor an iterable')
+  throw new TypeError('the content function gave neither bytes, a string nor an iterable')
 }
 
 /** The iterator of a web stream, too, would hear of a return only when the chunk has come that is awaited. */

@@ -40,7 +40,9 @@ export type ContentMode = 'collect' | 'queue' | 'lend' | 'drop'
 
 /** What of the options stays with the interface. */
 export interface ExchangeHooks {
-  readonly trailers: FieldsInit | (() => FieldsInit) | undefined
+  readonly trailers: Fields | (() => FieldsInit) | undefined
+  readonly expectContinue: boolean
+  readonly sniHostname: string | undefined
   readonly signal: AbortSignal | undefined
   readonly maxContentBytes: number
   readonly onInformational: ((status: number, headers: Fields) => void) | undefined
@@ -146,12 +148,8 @@ export abstract class Exchange {
     return this.#hooks.trace
   }
 
-  start(
-    { plan, timeouts }: PreparedRequest,
-    expectContinue: boolean,
-    sniHostname: string | undefined,
-    trace: boolean,
-  ): void {
+  start({ plan, timeouts }: PreparedRequest, trace: boolean): void {
+    const { expectContinue, sniHostname } = this.#hooks
     this.#traced = trace
     this.driver.begin({
       type: 'request',
@@ -267,7 +265,11 @@ export abstract class Exchange {
 
   /** There is something to return to whoever began it: the head, all of the content where it is collected, or a failure. */
   get answered(): boolean {
-    return this.failure !== undefined || (this.mode === 'collect' ? this.settled : this.response !== undefined)
+    return this.failure !== undefined || (this.mode === 'collect' ? this.settled : this.headed)
+  }
+  /** A 101 that came before all of the content had left is one when it has. */
+  protected get headed(): boolean {
+    return this.response !== undefined && (this.switched || this.response.status !== 101)
   }
 
   /** Calls the user: at once, or when the interface lets users in. */
@@ -373,6 +375,7 @@ export abstract class Exchange {
 
   /** From now on everything is collected, what is queued first; whoever asks has seen the head, and no limit is kept. */
   collectRest(): void {
+    if (this.mode === 'drop') return
     this.mode = 'collect'
     this.#hooks = { ...this.#hooks, maxContentBytes: Infinity }
     this.#forgetTaken()

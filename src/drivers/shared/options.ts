@@ -11,6 +11,7 @@ import {
   isVisible,
   misuse,
   planOf,
+  requireString,
   splitUrl,
   type Bytes,
   type ContentPlan,
@@ -125,6 +126,15 @@ export function checkInteger(name: string, value: unknown, byDefault: number, mi
   return value
 }
 
+export function checkBoolean(name: string, value: unknown, byDefault: boolean): boolean {
+  if (value === undefined) return byDefault
+  if (typeof value !== 'boolean') throw new TypeError(`${name} must be a boolean, not ${typeof value}`)
+  return value
+}
+export function checkText(name: string, value: unknown): void {
+  if (value !== undefined && typeof value !== 'string') throw new TypeError(`${name} must be a string`)
+}
+
 /** How much of a response is to be dropped; left out: as much as the pool says. */
 export function checkDrain(limit: number | undefined): void {
   if (limit !== Infinity) checkInteger('limit', limit, 0, 0, Number.MAX_SAFE_INTEGER)
@@ -193,7 +203,6 @@ export function prepareRequest<Content>(
   options: CommonRequestOptions<Content> | undefined,
   defaults: Timeouts,
 ): PreparedRequest {
-  if (typeof method !== 'string') throw new TypeError(`method must be a string, not ${typeof method}`)
   const { site, target } = locate(url)
   const headers = Fields.from(options?.headers)
   const given = options?.target
@@ -204,7 +213,7 @@ export function prepareRequest<Content>(
     scheme: site.scheme,
     // A Host of the caller's own stands for the authority in both versions.
     authority: elsewhere || headers.has('host') ? undefined : site.authority,
-    target: given ?? target,
+    target: given === undefined ? target : given,
     protocol: options?.protocol,
     headers,
     content: undefined,
@@ -239,8 +248,12 @@ function prepare<Content>(
   defaults: Timeouts,
   head: OwnHead,
 ): PreparedRequest {
-  if (!isToken(head.method)) throw misuse('method', 'RFC 9110 §9.1', 'the method is not a token')
-  if (!isVisible(head.target))
+  const { method, target, protocol } = head
+  requireString('method', method)
+  requireString('request-target', target)
+  checkText('protocol', protocol)
+  if (!isToken(method)) throw misuse('method', 'RFC 9110 §9.1', 'the method is not a token')
+  if (!isVisible(target))
     throw misuse('target', 'RFC 9112 §3.2', 'the request-target is empty or has a char that may not be sent')
   const source = options === undefined ? NO_CONTENT : prepareContent(options.content)
   const content = plan(head, source, options?.trailers !== undefined)
@@ -257,7 +270,10 @@ function prepare<Content>(
 function checkOrigin(origin: Origin): Origin {
   if (typeof origin !== 'object' || origin === null) throw new TypeError('origin must be an object')
   const { scheme, host, port } = origin
-  return splitUrl(`${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}/`).origin
+  const authority = `${host.includes(':') ? `[${host}]` : host}:${port}`
+  if (/[/?#]/.test(scheme + authority))
+    throw misuse('url', 'RFC 3986 §3.2', 'a part of the origin is not of its grammar')
+  return splitUrl(`${scheme}://${authority}/`).origin
 }
 
 const NO_CONTENT: PreparedContent = { chunk: undefined, open: undefined, replayable: true }

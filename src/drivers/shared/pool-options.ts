@@ -14,7 +14,15 @@ import {
   type Millis,
 } from '../../http/index.ts'
 import type { Http2Options, PoolSettings, ProxyTarget, Timeouts } from '../../pool/lean.ts'
-import { checkInteger, checkMillis, checkNames, prepareTimeouts, type TimeoutInit } from './options.ts'
+import {
+  checkBoolean,
+  checkInteger,
+  checkMillis,
+  checkNames,
+  checkText,
+  prepareTimeouts,
+  type TimeoutInit,
+} from './options.ts'
 import type { TraceCallback } from './trace.ts'
 
 export interface ProxyOptions {
@@ -150,13 +158,21 @@ function settingsOf(options: CommonPoolOptions): PoolSettings {
     tls: copied(options.tls),
     localAddress,
     unixSocket,
-    socketOptions: copied(options.socketOptions),
+    socketOptions: socketOptionsOf(options.socketOptions),
     limits: options.limits,
     http2Options: http2OptionsOf(options.http2Options),
   }
 }
 
 /** The windows are limits, and checked as such. */
+/** What a network of one's own takes beside them is its affair. */
+function socketOptionsOf(options: CommonPoolOptions['socketOptions']): unknown {
+  const { noDelay, keepAlive } = options ?? {}
+  checkBoolean('socketOptions.noDelay', noDelay, true)
+  if (typeof keepAlive !== 'boolean') optionalMillis('socketOptions.keepAlive', keepAlive)
+  return copied(options)
+}
+
 function http2OptionsOf(options: Http2Options | undefined): Http2Options | undefined {
   if (options === undefined) return undefined
   checkNames('http2Options', options, HTTP2_NAMES)
@@ -170,14 +186,6 @@ function http2OptionsOf(options: Http2Options | undefined): Http2Options | undef
 
 function optionalMillis(name: string, value: number | null | undefined): Millis | undefined {
   return value === undefined ? undefined : checkMillis(name, value)
-}
-function checkBoolean(name: string, value: unknown, byDefault: boolean): boolean {
-  if (value === undefined) return byDefault
-  if (typeof value !== 'boolean') throw new TypeError(`${name} must be a boolean, not ${typeof value}`)
-  return value
-}
-function checkText(name: string, value: unknown): void {
-  if (value !== undefined && typeof value !== 'string') throw new TypeError(`${name} must be a string`)
 }
 
 /** One level deep, lists within it too: what the caller does to its object later is its own affair. */
