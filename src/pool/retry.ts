@@ -1,7 +1,8 @@
 // What may be sent again (law P8), as one decision over facts. Nothing else in the pool ever sends a request twice.
 //
 // (a) What is provably unprocessed: no byte of it was written, or the peer said so (REFUSED_STREAM, above GOAWAY's last
-//     id). Any method; back to its old place in the queue; content that was not pulled yet counts as replayable.
+//     id). Any method; back to its old place in the queue; content that was not pulled yet counts as replayable. Not where
+//     a new connection spoke first.
 // (b) What is idempotent and replayable, after a *reused* connection died with no byte of response: once, on a
 //     connection that is dialled for it. Timeouts, TLS, proxies, limits and broken protocol are never retried.
 import type { Disposition } from '../http/index.ts'
@@ -25,13 +26,14 @@ export interface RetryLimits {
 }
 
 export function retryOf(failure: Failure, limits: RetryLimits): 'replay' | 'fresh' | 'no' {
-  const { disposition, replayable, pulled, responseBytes } = failure
-  // Who answers before it was asked, as the far end of a tunnel may, breaks the protocol, and would each time.
-  if (disposition === 'response-started' || (disposition === 'not-sent' && responseBytes)) return 'no'
+  const { disposition, replayable, pulled, reusedConnection, responseBytes } = failure
+  // Who speaks before it was asked on a new connection, as the far end of a tunnel may, would do so each time.
+  const unasked = disposition === 'not-sent' && responseBytes && !reusedConnection
+  if (disposition === 'response-started' || unasked) return 'no'
   if (disposition !== 'maybe-processed') {
     return (replayable || !pulled) && failure.replays < limits.maxReplays ? 'replay' : 'no'
   }
-  const stale = failure.connectionLost && failure.reusedConnection && !responseBytes
+  const stale = failure.connectionLost && reusedConnection && !responseBytes
   const harmless = failure.idempotent && (replayable || !pulled)
   return stale && harmless && failure.staleRetries < limits.maxStaleRetries ? 'fresh' : 'no'
 }

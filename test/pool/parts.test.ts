@@ -231,7 +231,8 @@ describe('law P8, as a table', () => {
     (failure) => {
       const { disposition, replayable, pulled, idempotent } = failure
       const again = replayable || !pulled
-      const unprocessed = (disposition === 'not-sent' && !failure.responseBytes) || disposition === 'refused'
+      const unasked = failure.responseBytes && !failure.reusedConnection
+      const unprocessed = (disposition === 'not-sent' && !unasked) || disposition === 'refused'
       const stale =
         disposition === 'maybe-processed' &&
         failure.connectionLost &&

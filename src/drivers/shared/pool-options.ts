@@ -164,7 +164,6 @@ function settingsOf(options: CommonPoolOptions): PoolSettings {
   }
 }
 
-/** The windows are limits, and checked as such. */
 /** What a network of one's own takes beside them is its affair. */
 function socketOptionsOf(options: CommonPoolOptions['socketOptions']): unknown {
   const { noDelay, keepAlive } = options ?? {}
@@ -173,6 +172,7 @@ function socketOptionsOf(options: CommonPoolOptions['socketOptions']): unknown {
   return copied(options)
 }
 
+/** The windows are limits, and checked as such. */
 function http2OptionsOf(options: Http2Options | undefined): Http2Options | undefined {
   if (options === undefined) return undefined
   checkNames('http2Options', options, HTTP2_NAMES)
