@@ -8,6 +8,20 @@ import { SimNetwork } from '../../src/sim.ts'
 
 const HEAD = new TextEncoder().encode('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n')
 
+/** A network with the clock of another that connects when its sink is told so; `held`: whether each timer holds the process. */
+function onClock(sim: SimNetwork, held: boolean[], dialled: (sink: Sink) => void = ignore): Network {
+  return {
+    can: sim.can,
+    now: () => sim.now(),
+    timer: (at, fire, keepAlive) => {
+      held.push(keepAlive)
+      return sim.timer(at, fire, keepAlive)
+    },
+    resolve: ignore,
+    connect: (_, sink) => (dialled(sink), idleLink),
+  }
+}
+
 test('is once for what came together', async () => {
   let looks = 0
   const sinks: Sink[] = []
@@ -41,16 +55,7 @@ test('is once for what came together', async () => {
 test('holds the process while a name is all that is waited for: its answer may never come', async () => {
   const held: boolean[] = []
   const sim = new SimNetwork()
-  const network: Network = {
-    can: sim.can,
-    now: () => sim.now(),
-    timer: (at, fire, keepAlive) => {
-      held.push(keepAlive)
-      return sim.timer(at, fire, keepAlive)
-    },
-    resolve: ignore,
-    connect: () => idleLink,
-  }
+  const network = onClock(sim, held)
   const never = { networkBackend: network, resolve: () => new Promise<never>(ignore) }
   for (const options of [never, { networkBackend: network }]) {
     const pool = new ConnectionPool(options)
@@ -66,16 +71,7 @@ test('holds the process for who waits where the only socket is not read, and so 
   const timers: boolean[] = []
   let sink: Sink | undefined
   const sim = new SimNetwork()
-  const network: Network = {
-    can: sim.can,
-    now: () => sim.now(),
-    timer: (at, fire, keepAlive) => {
-      timers.push(keepAlive)
-      return sim.timer(at, fire, keepAlive)
-    },
-    resolve: ignore,
-    connect: (_, to) => ((sink = to), idleLink),
-  }
+  const network = onClock(sim, timers, (to) => (sink = to))
   const pool = new ConnectionPool({ networkBackend: network, maxConnections: 1 })
   const streamed = pool.stream('GET', 'http://10.0.0.1/')
   await Promise.resolve()

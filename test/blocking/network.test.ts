@@ -5,7 +5,7 @@ import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { setTimeout as passed } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { WorkerNetwork } from '../../src/drivers/blocking/network.ts'
-import type { Link } from '../../src/drivers/network.ts'
+import type { Link, Sink } from '../../src/drivers/network.ts'
 import { nodeNetwork } from '../../src/drivers/networks/index.ts'
 import type { ConnectTarget } from '../../src/pool/lean.ts'
 import { ignore as nothing } from '../fixtures/link.ts'
@@ -17,6 +17,17 @@ vi.mock('../../src/drivers/blocking/worker-file.ts', async () => (await import('
 const network = new WorkerNetwork()
 const look = (): void => {
   while (network.look());
+}
+
+/** Of whom nothing else is asked than what the test says. */
+const SILENT: Sink = {
+  connected: nothing,
+  secured: nothing,
+  received: () => false,
+  drained: nothing,
+  eof: nothing,
+  failed: nothing,
+  closed: nothing,
 }
 
 describe('the network in a worker', () => conforms(network.can, socketSubject(network, afterAll, look)))
@@ -39,15 +50,7 @@ it.each([
       told.push(name)
       return false
     }
-    const rest = {
-      connected: nothing,
-      secured: nothing,
-      drained: nothing,
-      eof: nothing,
-      failed: nothing,
-      closed: nothing,
-    }
-    links.push(network.connect({ address: '127.0.0.1', port } as ConnectTarget, { ...rest, received }))
+    links.push(network.connect({ address: '127.0.0.1', port } as ConnectTarget, { ...SILENT, received }))
     const before = accepted.length
     while (accepted.length === before) await passed(1)
     return accepted[before] as Socket
@@ -90,15 +93,7 @@ it('holds the sender back while its reader is behind: what was set aside is read
     link.pause()
     return false
   }
-  const rest = {
-    connected: nothing,
-    secured: nothing,
-    drained: nothing,
-    eof: nothing,
-    failed: nothing,
-    closed: nothing,
-  }
-  const link = network.connect({ address: '127.0.0.1', port } as ConnectTarget, { ...rest, received })
+  const link = network.connect({ address: '127.0.0.1', port } as ConnectTarget, { ...SILENT, received })
   for (let i = 0; i < 300; i++) {
     await passed(1)
     look()
@@ -116,11 +111,10 @@ describe('TLS options', () => {
   beforeAll(() => void (turns = setInterval(look, 1)))
   afterAll(() => clearInterval(turns))
   const failed = (options: object): Promise<unknown> => {
-    const told = { connected: nothing, secured: nothing, received: () => false, drained: nothing, eof: nothing }
     return new Promise((resolve) => {
       const tls = { serverName: 'localhost', alpn: [], options }
       const target = { address: '127.0.0.1', port: 1, tls } as unknown as ConnectTarget
-      network.connect(target, { ...told, failed: resolve, closed: nothing })
+      network.connect(target, { ...SILENT, failed: resolve })
     })
   }
   it('are sent again when they are older than what the worker keeps', async () => {

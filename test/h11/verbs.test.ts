@@ -3,6 +3,7 @@
 import { describe, expect, it, test } from 'vitest'
 import { H11Connection, type H11Options } from '../../src/h11/index.ts'
 import { Fields, type FieldsInit, LocalProtocolError, type H11Event, type RequestHead } from '../../src/http/index.ts'
+import { code, doing } from '../fixtures/meddling.ts'
 
 type Given = Omit<H11Options, 'now'>
 const make = (role: 'client' | 'server', given: Given = {}): H11Connection =>
@@ -353,13 +354,6 @@ describe('a response is refused', () => {
 })
 
 it('what fields do to the machine while they are read has been done when it looks whether they may be sent', () => {
-  const doing = (verb: () => unknown): FieldsInit => ({
-    *[Symbol.iterator]() {
-      verb()
-      yield ['x', 'y']
-    },
-  })
-  const code = (expected: string): Error => expect.objectContaining({ code: expected }) as Error
   const begin = make('client')
   const inner = doing(() => begin.sendRequest(GET, { end: true }))
   expect(() => begin.sendRequest({ ...GET, headers: inner })).toThrow(code('capacity'))

@@ -1,9 +1,10 @@
 // What may be done with a machine and when: options, the verbs that are refused, the questions it answers, and what a
 // harness may write that nobody else may. What comes from a peer stands in test/cases/h2.
 import { describe, expect, it, test } from 'vitest'
-import { Fields, type FieldsInit, type H2Event, type RequestHead, type ResponseHead } from '../../src/http/index.ts'
+import { Fields, type H2Event, type RequestHead, type ResponseHead } from '../../src/http/index.ts'
 import { FLAG, FRAME, frameName, H2Connection, type H2Options } from '../../src/h2/index.ts'
 import { HpackDecoder } from '../../src/h2/hpack/index.ts'
+import { code, doing } from '../fixtures/meddling.ts'
 import {
   asking,
   block,
@@ -303,13 +304,6 @@ describe('what is sent is what was checked, though a getter changes its mind', (
 })
 
 it('what fields do to the machine while they are read has been done when it looks whether they may be sent', () => {
-  const doing = (verb: () => unknown): FieldsInit => ({
-    *[Symbol.iterator]() {
-      verb()
-      yield ['x', 'y']
-    },
-  })
-  const code = (expected: string): Error => expect.objectContaining({ code: expected }) as Error
   const begin = ready('client')
   expect(() => begin.sendRequest({ ...POST_HEAD, headers: doing(() => begin.abort()) })).toThrow(code('capacity'))
   const end = ready('client')

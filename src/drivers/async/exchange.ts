@@ -4,7 +4,7 @@
 // so that an abandoned response is not an unhandled rejection.
 import { misuse, type Bytes, type OwnedBytes } from '../../http/index.ts'
 import { isThenable } from '../shared/content.ts'
-import { closedUnread, Exchange, streamClosed, streamEnded } from '../shared/exchange.ts'
+import { Exchange, streamClosed, streamEnded } from '../shared/exchange.ts'
 import type { PreparedRequest } from '../shared/options.ts'
 import { Response } from './response.ts'
 
@@ -101,8 +101,7 @@ export class AsyncExchange extends Exchange {
   async all(): Promise<OwnedBytes> {
     this.collectRest()
     await this.#until('ended')
-    if (!this.ended || this.mode === 'drop') throw closedUnread()
-    return this.collected()
+    return this.whole()
   }
 
   /** Every piece as it comes, lent until the callback returns or its promise settles. */

@@ -7,7 +7,6 @@ import { HttpCoreError, NetworkError, type Bytes, type OwnedBytes } from '../../
 import { isThenable, NO_WAITING } from '../shared/content.ts'
 import type { Driver } from '../shared/driver.ts'
 import {
-  closedUnread,
   Exchange,
   streamClosed,
   streamEnded,
@@ -84,8 +83,7 @@ export class BlockingExchange extends Exchange {
     this.#loop.enter()
     this.collectRest()
     this.#until(() => this.ended || this.settled)
-    if (!this.ended || this.mode === 'drop') throw closedUnread()
-    return this.collected()
+    return this.whole()
   }
 
   each(consume: (lent: Bytes) => void): void {

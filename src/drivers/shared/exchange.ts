@@ -38,7 +38,7 @@ export type ResponseEvent = Extract<DeliveredEvent, { type: 'response' }>
 /** What the interface does with content: collect it for `request()`, keep it to be taken, hand it on, or drop it. */
 export type ContentMode = 'collect' | 'queue' | 'lend' | 'drop'
 
-/** What of the options stays with the interface. */
+/** The options of a request but for its head, its content and its timeouts, checked and copied. */
 export interface ExchangeHooks {
   readonly trailers: Fields | (() => FieldsInit) | undefined
   readonly expectContinue: boolean
@@ -53,7 +53,7 @@ export interface ExchangeHooks {
 export const CLOSED: unique symbol = Symbol('closed by its owner')
 
 /** Whoever asked for all of the content, and closed the response before it was there. */
-export function closedUnread(): Error {
+function closedUnread(): Error {
   return misuse('response-closed', 'RFC 9110 §6.4', 'the response was closed before all of its content had come')
 }
 /** Of a stream after a switch. */
@@ -384,6 +384,11 @@ export abstract class Exchange {
       this.consumed(chunk.byteLength)
     }
   }
+  /** All content of a response that was read to its end; LocalProtocolError: it was closed, or dropped meanwhile. */
+  whole(): OwnedBytes {
+    if (!this.ended || this.mode === 'drop') throw closedUnread()
+    return this.collected()
+  }
   /** All content that was collected. */
   collected(): OwnedBytes {
     if (this.#target !== undefined) return this.#target
@@ -428,6 +433,7 @@ export abstract class Exchange {
   #forged(): ConnectError {
     return new ConnectError('bytes came before the TLS handshake', {
       code: 'surplus-before-tls',
+      rule: 'RFC 8446 §4',
       phase: 'tls',
       origin: formatOrigin(this.origin),
       disposition: 'response-started',
