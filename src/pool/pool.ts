@@ -183,9 +183,12 @@ function onRequest(pool: PoolState, input: RequestInput): void {
   awaitSeat(pool, exchange)
 }
 
-/** What has been idle for too long serves nobody, though the driver was too busy to say in time that it has. */
+/**
+ * What has been idle for too long serves nobody, though the driver was too busy to say in time that it has. The next to
+ * serve is the one that was used last; how long it may be idle is its own server's word.
+ */
 function retireExpired(pool: PoolState, site: Site): void {
-  for (let idle = site.idle.first; idle !== undefined; idle = site.idle.first) {
+  for (let idle = site.idle.last; idle !== undefined; idle = site.idle.last) {
     const connection = idle.owner as PoolConnection
     if (connection.idleDeadline.at > pool.now) return
     pool.timers.clear(connection.idleDeadline)

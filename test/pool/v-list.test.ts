@@ -322,6 +322,24 @@ describe('keep-alive', () => {
     play.request()
     expect([play.has('close', 1), play.has('connect', 2)]).toEqual([true, true])
   })
+  it('is looked at where the next request would go, not where it is longest', () => {
+    const play = new Play()
+    play.request()
+    play.request()
+    play.connectAll()
+    play.drained(1)
+    play.drained(2)
+    play.received(1, 'HTTP/1.1 200 OK\r\nKeep-Alive: timeout=60\r\nContent-Length: 2\r\n\r\nok')
+    play.received(2, 'HTTP/1.1 200 OK\r\nKeep-Alive: timeout=5\r\nContent-Length: 2\r\n\r\nok')
+    play.now += 4_000
+    play.written(1)
+    play.request({ target: '/next' })
+    expect([play.has('close', 2), play.has('close', 1), play.written(1)]).toEqual([
+      true,
+      false,
+      expect.stringContaining('GET /next '),
+    ])
+  })
   it('a hint too short to be relied on ends the connection at once', () => {
     const play = new Play()
     play.request()
