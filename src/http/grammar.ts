@@ -48,16 +48,15 @@ export function isSpace(c: number): boolean {
 
 /** `1*DIGIT` up to 2^53−1 as a number; −1 for anything else. RFC 9110 §8.6, RFC 9112 §6.3. */
 export function parseDecimal(text: string): number {
-  const digits = text.length
-  // 16 digits hold 2^53−1 and cannot pass 2^54, so the sum is exact enough to be compared.
-  if (digits === 0 || digits > 16) return -1
-  let value = 0
-  for (let i = 0; i < digits; i++) {
+  let value = text === '' ? -1 : 0
+  for (let i = 0; i < text.length; i++) {
     const digit = text.charCodeAt(i) - 0x30
     if (digit < 0 || digit > 9) return -1
     value = value * 10 + digit
+    // One digit more than is exact is exact enough to be compared; zeros in front are none.
+    if (value > Number.MAX_SAFE_INTEGER) return -1
   }
-  return value > Number.MAX_SAFE_INTEGER ? -1 : value
+  return value
 }
 
 /** The members of a comma-separated list, whitespace around them removed, empty ones left out. RFC 9110 §5.6.1. */
