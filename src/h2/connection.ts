@@ -264,6 +264,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
     relieved.length = 0
     for (const stream of ended) if (isClosed(stream.state)) this.#session.release(stream)
     ended.length = 0
+    if (this.#session.closeReason === 'close') this.#shutdown.goaway()
   }
 
   get taken(): readonly ExchangeId[] {

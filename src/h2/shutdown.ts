@@ -112,9 +112,8 @@ export class Shutdown {
       session.tell({ type: 'draining', reason: 'close', unprocessed: [] })
     }
     session.live('close')
-    if (session.role === 'client') {
-      if (began) session.sendGoaway(0, H2_ERROR.NO_ERROR)
-    } else if (began) {
+    if (session.role === 'client') this.goaway()
+    else if (began) {
       // What is under way still comes in: the real last stream is told one round trip later.
       session.sendGoaway(MAX_31, H2_ERROR.NO_ERROR)
       session.sender.output.copied(FRAME.PING, 0, 0, SHUTDOWN_PING)
@@ -125,6 +124,13 @@ export class Shutdown {
       return session.lastGoaway()
     }
     session.finishIfDone()
+  }
+
+  /** A client's, once none of its requests waits: a server may ignore one that comes behind it. */
+  goaway(): void {
+    const { goawaySent, streams } = this.#session
+    if (goawaySent >= 0 || streams.all().some(({ state }) => state === 'idle')) return
+    this.#session.sendGoaway(0, H2_ERROR.NO_ERROR)
   }
 
   abort(h2Code: number): void {
