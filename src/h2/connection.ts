@@ -225,6 +225,9 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
   }
   sendFrame(frameType: number, flags: number, stream: number, payload: Bytes): void {
     if (payload.length >= 2 ** 24) throw misuse('frame-size', 'RFC 9113 §4.1', 'a length has 24 bits')
+    if (frameType !== (frameType & 0xff) || flags !== (flags & 0xff) || stream !== stream >>> 0) {
+      throw misuse('frame', 'RFC 9113 §4.1', 'a type and flags have 8 bits, a stream has 32')
+    }
     const octets = plainBytes(payload)
     this.#begun()
     this.#fill(Infinity)
