@@ -224,10 +224,8 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
     this.#negotiation.send(entries)
   }
   sendFrame(frameType: number, flags: number, stream: number, payload: Bytes): void {
-    if (payload.length >= 2 ** 24) throw misuse('frame-size', 'RFC 9113 §4.1', 'a length has 24 bits')
-    if (frameType !== (frameType & 0xff) || flags !== (flags & 0xff) || stream !== stream >>> 0) {
-      throw misuse('frame', 'RFC 9113 §4.1', 'a type and flags have 8 bits, a stream has 32')
-    }
+    const fits = frameType === (frameType & 0xff) && flags === (flags & 0xff) && stream === stream >>> 0
+    if (!fits || payload.length >= 2 ** 24) throw misuse('frame-size', 'RFC 9113 §4.1', 'a frame header has fewer bits')
     const octets = plainBytes(payload)
     this.#begun()
     this.#fill(Infinity)

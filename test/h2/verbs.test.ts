@@ -760,7 +760,7 @@ describe('what a harness may write', () => {
       [0, 0, 2 ** 32],
       [0, 0, 0.5],
     ] as const) {
-      refuses(machine, (one) => one.sendFrame(type, flags, stream, NOTHING), 'frame')
+      refuses(machine, (one) => one.sendFrame(type, flags, stream, NOTHING), 'frame-size')
     }
     machine.sendFrame(0xff, 0xff, 2 ** 32 - 1, NOTHING)
     expect(takeFrames(machine)).toEqual([{ type: 0xff, flags: 0xff, stream: 2 ** 32 - 1, payload: NOTHING }])
