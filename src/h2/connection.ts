@@ -35,6 +35,7 @@ import { Session } from './session.ts'
 import { checkedSettings, SETTINGS } from './settings.ts'
 import { Shutdown } from './shutdown.ts'
 import { isClosed } from './state.ts'
+import type { Output } from './writer.ts'
 
 export interface H2Options {
   readonly now: Millis
@@ -224,17 +225,21 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
     this.#negotiation.send(entries)
   }
   sendFrame(frameType: number, flags: number, stream: number, payload: Bytes): void {
-    if (payload.length >= 2 ** 24) throw misuse('frame-size', 'RFC 9113 §4.1', 'a length has 24 bits')
+    const fits = frameType === (frameType & 0xff) && flags === (flags & 0xff) && stream === stream >>> 0
+    if (!fits || payload.length >= 2 ** 24) throw misuse('frame-size', 'RFC 9113 §4.1', 'a frame header has fewer bits')
     const octets = plainBytes(payload)
-    this.#begun()
-    this.#fill(Infinity)
-    this.#session.sender.output.copied(frameType, flags, stream, octets)
+    this.#behindAll().copied(frameType, flags, stream, octets)
   }
   sendRaw(bytes: Bytes): void {
     const octets = plainBytes(bytes)
+    this.#behindAll().raw(octets)
+  }
+
+  /** Where a harness writes. */
+  #behindAll(): Output {
     this.#begun()
     this.#fill(Infinity)
-    this.#session.sender.output.raw(octets)
+    return this.#session.sender.output
   }
 
   #begun(): void {
@@ -264,6 +269,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
     relieved.length = 0
     for (const stream of ended) if (isClosed(stream.state)) this.#session.release(stream)
     ended.length = 0
+    if (this.#session.closeReason === 'close') this.#shutdown.goaway()
   }
 
   get taken(): readonly ExchangeId[] {

@@ -65,21 +65,24 @@ export class Control {
     const state = session.stateOf(id, stream)
     if (session.refuses(id, stream, state, 'receive WINDOW_UPDATE') || stream === undefined || isClosed(state)) return
     const window = increment === 0 ? undefined : grown(stream.sendWindow, increment)
-    if (window === undefined) session.streamFault(stream, badIncrement(increment))
-    else {
-      stream.sendWindow = window
-      session.sender.windowMoved(stream)
-    }
+    if (window === undefined) return void session.streamFault(stream, badIncrement(increment))
+    if (!this.#owed(stream, increment)) return
+    stream.sendWindow = window
+    session.sender.windowMoved(stream)
   }
 
   #widenConnection(increment: number): void {
     const { sender } = this.#session
     const window = increment === 0 ? undefined : grown(sender.window, increment)
     if (window === undefined) return this.#session.break(badIncrement(increment))
-    // Credit for nothing is legal, and useless when it does not end. For what was sent it may come in any portions.
-    if (sender.owed === 0 && !this.#session.glitch()) return
-    sender.owed = Math.max(0, sender.owed - increment)
-    sender.window = window
+    if (this.#owed(sender, increment)) sender.window = window
+  }
+
+  /** Credit for nothing is legal, and useless when it does not end. For what was sent it may come in any portions. */
+  #owed(debtor: { owed: number }, increment: number): boolean {
+    if (debtor.owed === 0 && !this.#session.glitch()) return false
+    debtor.owed = Math.max(0, debtor.owed - increment)
+    return true
   }
 
   // ── priorities ──

@@ -283,7 +283,8 @@ export class Receiving {
     const session = this.#session
     const stream = session.streams.get(exchange)
     if (!Number.isSafeInteger(n) || n < 0) throw misuse('consume', 'RFC 9113 §5.2.2', `${n} is not a number of bytes`)
-    if (stream === undefined || stream.silent) return
+    if (stream === undefined) return session.gone(exchange)
+    if (stream.silent) return
     if (n > stream.unread) {
       throw misuse('consume', 'RFC 9113 §5.2.2', `${n} bytes consumed, of ${stream.unread} that were delivered`)
     }

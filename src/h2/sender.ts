@@ -227,6 +227,7 @@ export class Sender {
     stream.sendWindow -= n
     this.window -= n
     this.owed += n
+    stream.owed += n
     this.moved = true
     const ring = stream.list as StreamList
     if (stream.buffered === 0 || stream.sendWindow <= 0 || stream.incremental) {

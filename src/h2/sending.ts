@@ -107,10 +107,7 @@ export class Sending {
     const session = this.#session
     const stream = session.streams.get(exchange)
     session.silence(exchange)
-    if (stream === undefined) {
-      if (session.deaf || session.stateOf(exchange, undefined) !== 'idle') return
-      throw misuse('exchange', 'RFC 9113 §5.1', `there is no exchange ${exchange}`)
-    }
+    if (stream === undefined) return session.gone(exchange)
     session.floods.discard(stream)
     if (isClosed(stream.state)) session.streams.letGo(stream)
     else if (stream.state === 'idle') session.drop(stream)

@@ -3,6 +3,7 @@
 //
 // A stream error resets one stream and harms no other; a connection error ends all, once, with GOAWAY; then the session is
 // deaf. Whatever ends, what was held for it is given back here. It knows no frame but those that end something.
+import { misuse } from '../http/index.ts'
 import type { Disposition, ExchangeId, H2Event, Millis, PeerFault, ResolvedLimits, Role } from '../http/index.ts'
 import { calm, TOO_MANY_STREAMS } from './faults.ts'
 import { ReceiveWindow } from './flow.ts'
@@ -119,6 +120,12 @@ export class Session {
 
   stateOf(id: ExchangeId, stream: Stream | undefined): StreamState {
     return this.streams.stateOf(id, stream, this.goawaySent)
+  }
+
+  /** A verb on an exchange without a record says nothing. LocalProtocolError: there never was one. */
+  gone(exchange: ExchangeId): void {
+    if (this.deaf || this.stateOf(exchange, undefined) !== 'idle') return
+    throw misuse('exchange', 'RFC 9113 §5.1', `there is no exchange ${exchange}`)
   }
 
   /** Judges a frame by the state of its stream; true: it is answered. */

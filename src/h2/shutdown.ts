@@ -106,15 +106,13 @@ export class Shutdown {
   close(now: Millis): void {
     const session = this.#session
     if (session.deaf) return
-    const began = session.goawaySent < 0
     if (session.life === 'open') {
       session.closeReason = 'close'
       session.tell({ type: 'draining', reason: 'close', unprocessed: [] })
     }
     session.live('close')
-    if (session.role === 'client') {
-      if (began) session.sendGoaway(0, H2_ERROR.NO_ERROR)
-    } else if (began) {
+    if (session.role === 'client') this.goaway()
+    else if (session.goawaySent < 0) {
       // What is under way still comes in: the real last stream is told one round trip later.
       session.sendGoaway(MAX_31, H2_ERROR.NO_ERROR)
       session.sender.output.copied(FRAME.PING, 0, 0, SHUTDOWN_PING)
@@ -125,6 +123,13 @@ export class Shutdown {
       return session.lastGoaway()
     }
     session.finishIfDone()
+  }
+
+  /** A client's, once none of its requests waits: a server may ignore one that comes behind it. */
+  goaway(): void {
+    const { goawaySent, streams } = this.#session
+    if (goawaySent >= 0 || streams.all().some(({ state }) => state === 'idle')) return
+    this.#session.sendGoaway(0, H2_ERROR.NO_ERROR)
   }
 
   abort(h2Code: number): void {

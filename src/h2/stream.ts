@@ -40,6 +40,8 @@ export class Stream {
   /** Before its final head was given, in its content, its end was asked for, END_STREAM is written. */
   sending: 'head' | 'content' | 'ending' | 'over' = 'head'
   sendWindow = 0
+  /** Octets that were sent and not credited yet; one more, since a window may be widened once for nothing. */
+  owed = 1
   /** Sections that wait, the first of them apart: there seldom is a second. */
   head: Section | undefined
   moreHeads: Section[] | undefined

@@ -74,7 +74,7 @@ export class Streams {
     if (stream !== undefined) return stream.state
     // A server opens none, so even identifiers are idle for ever.
     const opened = (id & 1) === 0 ? 0 : this.#role === 'client' ? this.next - 1 : this.lastPeer
-    if (id <= opened) return this.#closed.stateOf(id) ?? 'closed (ended)'
+    if (id > 0 && id <= opened) return this.#closed.stateOf(id) ?? 'closed (ended)'
     // We said that we would not look at it. RFC 9113 §6.8.
     const ignored = this.#role === 'server' && goaway >= 0 && id > goaway && (id & 1) === 1
     return ignored ? 'closed (by us)' : 'idle'

@@ -152,6 +152,16 @@ describe('honest peers', () => {
     expect(machine.snapshot()).toMatchObject({ active: 0, streams: [], held: { unread: 0, overhead: 0 } })
   })
 
+  test('a window that is widened once for each of 20,000 streams, before anything was sent on them', () => {
+    const machine = ready('server')
+    for (let id = 1; id < 40_000; id += 2) {
+      feed(machine, concat([headers(id, GET, true), windowUpdate(id, 2 ** 24)]))
+      machine.sendResponse(id, { status: 204, headers: [] }, { end: true })
+      machine.takeOutput()
+    }
+    expect(machine.closed).toBe(false)
+  })
+
   test('10,000 cancelled requests leave nothing behind', () => {
     const machine = ready('client')
     const empty = JSON.stringify((machine.snapshot() as { streams: unknown }).streams)
@@ -168,6 +178,17 @@ describe('honest peers', () => {
 })
 
 describe('peers that are not', () => {
+  test.each([0, 1])('credit on %d for nothing, again and again, is bounded', (stream) => {
+    const machine = ready('client')
+    machine.sendRequest(POST_HEAD)
+    machine.takeOutput()
+    const credit = (n: number): Uint8Array => concat(Array.from({ length: n }, () => windowUpdate(stream, 1)))
+    feed(machine, credit(10_000))
+    expect(machine.closed).toBe(false)
+    feed(machine, credit(2))
+    expect(machine.closeReason).toBe('limit-glitches')
+  })
+
   test('refusals that are not read, from before our limit was known, are bounded', () => {
     const machine = new H2Connection('server', { now: 0, limits: { maxConcurrentStreams: 0 } })
     feed(machine, concat([PREFACE, settings()]))

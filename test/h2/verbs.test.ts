@@ -652,6 +652,10 @@ describe('cancel', () => {
     machine.cancel(1, 2 ** 32 - 1)
     expect(machine.snapshot()).toMatchObject({ active: 0 })
   })
+  it.each([0, 2, -1, 3])('and consume know no exchange %d that never was', (exchange) => {
+    refuses(asking(), (machine) => machine.cancel(exchange), 'exchange')
+    refuses(asking(), (machine) => machine.consume(exchange, 0), 'exchange')
+  })
   it('takes back what was said of the exchange and not yet heard, and only that', () => {
     const machine = ready('client')
     machine.sendRequest(GET_HEAD, { end: true })
@@ -750,6 +754,16 @@ describe('what a harness may write', () => {
       [0x42, 0xff, 5],
     ])
     refuses(machine, (one) => one.sendFrame(0, 0, 1, new Uint8Array(2 ** 24)), 'frame-size')
+    for (const [type, flags, stream] of [
+      [256, 0, 1],
+      [0, -1, 1],
+      [0, 0, 2 ** 32],
+      [0, 0, 0.5],
+    ] as const) {
+      refuses(machine, (one) => one.sendFrame(type, flags, stream, NOTHING), 'frame-size')
+    }
+    machine.sendFrame(0xff, 0xff, 2 ** 32 - 1, NOTHING)
+    expect(takeFrames(machine)).toEqual([{ type: 0xff, flags: 0xff, stream: 2 ** 32 - 1, payload: NOTHING }])
   })
   it('any bytes, behind what waits', () => {
     const machine = ready('client')
