@@ -155,8 +155,10 @@ function onHead(
   // A request is whole before its connection is switched, though the server should have said 100. RFC 9110 §7.8.
   if (event.status === 101) continueContent(pool, exchange)
   // A final response instead of 100: the content is not wanted. RFC 9110 §10.1.1.
-  // Nor is the rest of it where the server says no, or will not keep the connection.
-  const unwanted = !connection.multiplexed && (event.status >= 400 || connection.machine?.draining === true)
+  // Nor is the rest of it where the server says no, or will not keep the connection though nobody asked it to end.
+  const unwanted =
+    !connection.multiplexed &&
+    (event.status >= 400 || (connection.machine?.closeReason ?? 'local-close') !== 'local-close')
   attempt.duplex = connection.multiplexed && exchange.head.method === 'CONNECT' && event.status < 300
   if ((exchange.content === 'held' && !attempt.duplex) || (unwanted && event.status >= 200)) {
     dropContent(pool, exchange)

@@ -401,6 +401,18 @@ describe('an early response', () => {
     expect(play.outcome(id)).toBe('ok')
     expect(play.stats().idle).toBe(1)
   })
+  it('lets the upload go on where it is the request that asked for the end of the connection', () => {
+    const play = new Play()
+    const id = play.request({ ...POST, headers: { Connection: 'close' } })
+    play.connectAll()
+    play.content(id, 'abc', false)
+    play.received(1, 'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\no')
+    expect(play.saidOf(id, 'stopContent')).toEqual([])
+    play.content(id, 'def')
+    play.received(1, 'k')
+    expect(play.outcome(id)).toBe('ok')
+    expect(play.take('close')).toHaveLength(1)
+  })
   it('wins over a failed write, and the connection is not used again', () => {
     const play = new Play()
     const id = play.request(POST)
