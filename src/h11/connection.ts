@@ -155,7 +155,8 @@ export class H11Connection implements Connection<H11Event> {
 
   receiveData(data: Bytes, _now: Millis): void {
     const chunk = checkedBytes(data)
-    if (this.#deaf || this.#eof || chunk.length === 0) return
+    // Whoever reads on where nothing will be looked at fills no memory with it.
+    if (this.#eof || chunk.length === 0 || this.readState === 'done') return
     const { ledger, input } = this.#seated
     if (ledger !== undefined) ledger.bytesReceived += chunk.length
     input.lend(chunk)
