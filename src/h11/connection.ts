@@ -155,7 +155,8 @@ export class H11Connection implements Connection<H11Event> {
 
   receiveData(data: Bytes, _now: Millis): void {
     const chunk = checkedBytes(data)
-    if (this.#deaf || this.#eof || chunk.length === 0) return
+    // Whoever reads on where nothing will be looked at fills no memory with it.
+    if (this.#eof || chunk.length === 0 || this.readState === 'done') return
     const { ledger, input } = this.#seated
     if (ledger !== undefined) ledger.bytesReceived += chunk.length
     input.lend(chunk)
@@ -363,6 +364,7 @@ export class H11Connection implements Connection<H11Event> {
     const { status, minor, reasonPhrase } = this.#desk.reader
     notes.reset()
     const headers = this.#desk.reader.fields(notes)
+    if (foldsHide(notes, 'client')) return this.#fail('obs-fold', this.#desk.sectionAt)
     const exchange = this.#exchange
     if (status < 200 && status !== 101) {
       this.#desk.headBytes += this.#desk.input.offset - this.#desk.sectionAt
@@ -377,7 +379,6 @@ export class H11Connection implements Connection<H11Event> {
     }
     const decision = responseFraming(notes, this.#desk.method, status, minor, this.#rules.lenient)
     if (typeof decision === 'string') return this.#fail(decision, this.#desk.sectionAt)
-    if (foldsHide(notes, 'client')) return this.#fail('obs-fold', this.#desk.sectionAt)
     if (decision.length > this.#rules.limits.maxContentLength) return this.#fail('limit-content', this.#desk.sectionAt)
     this.#minor = minor
     this.#desk.responseHeaders = rewritten(headers, decision)

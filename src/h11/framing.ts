@@ -109,9 +109,12 @@ export function responseFraming(
   minor: number,
   lenient: Lenient,
 ): Decision | FaultCode {
-  if (!hasContent(method, status)) return NO_CONTENT
-  if (notes.transferEncoding !== undefined) {
-    const codings = codingsOf(notes.transferEncoding, lenient)
+  const { transferEncoding } = notes
+  if (!hasContent(method, status)) {
+    return minor === 0 && transferEncoding !== undefined ? { ...NO_CONTENT, closes: 'faulty-framing' } : NO_CONTENT
+  }
+  if (transferEncoding !== undefined) {
+    const codings = codingsOf(transferEncoding, lenient)
     if (codings === 'repeated') return 'transfer-encoding'
     const rewrite = notes.contentLength === undefined ? undefined : 'drop-length'
     if (codings === 'unframed') return { framing: 'close-delimited', length: 0, closes: 'faulty-framing', rewrite }

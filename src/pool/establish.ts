@@ -125,6 +125,8 @@ export class Establishing {
   #surplus: Bytes = EMPTY
   #proxy: H11Connection | Socks5Handshake | undefined
   #refusal: { status: number; headers: Fields; content: Uint8Array } | undefined
+  /** How much of its content has come. */
+  #said = 0
   #failures = 0
   /** The step that a trace was told the beginning of. */
   #tracing: string | undefined
@@ -363,7 +365,10 @@ export class Establishing {
     for (let event = machine.nextEvent(); event !== undefined; event = machine.nextEvent()) {
       switch (event.type) {
         case 'response':
-          if (event.status >= 300) this.#refusal = { status: event.status, headers: event.headers, content: EMPTY }
+          if (event.status >= 300) {
+            const content = new Uint8Array(this.#pool.limits.maxProxyContentBytes)
+            this.#refusal = { status: event.status, headers: event.headers, content }
+          }
           break
         case 'data':
           machine.consume(event.exchange, event.data.length)
@@ -383,17 +388,16 @@ export class Establishing {
   }
   /** Keeps what the proxy says; true: it has said enough. */
   #refuse(data: Bytes): boolean {
-    const refusal = this.#refusal
-    if (refusal === undefined) return false
-    const room = this.#pool.limits.maxProxyContentBytes - refusal.content.length
-    const content = new Uint8Array(refusal.content.length + Math.min(room, data.length))
-    content.set(refusal.content)
-    content.set(data.subarray(0, room), refusal.content.length)
-    refusal.content = content
-    return data.length >= room
+    const content = this.#refusal?.content
+    if (content === undefined) return false
+    const part = data.subarray(0, content.length - this.#said)
+    content.set(part, this.#said)
+    this.#said += part.length
+    return this.#said === content.length
   }
   #refused(now: Millis): void {
     const answer = this.#refusal
+    if (answer !== undefined) answer.content = answer.content.slice(0, this.#said)
     const message = `the proxy refused the tunnel with status ${answer?.status}`
     this.#proxyFails(message, { code: 'proxy-refused', rule: 'RFC 9110 §9.3.6' }, now, answer)
   }

@@ -42,6 +42,25 @@ describe('a streamed response', () => {
     expect(rest).toEqual([4])
   })
 
+  it('that came in small pieces waits in few: the first as they were, the others together', async () => {
+    const sizes = [3, 1, 2, ...new Array<number>(5_000).fill(1), 5_000]
+    const text = sizes.map((length, i) => String.fromCharCode(97 + (i % 26)).repeat(length))
+    const wire = text.map((piece) => `${piece.length.toString(16)}\r\n${piece}\r\n`).join('')
+    const url = await serveTcp(answering(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${wire}0\r\n\r\n`))
+    const response = await makePool().stream('GET', url)
+    while (!response.complete) await new Promise((resolve) => setImmediate(resolve))
+    const pieces: Uint8Array[] = []
+    for await (const piece of response) {
+      expect(piece.buffer.byteLength).toBeLessThanOrEqual(4 * piece.byteLength)
+      pieces.push(piece)
+    }
+    expect(new Set(pieces.map(({ buffer }) => buffer)).size).toBe(pieces.length)
+    expect(Buffer.from(join(pieces)).toString('latin1')).toBe(text.join(''))
+    expect(pieces.slice(0, 16).map(({ byteLength }) => byteLength)).toEqual(sizes.slice(0, 16))
+    expect(pieces.at(-1)?.byteLength).toBe(5_000)
+    expect(pieces.length).toBeLessThan(40)
+  })
+
   it('is lent to forEach, and waits for its promises', async () => {
     const { url } = await serveContent()
     const pool = makePool()

@@ -659,6 +659,9 @@ describe('readState', () => {
   it('is done where nothing that comes would be looked at', () => {
     const last = asked('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
     expect(last.readState).toBe('done')
+    // Nor is it held, however much comes before the answer does.
+    expect(hear(last, 'x'.repeat(1_000))).toEqual([])
+    expect(last.snapshot()).toMatchObject({ held: { input: 0 } })
     last.abort()
     expect(last.readState).toBe('done')
   })

@@ -1,5 +1,5 @@
 // From a name to a machine, told step by step: addresses, races, TLS, ALPN, retries, deadlines.
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { A, bytes, goaway, H2, OK, Peer, Play, http, https, type Asked } from './play.ts'
 import { Fields } from '../../src/http/index.ts'
 import type { PoolSettings } from '../../src/pool/index.ts'
@@ -372,6 +372,16 @@ describe('a proxy that says no', () => {
     expect(refused({ limits: { maxProxyContentBytes: 4 } }, REFUSAL)).toMatchObject({
       answer: { content: bytes('why ') },
     })
+  })
+  it('in many small chunks is kept at a cost that grows as they do', () => {
+    const set = vi.spyOn(Uint8Array.prototype, 'set')
+    const chunked = 'HTTP/1.1 407 No\r\nTransfer-Encoding: chunked\r\n\r\n'
+    expect(refused({}, `${chunked}${'1\r\na\r\n'.repeat(1_000)}0\r\n\r\n`)).toMatchObject({
+      answer: { content: bytes('a'.repeat(1_000)) },
+    })
+    const copied = set.mock.calls.reduce((sum, [data]) => sum + data.length, 0)
+    set.mockRestore()
+    expect(copied).toBeLessThan(10_000)
   })
   it('has no more than maxProxyHeadBytes for its head', () => {
     const error = refused({ limits: { maxProxyHeadBytes: 1_024 } }, `HTTP/1.1 200 OK\r\nA: ${'a'.repeat(1_024)}`)

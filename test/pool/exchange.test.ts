@@ -401,6 +401,29 @@ describe('an early response', () => {
     expect(play.outcome(id)).toBe('ok')
     expect(play.stats().idle).toBe(1)
   })
+  it.each([
+    ['it is the request that asked for the end of the connection', 'close', 'HTTP/1.1 200 OK\r\nConnection: close'],
+    ['the connection ends with a server of HTTP/1.0', 'x', 'HTTP/1.0 200 OK'],
+  ])('lets the upload go on where %s', (_, connection, head) => {
+    const play = new Play()
+    const id = play.request({ ...POST, headers: { Connection: connection } })
+    play.connectAll()
+    play.content(id, 'abc', false)
+    play.received(1, `${head}\r\nContent-Length: 2\r\n\r\no`)
+    expect(play.saidOf(id, 'stopContent')).toEqual([])
+    play.content(id, 'def')
+    play.received(1, 'k')
+    expect(play.outcome(id)).toBe('ok')
+    expect(play.take('close')).toHaveLength(1)
+  })
+  it('stops the upload where the server ends the connection by its own wish', () => {
+    const play = new Play()
+    const id = play.request(POST)
+    play.connectAll()
+    play.content(id, 'abc', false)
+    play.received(1, 'HTTP/1.1 200 OK\r\nConnection: x, Close\r\n\r\n')
+    expect(play.saidOf(id, 'stopContent')).toHaveLength(1)
+  })
   it('wins over a failed write, and the connection is not used again', () => {
     const play = new Play()
     const id = play.request(POST)

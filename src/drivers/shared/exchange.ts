@@ -83,6 +83,10 @@ const UNSETTLED: Readonly<Record<string, Millis>> = {}
 
 /** Below it a copy costs less than a fresh buffer for the network. */
 const MIN_KEPT = 16 * 1024
+/** The first so many pieces that wait are kept as they came; behind them small ones share memory. */
+const APART = 16
+const MAX_SHARED = 1024
+const SHARED = 4 * MAX_SHARED
 
 export abstract class Exchange {
   /** Given by the driver. */
@@ -118,6 +122,8 @@ export abstract class Exchange {
   /** Made when something waits: what is collected at its full length never does. */
   #queue: OwnedBytes[] | undefined
   #next = 0
+  /** What the last piece of the queue is the beginning of. */
+  #shared: OwnedBytes | undefined
 
   constructor(driver: Driver, { origin, head, source }: PreparedRequest, mode: ContentMode, hooks: ExchangeHooks) {
     this.driver = driver
@@ -317,13 +323,26 @@ export abstract class Exchange {
     return new Uint8Array(buffer, byteOffset, byteLength)
   }
   #keep(data: Bytes): void {
-    this.enqueue(this.own(data))
+    const queue = this.#queue
+    const { length } = data
+    if (queue === undefined || length >= MAX_SHARED || queue.length - this.#next < APART) {
+      return this.enqueue(this.own(data))
+    }
+    // Each object takes a hundred bytes: a small piece goes behind the last one.
+    let used = this.#shared === undefined ? 0 : (queue.at(-1) as OwnedBytes).length
+    if (this.#shared === undefined || used + length > SHARED) {
+      this.#shared = new Uint8Array(SHARED)
+      used = 0
+    } else queue.pop()
+    this.#shared.set(data, used)
+    queue.push(this.#shared.subarray(0, used + length))
   }
 
   /** For a reader that will take it later. */
   enqueue(data: OwnedBytes): void {
     const queue = (this.#queue ??= [])
     queue.push(data)
+    this.#shared = undefined
   }
   get queued(): boolean {
     return this.#queue !== undefined && this.#next < this.#queue.length
@@ -334,10 +353,12 @@ export abstract class Exchange {
     const chunk = queue?.[this.#next]
     if (queue === undefined || chunk === undefined) return undefined
     this.#next++
+    if (this.#next === queue.length) this.#shared = undefined
     // Not only at the end of it: a reader who is behind may never come there.
     if (this.#next * 2 >= queue.length) this.#forgetTaken()
     this.consumed(chunk.byteLength)
-    return chunk
+    // The last of small pieces may not have filled what it shares.
+    return chunk.length * 4 < chunk.buffer.byteLength ? chunk.slice() : chunk
   }
 
   #forgetTaken(): void {
@@ -393,7 +414,7 @@ export abstract class Exchange {
   collected(): OwnedBytes {
     if (this.#target !== undefined) return this.#target
     const chunks = this.#queue ?? []
-    if (chunks.length === 1) return chunks[0] as OwnedBytes
+    if (chunks.length === 1 && this.#shared === undefined) return chunks[0] as OwnedBytes
     const content = new Uint8Array(this.#received)
     let offset = 0
     for (const chunk of chunks) {
