@@ -156,7 +156,8 @@ function onHead(
   if (event.status === 101) continueContent(pool, exchange)
   // A final response instead of 100: the content is not wanted. RFC 9110 §10.1.1.
   // Nor is the rest of it where the server says no, or will not keep the connection.
-  const unwanted = !connection.multiplexed && (event.status >= 400 || connection.machine?.draining === true)
+  const unwanted =
+    !connection.multiplexed && (event.status >= 400 || connection.machine?.closeReason === 'connection-close')
   attempt.duplex = connection.multiplexed && exchange.head.method === 'CONNECT' && event.status < 300
   if ((exchange.content === 'held' && !attempt.duplex) || (unwanted && event.status >= 200)) {
     dropContent(pool, exchange)

@@ -401,6 +401,24 @@ describe('an early response', () => {
     expect(play.outcome(id)).toBe('ok')
     expect(play.stats().idle).toBe(1)
   })
+  it.each([
+    ['close', 'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\no', [], true],
+    [
+      'close, as we said ourselves',
+      'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\no',
+      ['Connection'],
+      false,
+    ],
+    ['HTTP/1.0', 'HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\no', [], false],
+    ['a length that only the end will tell', 'HTTP/1.1 200 OK\r\n\r\no', [], false],
+  ])('with %s stops the upload only where the server says so of its own', (_, head, own, stops) => {
+    const play = new Play()
+    const id = play.request({ ...POST, headers: own.map((name) => [name, 'close'] as const) })
+    play.connectAll()
+    play.content(id, 'abc', false)
+    play.received(1, head)
+    expect(play.saidOf(id, 'stopContent')).toHaveLength(stops ? 1 : 0)
+  })
   it('wins over a failed write, and the connection is not used again', () => {
     const play = new Play()
     const id = play.request(POST)
