@@ -96,7 +96,8 @@ export function pull(pool: PoolState, exchange: Exchange): void {
 }
 
 export function continueContent(pool: PoolState, exchange: Exchange): void {
-  if (exchange.content !== 'held') return
+  // What a tunnel holds was not asked for: it waits for 2xx.
+  if (exchange.content !== 'held' || !exchange.opened) return
   pool.timers.clear(exchange.deadline('expect'))
   exchange.attempt.movedAt = pool.now
   pull(pool, exchange)

@@ -533,6 +533,18 @@ describe('Expect: 100-continue', () => {
     expect(play.written(1)).toBe('abc')
     expect(play.delivered(id).events).toEqual(['response', 'switched'])
   })
+  it('is no word to a tunnel, which was not asked to continue: its content waits for 2xx', () => {
+    const play = new Play(H2)
+    const id = play.request({ method: 'CONNECT', target: 'b:1' })
+    play.connectAll()
+    const peer = new Peer(play, 1, 'h2').sync()
+    peer.machine.sendInformational(peer.of('b:1'), 100)
+    peer.sync()
+    expect(play.saidOf(id, 'pullContent')).toEqual([])
+    peer.machine.sendResponse(peer.of('b:1'), { status: 200, headers: [] })
+    peer.sync()
+    expect(play.saidOf(id, 'pullContent')).toHaveLength(1)
+  })
   it('never sends it after a final response; the connection is not used again, nor does it hold a seat', () => {
     const play = new Play()
     const id = play.request(asked)
