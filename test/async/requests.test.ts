@@ -243,6 +243,8 @@ describe('what may not be sent', () => {
     ['a number as protocol', 'CONNECT', 'http://127.0.0.1:1/', { protocol: 1 }, TypeError],
     ['a word for whether to expect 100', 'PUT', 'http://127.0.0.1:1/', { expectContinue: 'no' }, TypeError],
     ['a number as trailer', 'PUT', 'http://127.0.0.1:1/', { content: ['a'], trailers: { a: 1 } }, TypeError],
+    ['a field that is no trailer', 'PUT', 'http://127.0.0.1:1/', { trailers: { Expires: '0' } }, LocalProtocolError],
+    ['a trailer that may not be sent', 'PUT', 'http://127.0.0.1:1/', { trailers: { a: 'b\n' } }, LocalProtocolError],
   ])('%s', async (_, method, url, options, type) => {
     const pool = makePool()
     await expect(pool.request(method, url, options as never)).rejects.toThrow(type as new () => Error)

@@ -3,6 +3,7 @@
 //
 // Both interfaces come through here; neither promises nor threads are known.
 import {
+  checkField,
   Fields,
   formatAuthority,
   isBytes,
@@ -133,6 +134,13 @@ export function checkBoolean(name: string, value: unknown, byDefault: boolean): 
 }
 export function checkText(name: string, value: unknown): void {
   if (value !== undefined && typeof value !== 'string') throw new TypeError(`${name} must be a string`)
+}
+
+/** A copy that may be sent. */
+export function checkedFields(init: FieldsInit | undefined): Fields {
+  const fields = Fields.from(init)
+  for (let i = 0; i < fields.length; i++) checkField(fields.rawName(i), fields.value(i))
+  return fields
 }
 
 /** How much of a response is to be dropped; left out: as much as the pool says. */
