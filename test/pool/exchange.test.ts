@@ -545,8 +545,8 @@ describe('Expect: 100-continue', () => {
     peer.sync()
     expect(play.saidOf(id, 'pullContent')).toHaveLength(1)
   })
-  it('that is awaited without end is awaited as a response is: the time for reading counts', () => {
-    const play = new Play({ limits: { expectTimeout: null } })
+  it.each([{}, H2])('that is awaited without end is awaited as a response is: %o', (settings) => {
+    const play = new Play({ ...settings, limits: { expectTimeout: null } })
     const id = play.request({ ...asked, timeouts: { write: Infinity, read: 500 } })
     play.connectAll()
     play.drained(1)
