@@ -256,10 +256,14 @@ function prepare<Content>(
   defaults: Timeouts,
   head: OwnHead,
 ): PreparedRequest {
-  const { method, target, protocol } = head
+  const { method, target, protocol, priority } = head
   requireString('method', method)
   requireString('request-target', target)
   checkText('protocol', protocol)
+  if (priority !== undefined) {
+    checkInteger('priority.urgency', priority.urgency, 3, 0, 7)
+    checkBoolean('priority.incremental', priority.incremental, false)
+  }
   if (!isToken(method)) throw misuse('method', 'RFC 9110 §9.1', 'the method is not a token')
   if (!isVisible(target))
     throw misuse('target', 'RFC 9112 §3.2', 'the request-target is empty or has a char that may not be sent')
