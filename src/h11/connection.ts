@@ -388,7 +388,9 @@ export class H11Connection implements Connection<H11Event> {
     } else {
       this.#response = RESPONSE.awaited.head
       this.#beginContent(decision)
-      const closes = decision.closes ?? closeReasonOf(notes.connection, minor, this.#rules.lenient)
+      // What the peer says goes before what follows from its framing, and that before what follows from its version.
+      const reason = closeReasonOf(notes.connection, minor, this.#rules.lenient)
+      const closes = reason === 'connection-close' ? reason : (decision.closes ?? reason)
       if (closes !== undefined) this.#announce(closes)
     }
     return {

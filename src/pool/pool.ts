@@ -184,15 +184,16 @@ function onRequest(pool: PoolState, input: RequestInput): void {
 }
 
 /**
- * What has been idle for too long serves nobody, though the driver was too busy to say in time that it has. The next to
- * serve is the one that was used last; how long it may be idle is its own server's word.
+ * What is too old, or has been idle for too long, serves nobody, though the driver was too busy to say in time that it is.
+ * The next to serve is the one that was used last; how long it may be idle is its own server's word.
  */
 function retireExpired(pool: PoolState, site: Site): void {
   for (let idle = site.idle.last; idle !== undefined; idle = site.idle.last) {
     const connection = idle.owner as PoolConnection
-    if (connection.idleDeadline.at > pool.now) return
+    const old = (connection.knownDeadline('age')?.at ?? Infinity) <= pool.now
+    if (connection.idleDeadline.at > pool.now && !old) return
     pool.timers.clear(connection.idleDeadline)
-    connectionDue(pool, connection, 'idle')
+    connectionDue(pool, connection, old ? 'age' : 'idle')
   }
 }
 

@@ -157,7 +157,7 @@ function onHead(
   // A final response instead of 100: the content is not wanted. RFC 9110 §10.1.1.
   // Nor is the rest of it where the server says no, or ends the connection by its own wish.
   const unwanted =
-    exchange.uploading && !connection.multiplexed && (event.status >= 400 || saysClose(connection, event.headers))
+    !connection.multiplexed && (event.status >= 400 || connection.machine?.closeReason === 'connection-close')
   attempt.duplex = connection.multiplexed && exchange.head.method === 'CONNECT' && event.status < 300
   if ((exchange.content === 'held' && !attempt.duplex) || (unwanted && event.status >= 200)) {
     dropContent(pool, exchange)
@@ -171,14 +171,6 @@ function onHead(
   if (!attempt.duplex) return
   pool.timers.clear(exchange.io)
   if (exchange.content === 'held') pull(pool, exchange)
-}
-
-/** Unasked. The end of a connection that may be its framing alone, or its version, says nothing of the request. */
-function saysClose({ machine }: PoolConnection, headers: Fields): boolean {
-  return machine?.closeReason !== 'local-close' && listMembers(`${headers.getAll('connection')}`).some(isClose)
-}
-function isClose(option: string): boolean {
-  return asciiLower(option) === 'close'
 }
 
 /** How long `timeout` of a Keep-Alive field can be relied on, in milliseconds; undefined: none that can be read. */

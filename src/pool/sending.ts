@@ -7,7 +7,7 @@ import type { PoolInput, RequestId } from './commands.ts'
 import type { Link, PoolConnection, Site } from './connection.ts'
 import { complete, fail, giveUp } from './ending.ts'
 import { Establishing, forwardingProxy, proxyFields, rawPairs } from './establish.ts'
-import type { Exchange } from './exchange.ts'
+import { NEVER, type Exchange } from './exchange.ts'
 import { misused } from './failures.ts'
 import { hold, over, release } from './lifecycle.ts'
 import { handedOver, markDirty, MAX_AHEAD, requestSent, write } from './output.ts'
@@ -86,7 +86,10 @@ function beginContent(pool: PoolState, exchange: Exchange, duplex: boolean): voi
   pool.commands.push({ type: 'openContent', id: exchange.id })
   if (!exchange.expectContinue) return pull(pool, exchange)
   exchange.content = 'held'
-  pool.timers.after(exchange.deadline('expect'), pool.limits.expectTimeout, pool.now)
+  const { expectTimeout } = pool.limits
+  pool.timers.after(exchange.deadline('expect'), expectTimeout, pool.now)
+  // Its head is all of the request that leaves without an answer.
+  if (expectTimeout === Infinity) handedOver(pool, exchange)
 }
 
 export function pull(pool: PoolState, exchange: Exchange): void {
@@ -96,9 +99,15 @@ export function pull(pool: PoolState, exchange: Exchange): void {
 }
 
 export function continueContent(pool: PoolState, exchange: Exchange): void {
-  if (exchange.content !== 'held') return
+  // What a tunnel holds was not asked for: it waits for 2xx.
+  if (exchange.content !== 'held' || !exchange.opened) return
   pool.timers.clear(exchange.deadline('expect'))
   exchange.attempt.movedAt = pool.now
+  if (exchange.stage === 'waiting') {
+    exchange.stage = 'sending'
+    exchange.attempt.sentAt = NEVER
+    pool.timers.after(exchange.io, exchange.timeouts.write, pool.now)
+  }
   pull(pool, exchange)
 }
 

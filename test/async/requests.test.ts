@@ -242,7 +242,18 @@ describe('what may not be sent', () => {
     ['null as target', 'GET', 'http://127.0.0.1:1/', { target: null }, TypeError],
     ['a number as protocol', 'CONNECT', 'http://127.0.0.1:1/', { protocol: 1 }, TypeError],
     ['a word for whether to expect 100', 'PUT', 'http://127.0.0.1:1/', { expectContinue: 'no' }, TypeError],
+    ['a word for urgency', 'GET', 'http://127.0.0.1:1/', { priority: { urgency: '1' } }, TypeError],
+    ['an urgency that there is not', 'GET', 'http://127.0.0.1:1/', { priority: { urgency: 8 } }, RangeError],
+    [
+      'a number for whether it is incremental',
+      'GET',
+      'http://127.0.0.1:1/',
+      { priority: { incremental: 1 } },
+      TypeError,
+    ],
     ['a number as trailer', 'PUT', 'http://127.0.0.1:1/', { content: ['a'], trailers: { a: 1 } }, TypeError],
+    ['a field that is no trailer', 'PUT', 'http://127.0.0.1:1/', { trailers: { Expires: '0' } }, LocalProtocolError],
+    ['a trailer that may not be sent', 'PUT', 'http://127.0.0.1:1/', { trailers: { a: 'b\n' } }, LocalProtocolError],
   ])('%s', async (_, method, url, options, type) => {
     const pool = makePool()
     await expect(pool.request(method, url, options as never)).rejects.toThrow(type as new () => Error)

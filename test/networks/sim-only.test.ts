@@ -227,3 +227,9 @@ test('the pump reads on once its machine is closed: a paused link would not see 
   await sim.run()
   expect(closed).toBe(true)
 })
+
+test.each([NaN, -1])('time does not pass by %s', async (ms) => {
+  const sim = new SimNetwork()
+  await expect(sim.advance(ms)).rejects.toThrow(RangeError)
+  expect(sim.now()).toBe(0)
+})

@@ -340,6 +340,21 @@ describe('keep-alive', () => {
       expect.stringContaining('GET /next '),
     ])
   })
+  it.each([{}, H2])('so is the age of a connection: %o', (settings) => {
+    const play = new Play({ ...settings, maxConnectionAge: 1_000 })
+    const first = play.request({ target: '/1' })
+    play.connectAll()
+    play.drained(1)
+    if (settings === H2) new Peer(play, 1, 'h2').sync().respond('/1').sync()
+    else play.received(1, 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
+    play.now += 1_000
+    const second = play.request({ target: '/2' })
+    play.connectAll()
+    expect(play.take('assigned').map(({ id, link }) => [id, link])).toEqual([
+      [first, 1],
+      [second, 2],
+    ])
+  })
   it('a hint too short to be relied on ends the connection at once', () => {
     const play = new Play()
     play.request()

@@ -276,39 +276,47 @@ it('TLS over what is there comes after what was written before it, also where th
   await server.stop()
 })
 
-it('TLS over what is there fails where bytes come before the handshake that was asked for: they would pass as secured', async () => {
-  const { good } = await certificates()
-  const size = 8_000_000
-  const secure = createTls(good, (socket) => socket.end('secret'))
-  const server = await serve(
-    createHttp().on('connect', (_, socket: Socket) => {
-      socket.pause()
-      socket.write('HTTP/1.1 200 OK\r\n\r\n')
-      setTimeout(() => socket.write('forged'), 50)
-      let plain = 0
-      setTimeout(() => {
-        socket.on('readable', () => {
-          while (plain < size) {
-            const some = socket.read(Math.min(socket.readableLength, size - plain) || 1) as Buffer | null
-            if (some === null) return
-            plain += some.length
-          }
-          socket.removeAllListeners('readable')
-          secure.emit('connection', socket)
-        })
-      }, 150)
-    }),
-  )
-  const pool = new ConnectionPool()
-  const { networkStream: stream } = await pool.stream('CONNECT', `http://127.0.0.1:${server.port}/`, {
-    target: 'localhost:443',
-  })
-  await stream?.write(new Uint8Array(size))
-  await expect(stream?.startTls({ options: { ca } })).rejects.toMatchObject({ code: 'surplus-before-tls' })
-  await expect(stream?.write(new Uint8Array(1))).rejects.toMatchObject({ code: 'surplus-before-tls' })
-  await pool.close()
-  await server.stop()
-})
+it.each([
+  ['', false],
+  [', nor are they for who reads already', true],
+])(
+  'TLS over what is there fails where bytes come before the handshake that was asked for: they would pass as secured%s',
+  async (_, reading) => {
+    const { good } = await certificates()
+    const size = 8_000_000
+    const secure = createTls(good, (socket) => socket.end('secret'))
+    const server = await serve(
+      createHttp().on('connect', (_, socket: Socket) => {
+        socket.pause()
+        socket.write('HTTP/1.1 200 OK\r\n\r\n')
+        setTimeout(() => socket.write('forged'), 50)
+        let plain = 0
+        setTimeout(() => {
+          socket.on('readable', () => {
+            while (plain < size) {
+              const some = socket.read(Math.min(socket.readableLength, size - plain) || 1) as Buffer | null
+              if (some === null) return
+              plain += some.length
+            }
+            socket.removeAllListeners('readable')
+            secure.emit('connection', socket)
+          })
+        }, 150)
+      }),
+    )
+    const pool = new ConnectionPool()
+    const { networkStream: stream } = await pool.stream('CONNECT', `http://127.0.0.1:${server.port}/`, {
+      target: 'localhost:443',
+    })
+    await stream?.write(new Uint8Array(size))
+    const read = reading && expect(stream?.read()).rejects.toMatchObject({ code: 'surplus-before-tls' })
+    await expect(stream?.startTls({ options: { ca } })).rejects.toMatchObject({ code: 'surplus-before-tls' })
+    await read
+    await expect(stream?.write(new Uint8Array(1))).rejects.toMatchObject({ code: 'surplus-before-tls' })
+    await pool.close()
+    await server.stop()
+  },
+)
 
 it('asks an origin itself: OPTIONS *', async () => {
   const seen: unknown[] = []

@@ -86,6 +86,13 @@ export class AsyncExchange extends Exchange {
 
   // ── reading ──
 
+  get #securing(): boolean {
+    return this.#handshake !== undefined && this.secured === undefined
+  }
+  /** What comes while a handshake is under way is nobody's: it would pass as secured. */
+  override take(): OwnedBytes | undefined {
+    return this.#securing ? undefined : super.take()
+  }
   /** The next piece of content; undefined: its end. */
   next(): Promise<OwnedBytes | undefined> {
     const readers = (this.#readers ??= [])
@@ -221,7 +228,7 @@ export class AsyncExchange extends Exchange {
   }
 
   startTls(serverName: string | undefined, alpn: readonly string[], options: unknown): Promise<void> {
-    if (this.#handshake !== undefined && this.secured === undefined && !this.settled)
+    if (this.#securing && !this.settled)
       return Promise.reject(misuse('start-tls', 'RFC 8446 §4', 'a handshake is under way'))
     return new Promise((resolve, reject) => {
       this.#handshake = { resolve, reject }

@@ -17,7 +17,7 @@
 import type { Bytes, Millis } from '../../http/index.ts'
 import type { ConnectTarget, LinkInfo, LinkSide, TlsTarget } from '../../pool/lean.ts'
 import type { Link, Network, NetworkCapabilities, Sink } from '../network.ts'
-import { checkInteger } from '../shared/options.ts'
+import { checkInteger, checkMillis } from '../shared/options.ts'
 
 /** How bytes travel; what a listener says of its connections goes before what the network says of all. */
 export interface SimConditions {
@@ -232,6 +232,7 @@ export class SimNetwork implements Network {
 
   /** Lets so much time pass, with everything that happens in it. */
   async advance(ms: Millis): Promise<void> {
+    checkMillis('ms', ms)
     const end = this.#now + ms
     for (;;) {
       await turn()

@@ -1,10 +1,18 @@
 // What the pools of both interfaces do alike: making the machine, taking a request's options apart, telling a trace.
-import { Fields, misuse, type Millis } from '../../http/index.ts'
+import { checkTrailers, misuse, type Fields, type FieldsInit, type Millis } from '../../http/index.ts'
 import { PoolMachine, type Http2, type PoolSettings, type TraceEvent } from '../../pool/lean.ts'
 import type { Network } from '../network.ts'
 import { discard } from './content.ts'
 import type { Exchange, ExchangeHooks } from './exchange.ts'
-import { checkBoolean, checkInteger, checkMillis, checkNames, checkText, type CommonRequestOptions } from './options.ts'
+import {
+  checkBoolean,
+  checkedFields,
+  checkInteger,
+  checkMillis,
+  checkNames,
+  checkText,
+  type CommonRequestOptions,
+} from './options.ts'
 import { tell, type TraceCallback } from './trace.ts'
 
 const GiB = 1024 ** 3
@@ -56,7 +64,7 @@ export function hooksOf(options: CommonRequestOptions<unknown> | undefined): Exc
   if (trace !== undefined && typeof trace !== 'function') throw new TypeError('trace must be a function')
   checkText('sniHostname', sniHostname)
   return {
-    trailers: trailers === undefined || typeof trailers === 'function' ? trailers : Fields.from(trailers),
+    trailers: trailers === undefined || typeof trailers === 'function' ? trailers : trailersOf(trailers),
     expectContinue: checkBoolean('expectContinue', options.expectContinue, false),
     sniHostname,
     signal,
@@ -64,6 +72,11 @@ export function hooksOf(options: CommonRequestOptions<unknown> | undefined): Exc
     onInformational,
     trace,
   }
+}
+function trailersOf(init: FieldsInit): Fields {
+  const trailers = checkedFields(init)
+  checkTrailers(trailers)
+  return trailers
 }
 function checkSignal(signal: unknown): void {
   if (typeof signal === 'object' && signal !== null && 'aborted' in signal && 'addEventListener' in signal) return

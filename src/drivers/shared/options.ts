@@ -3,6 +3,7 @@
 //
 // Both interfaces come through here; neither promises nor threads are known.
 import {
+  checkField,
   Fields,
   formatAuthority,
   isBytes,
@@ -135,6 +136,13 @@ export function checkText(name: string, value: unknown): void {
   if (value !== undefined && typeof value !== 'string') throw new TypeError(`${name} must be a string`)
 }
 
+/** A copy that may be sent. */
+export function checkedFields(init: FieldsInit | undefined): Fields {
+  const fields = Fields.from(init)
+  for (let i = 0; i < fields.length; i++) checkField(fields.rawName(i), fields.value(i))
+  return fields
+}
+
 /** How much of a response is to be dropped; left out: as much as the pool says. */
 export function checkDrain(limit: number | undefined): void {
   if (limit !== Infinity) checkInteger('limit', limit, 0, 0, Number.MAX_SAFE_INTEGER)
@@ -248,10 +256,14 @@ function prepare<Content>(
   defaults: Timeouts,
   head: OwnHead,
 ): PreparedRequest {
-  const { method, target, protocol } = head
+  const { method, target, protocol, priority } = head
   requireString('method', method)
   requireString('request-target', target)
   checkText('protocol', protocol)
+  if (priority !== undefined) {
+    checkInteger('priority.urgency', priority.urgency, 3, 0, 7)
+    checkBoolean('priority.incremental', priority.incremental, false)
+  }
   if (!isToken(method)) throw misuse('method', 'RFC 9110 §9.1', 'the method is not a token')
   if (!isVisible(target))
     throw misuse('target', 'RFC 9112 §3.2', 'the request-target is empty or has a char that may not be sent')

@@ -3,8 +3,6 @@
 //
 // A proxy is plain data here: its URL split, its credentials already in the form in which they are sent.
 import {
-  checkField,
-  Fields,
   misuse,
   splitAuthority,
   splitHostPort,
@@ -16,6 +14,7 @@ import {
 import type { Http2Options, PoolSettings, ProxyTarget, Timeouts } from '../../pool/lean.ts'
 import {
   checkBoolean,
+  checkedFields,
   checkInteger,
   checkMillis,
   checkNames,
@@ -233,8 +232,7 @@ function proxyOf(options: ProxyOptions): ProxyTarget {
   const at = authority.lastIndexOf('@')
   const { host, port } = splitHostPort(authority.slice(at + 1), text)
   const auth = options.auth ?? (at < 0 ? undefined : userinfo(authority.slice(0, at)))
-  const headers = Fields.from(options.headers)
-  for (let i = 0; i < headers.length; i++) checkField(headers.rawName(i), headers.value(i))
+  const headers = checkedFields(options.headers)
   const place = { host, port: port ?? byDefault, tls: copied(options.tls), tunnel: options.tunnel ?? 'https' } as const
   return scheme === 'socks5' || scheme === 'socks5h'
     ? { kind: scheme, ...place, credentials: auth === undefined ? undefined : socksCredentials(auth) }
