@@ -41,8 +41,10 @@ const short = terser({
     defaults: false,
     arrows: true,
     booleans: true,
+    comparisons: true,
     dead_code: true,
     evaluate: true,
+    hoist_props: true,
     properties: true,
     reduce_vars: true,
     reduce_funcs: false,
@@ -169,8 +171,15 @@ const esm = {
   sourcemapExcludeSources: true,
   plugins: [short, tight, lineMaps],
 }
-const cjs = { ...output('cjs', '.cjs'), exports: 'named', plugins: [terser({ compress: { passes: 3 } }), tight] }
-const own = { ...output('es', '.js'), plugins: [terser({ module: true, mangle: named }), tight] }
+const cjs = {
+  ...output('cjs', '.cjs'),
+  exports: 'named',
+  plugins: [terser({ compress: { passes: 3, inline: 1 } }), tight],
+}
+const own = {
+  ...output('es', '.js'),
+  plugins: [terser({ module: true, compress: { passes: 3, inline: 1 }, mangle: named }), tight],
+}
 
 export default [
   {
