@@ -78,7 +78,10 @@ export class Control {
     if (this.#owed(sender, increment)) sender.window = window
   }
 
-  /** Credit for nothing is legal, and useless when it does not end. For what was sent it may come in any portions. */
+  /**
+   * Credit for nothing is legal, and useless when it does not end; for what was sent it may come in any portions.
+   * false: it did not end, and the connection did.
+   */
   #owed(debtor: { owed: number }, increment: number): boolean {
     if (debtor.owed === 0 && !this.#session.glitch()) return false
     debtor.owed = Math.max(0, debtor.owed - increment)

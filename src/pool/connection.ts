@@ -123,9 +123,9 @@ export class PoolConnection extends Carrier {
     const deadlines = (this.#deadlines ??= {})
     return (deadlines[timer] ??= new Deadline<PoolConnection, ConnectionTimer>(this, timer))
   }
-  /** The deadline if there ever was one. */
-  knownDeadline(timer: Exclude<ConnectionTimer, 'idle'>): Deadline<PoolConnection, ConnectionTimer> | undefined {
-    return this.#deadlines?.[timer]
+  /** When a deadline comes; Infinity: it is not set. None is made. */
+  due(timer: ConnectionTimer): Millis {
+    return (timer === 'idle' ? this.#idle : this.#deadlines?.[timer])?.at ?? Infinity
   }
   clearDeadlines(timers: Timers<Deadline<unknown, unknown>>): void {
     if (this.#idle !== undefined) timers.clear(this.#idle)

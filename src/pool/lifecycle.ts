@@ -167,11 +167,8 @@ export function gone(pool: PoolState, connection: PoolConnection): void {
 // ── what it waits for ──
 
 export function armMachine(pool: PoolState, connection: PoolConnection): void {
-  const at = connection.machine?.nextTimeout()
-  if (at === undefined) {
-    const known = connection.knownDeadline('machine')
-    if (known !== undefined) pool.timers.clear(known)
-  } else if (connection.knownDeadline('machine')?.at !== at) pool.timers.at(connection.deadline('machine'), at)
+  const at = connection.machine?.nextTimeout() ?? Infinity
+  if (at !== connection.due('machine')) pool.timers.at(connection.deadline('machine'), at)
 }
 
 /** The option `keepAlivePing`: a connection on which nothing comes is asked whether it lives. */

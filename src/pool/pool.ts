@@ -190,10 +190,9 @@ function onRequest(pool: PoolState, input: RequestInput): void {
 function retireExpired(pool: PoolState, site: Site): void {
   for (let idle = site.idle.last; idle !== undefined; idle = site.idle.last) {
     const connection = idle.owner as PoolConnection
-    const old = (connection.knownDeadline('age')?.at ?? Infinity) <= pool.now
-    if (connection.idleDeadline.at > pool.now && !old) return
-    pool.timers.clear(connection.idleDeadline)
-    connectionDue(pool, connection, old ? 'age' : 'idle')
+    const timer = connection.due('age') <= pool.now ? 'age' : 'idle'
+    if (connection.due(timer) > pool.now) return
+    connectionDue(pool, connection, timer)
   }
 }
 
