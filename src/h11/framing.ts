@@ -111,6 +111,7 @@ export function responseFraming(
 ): Decision | FaultCode {
   const { transferEncoding } = notes
   if (!hasContent(method, status)) {
+    // HTTP/1.0 had none: whoever sends it does not know where messages end. RFC 9112 §6.1.
     return minor === 0 && transferEncoding !== undefined ? { ...NO_CONTENT, closes: 'faulty-framing' } : NO_CONTENT
   }
   if (transferEncoding !== undefined) {

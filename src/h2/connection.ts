@@ -226,7 +226,8 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
   }
   sendFrame(frameType: number, flags: number, stream: number, payload: Bytes): void {
     const fits = frameType === (frameType & 0xff) && flags === (flags & 0xff) && stream === stream >>> 0
-    if (!fits || payload.length >= 2 ** 24) throw misuse('frame-size', 'RFC 9113 §4.1', 'a frame header has fewer bits')
+    if (!fits || payload.length >= 2 ** 24)
+      throw misuse('frame-size', 'RFC 9113 §4.1', 'it does not fit a frame header')
     const octets = plainBytes(payload)
     this.#behindAll().copied(frameType, flags, stream, octets)
   }

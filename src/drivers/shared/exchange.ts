@@ -87,6 +87,10 @@ const MIN_KEPT = 16 * 1024
 const APART = 16
 const MAX_SHARED = 1024
 const SHARED = 4 * MAX_SHARED
+/** The last of small pieces may not have filled what they share. */
+function trimmed(piece: OwnedBytes): OwnedBytes {
+  return piece.length * 4 < piece.buffer.byteLength ? piece.slice() : piece
+}
 
 export abstract class Exchange {
   /** Given by the driver. */
@@ -122,8 +126,6 @@ export abstract class Exchange {
   /** Made when something waits: what is collected at its full length never does. */
   #queue: OwnedBytes[] | undefined
   #next = 0
-  /** What the last piece of the queue is the beginning of. */
-  #shared: OwnedBytes | undefined
 
   constructor(driver: Driver, { origin, head, source }: PreparedRequest, mode: ContentMode, hooks: ExchangeHooks) {
     this.driver = driver
@@ -328,21 +330,20 @@ export abstract class Exchange {
     if (queue === undefined || length >= MAX_SHARED || queue.length - this.#next < APART) {
       return this.enqueue(this.own(data))
     }
-    // Each object takes a hundred bytes: a small piece goes behind the last one.
-    let used = this.#shared === undefined ? 0 : (queue.at(-1) as OwnedBytes).length
-    if (this.#shared === undefined || used + length > SHARED) {
-      this.#shared = new Uint8Array(SHARED)
-      used = 0
-    } else queue.pop()
-    this.#shared.set(data, used)
-    queue.push(this.#shared.subarray(0, used + length))
+    // Each object takes a hundred bytes: a small piece goes behind the last one, where nobody has that yet.
+    const last = queue.at(-1) as OwnedBytes
+    const used = last.buffer.byteLength === SHARED ? last.length : SHARED
+    const fits = used + length <= SHARED
+    const piece = fits ? new Uint8Array(last.buffer, 0, used + length) : new Uint8Array(SHARED).subarray(0, length)
+    piece.set(data, piece.length - length)
+    if (fits) queue[queue.length - 1] = piece
+    else queue.push(piece)
   }
 
   /** For a reader that will take it later. */
   enqueue(data: OwnedBytes): void {
     const queue = (this.#queue ??= [])
     queue.push(data)
-    this.#shared = undefined
   }
   get queued(): boolean {
     return this.#queue !== undefined && this.#next < this.#queue.length
@@ -353,12 +354,10 @@ export abstract class Exchange {
     const chunk = queue?.[this.#next]
     if (queue === undefined || chunk === undefined) return undefined
     this.#next++
-    if (this.#next === queue.length) this.#shared = undefined
     // Not only at the end of it: a reader who is behind may never come there.
     if (this.#next * 2 >= queue.length) this.#forgetTaken()
     this.consumed(chunk.byteLength)
-    // The last of small pieces may not have filled what it shares.
-    return chunk.length * 4 < chunk.buffer.byteLength ? chunk.slice() : chunk
+    return trimmed(chunk)
   }
 
   #forgetTaken(): void {
@@ -414,7 +413,7 @@ export abstract class Exchange {
   collected(): OwnedBytes {
     if (this.#target !== undefined) return this.#target
     const chunks = this.#queue ?? []
-    if (chunks.length === 1 && this.#shared === undefined) return chunks[0] as OwnedBytes
+    if (chunks.length === 1) return trimmed(chunks[0] as OwnedBytes)
     const content = new Uint8Array(this.#received)
     let offset = 0
     for (const chunk of chunks) {

@@ -260,6 +260,7 @@ function prepare<Content>(
   requireString('method', method)
   requireString('request-target', target)
   checkText('protocol', protocol)
+  // RFC 9218 §4.
   if (priority !== undefined) {
     checkInteger('priority.urgency', priority.urgency, 3, 0, 7)
     checkBoolean('priority.incremental', priority.incremental, false)
