@@ -37,7 +37,7 @@ const PROXY = { host: '10.9.9.9', port: 1, tls: undefined, tunnel: 'always' } as
 const VARIANTS: readonly Partial<PoolSettings>[] = [
   {},
   { http1: false, http2: true },
-  { proxies: [{ kind: 'http', ...PROXY, headers: Fields.empty, authorization: undefined }] },
+  { proxies: [{ kind: 'http', ...PROXY, headers: Fields.empty }] },
   { proxies: [{ kind: 'socks5h', ...PROXY, credentials: undefined }] },
 ]
 const METHODS = ['GET', 'POST', 'HEAD', 'CONNECT'] as const

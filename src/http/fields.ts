@@ -108,6 +108,10 @@ export class Fields implements Iterable<readonly [name: string, value: string]> 
   *[Symbol.iterator](): Generator<readonly [name: string, value: string], void, undefined> {
     for (let i = 0; i < this.flat.length; i += 2) yield [this.flat[i] as string, this.flat[i + 1] as string]
   }
+  /** Pairs with names as they are read by rawName. @internal */
+  rawPairs(): [string, string][] {
+    return Array.from({ length: this.length }, (_, i) => [this.rawName(i), this.value(i)])
+  }
   /** Pairs with lower-case names; secrets are not removed. */
   toJSON(): (readonly [name: string, value: string])[] {
     return [...this]

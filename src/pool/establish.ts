@@ -310,9 +310,8 @@ export class Establishing {
     const { limits } = this.#pool
     const machine = new H11Connection('client', { now, limits: { maxHeadBytes: limits.maxProxyHeadBytes } })
     const target = `${formatHost(hop.host)}:${hop.port}`
-    const headers = proxyFields(proxy)
     this.#stepBegins('proxy.connect', { target })
-    machine.sendRequest({ method: 'CONNECT', authority: target, target, headers }, { end: true })
+    machine.sendRequest({ method: 'CONNECT', authority: target, target, headers: proxy.headers }, { end: true })
     this.#proxy = machine
     this.#write(machine.takeOutput())
   }
@@ -590,16 +589,6 @@ export function forwardingProxy(settings: PoolSettings, site: Site): HttpProxy |
   if (last === undefined || !isHttpProxy(last)) return undefined
   // Prior knowledge of HTTP/2 is of the origin, not of the proxy.
   return isSecure(site.origin) || last.tunnel === 'always' || !settings.http1 ? undefined : last
-}
-
-/** The fields that are for the proxy alone. */
-export function proxyFields(proxy: HttpProxy): Fields {
-  if (proxy.authorization === undefined) return proxy.headers
-  return Fields.from([['Proxy-Authorization', proxy.authorization], ...rawPairs(proxy.headers)])
-}
-/** Field lines in the case in which they were given. */
-export function rawPairs(fields: Fields): [string, string][] {
-  return Array.from({ length: fields.length }, (_, i) => [fields.rawName(i), fields.value(i)])
 }
 
 /** What is offered by ALPN. h2 first: the order is the client's preference. RFC 7301 §3.1. */

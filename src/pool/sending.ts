@@ -6,7 +6,7 @@ import { asciiLower, Fields, formatAuthority, splitHostPort, type Bytes, type Re
 import type { PoolInput, RequestId } from './commands.ts'
 import type { Link, PoolConnection, Site } from './connection.ts'
 import { complete, fail, giveUp } from './ending.ts'
-import { Establishing, forwardingProxy, proxyFields, rawPairs } from './establish.ts'
+import { Establishing, forwardingProxy } from './establish.ts'
 import { NEVER, type Exchange } from './exchange.ts'
 import { misused } from './failures.ts'
 import { hold, over, release } from './lifecycle.ts'
@@ -58,13 +58,13 @@ function headFor(pool: PoolState, exchange: Exchange): RequestHead {
     return head.content === plan ? head : { ...head, content: plan }
   let headers = head.headers
   if (exchange.expectContinue && !headers.has('expect')) {
-    headers = Fields.from([...rawPairs(headers), ['Expect', '100-continue']])
+    headers = Fields.from([...headers.rawPairs(), ['Expect', '100-continue']])
   }
   if (forward === undefined) return { ...head, headers, content: plan }
   const own = headers
   // Host is that of the target, whatever CONNECT was to say. RFC 9112 §3.2.
-  const added = rawPairs(proxyFields(forward)).filter(([name]) => !own.has(name) && asciiLower(name) !== 'host')
-  headers = Fields.from([...added, ...rawPairs(own)])
+  const added = forward.headers.rawPairs().filter(([name]) => !own.has(name) && asciiLower(name) !== 'host')
+  headers = Fields.from([...added, ...own.rawPairs()])
   return { ...head, headers, content: plan, target: absoluteForm(site, head) }
 }
 

@@ -11,10 +11,8 @@ interface ProxyPlace {
 }
 export interface HttpProxy extends ProxyPlace {
   readonly kind: 'http' | 'https'
-  /** For the proxy only. */
+  /** For the proxy only, Proxy-Authorization among them. */
   readonly headers: Fields
-  /** The value of Proxy-Authorization. */
-  readonly authorization: string | undefined
 }
 export interface SocksProxy extends ProxyPlace {
   /** socks5: names are resolved here; socks5h: at the proxy. */

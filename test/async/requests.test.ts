@@ -315,6 +315,11 @@ describe('a pool is not made with', () => {
     ['an unknown option of a proxy', { proxy: { url: 'http://proxy.test', tsl: {} } }, TypeError],
     ['another tunnel', { proxy: [{ url: 'http://proxy.test', tunnel: 'allways' }] }, TypeError],
     ['credentials in one string', { proxy: { url: 'http://proxy.test', auth: 'me' } }, TypeError],
+    [
+      'credentials for a proxy twice',
+      { proxy: { url: 'http://a:b@proxy.test', headers: { 'proxy-authorization': 'Bearer c' } } },
+      LocalProtocolError,
+    ],
     ['an unknown option of HTTP/2', { http2Options: { window: 1 } }, TypeError],
     ['a window that is none', { http2Options: { streamWindow: -1 } }, RangeError],
     ['a ping without a time', { http2Options: { keepAlivePing: { after: 1_000 } } }, TypeError],

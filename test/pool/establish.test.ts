@@ -220,7 +220,7 @@ describe('dialling', () => {
 })
 
 const place = { host: '10.0.0.9', port: 8080, tls: undefined, tunnel: 'https' } as const
-const proxy = { ...place, kind: 'http', headers: Fields.from([]), authorization: undefined } as const
+const proxy = { ...place, kind: 'http', headers: Fields.from([]) } as const
 
 it.each([
   ['/', 'http://10.0.0.1/'],

@@ -21,7 +21,7 @@ const MATRIX = existsSync(PATH)
   : undefined
 
 const PROXY = { host: '10.9.9.9', port: 3128, tls: undefined, tunnel: 'https' } as const
-const HTTP_PROXY: ProxyTarget = { kind: 'http', ...PROXY, headers: Fields.empty, authorization: undefined }
+const HTTP_PROXY: ProxyTarget = { kind: 'http', ...PROXY, headers: Fields.empty }
 const HTTPS_PROXY: ProxyTarget = { ...HTTP_PROXY, kind: 'https' }
 const SOCKS: ProxyTarget = { kind: 'socks5h', ...PROXY, credentials: undefined }
 /** What it takes to be there: the pool's settings, the scheme, the version that is spoken in the end. */

@@ -234,7 +234,11 @@ describe('a trace', () => {
   })
   it('V-25: never holds a secret', () => {
     const secret = 'c2VjcmV0OnNlY3JldA=='
-    const http_: ProxyTarget = { kind: 'http', ...PLACE, headers: Fields.empty, authorization: `Basic ${secret}` }
+    const http_: ProxyTarget = {
+      kind: 'http',
+      ...PLACE,
+      headers: Fields.from([['Proxy-Authorization', `Basic ${secret}`]]),
+    }
     const credentials = { username: bytes('user'), password: bytes('hunter22') }
     const socks: ProxyTarget = { kind: 'socks5h', ...PLACE, credentials }
     for (const proxy of [http_, socks]) {

@@ -11,7 +11,6 @@ const PROXY = {
   tls: undefined,
   tunnel: 'https',
   headers: Fields.empty,
-  authorization: undefined,
 } as const satisfies ProxyTarget
 const SOCKS: ProxyTarget = { ...PROXY, kind: 'socks5h', credentials: undefined }
 const ESTABLISHED = 'HTTP/1.1 200 OK\r\n\r\n'

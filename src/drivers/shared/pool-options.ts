@@ -3,6 +3,7 @@
 //
 // A proxy is plain data here: its URL split, its credentials already in the form in which they are sent.
 import {
+  Fields,
   misuse,
   splitAuthority,
   splitHostPort,
@@ -232,15 +233,14 @@ function proxyOf(options: ProxyOptions): ProxyTarget {
   const at = authority.lastIndexOf('@')
   const { host, port } = splitHostPort(authority.slice(at + 1), text)
   const auth = options.auth ?? (at < 0 ? undefined : userinfo(authority.slice(0, at)))
-  const headers = checkedFields(options.headers)
+  const own = checkedFields(options.headers)
   const place = { host, port: port ?? byDefault, tls: copied(options.tls), tunnel: options.tunnel ?? 'https' } as const
   return scheme === 'socks5' || scheme === 'socks5h'
     ? { kind: scheme, ...place, credentials: auth === undefined ? undefined : socksCredentials(auth) }
     : {
         kind: scheme as 'http' | 'https',
         ...place,
-        headers,
-        authorization: auth === undefined ? undefined : basic(auth),
+        headers: auth === undefined ? own : authorized(own, auth),
       }
 }
 
@@ -268,9 +268,12 @@ function userinfo(text: string): readonly [string, string] {
 const encoder = new TextEncoder()
 
 /** RFC 7617 §2, with UTF-8. */
-function basic([user, password]: readonly [string, string]): string {
+function authorized(headers: Fields, [user, password]: readonly [string, string]): Fields {
+  if (headers.has('proxy-authorization'))
+    throw misuse('proxy-auth', 'RFC 9110 §11.7.2', 'credentials and a Proxy-Authorization field exclude each other')
   if (user.includes(':')) throw misuse('proxy-auth', 'RFC 7617 §2', 'a user name for Basic must not hold a colon')
-  return `Basic ${btoa(String.fromCharCode(...encoder.encode(`${user}:${password}`)))}`
+  const basic = `Basic ${btoa(String.fromCharCode(...encoder.encode(`${user}:${password}`)))}`
+  return Fields.from([['Proxy-Authorization', basic], ...headers.rawPairs()])
 }
 
 /** RFC 1929 §2: one to 255 octets each. */
