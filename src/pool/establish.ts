@@ -10,7 +10,7 @@ import {
   ConnectError,
   ConnectTimeout,
   excerpt,
-  Fields,
+  type Fields,
   formatHost,
   formatOrigin,
   type HttpCoreError,
