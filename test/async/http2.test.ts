@@ -41,8 +41,8 @@ test('requests leave in the order in which they were made', async () => {
   const { sim, paths, pool } = start()
   const responses = Promise.all(['/1', '/2', '/3'].map((path) => pool.request('GET', `http://h${path}`)))
   await sim.run(responses)
-  expect((await responses).map(({ status, httpVersion }) => [status, httpVersion])).toEqual(
-    Array.from({ length: 3 }, () => [204, 'HTTP/2']),
+  expect((await responses).map(({ status, httpVersion, streamId }) => [status, httpVersion, streamId])).toEqual(
+    [1, 3, 5].map((id) => [204, 'HTTP/2', id]),
   )
   expect(paths).toEqual(['/1', '/2', '/3'])
 })

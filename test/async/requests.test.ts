@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
+import { originOf } from '../../src/drivers/shared/options.ts'
 import { ConnectionPool, LocalProtocolError, UnsupportedProtocol } from '../../src/index.ts'
 import { ConnectionPool as BlockingPool } from '../../src/sync.ts'
 import { makePool, serveHttp, serveTcp } from './servers.ts'
@@ -126,6 +127,53 @@ describe('request()', () => {
     trailers['x-sum'] = '43'
     expect(text((await answer).content)).toBe('{"x-sum":"42"}')
   })
+
+  it('asks for trailers when the content is over', async () => {
+    const { url } = await serveHttp((request, response) => {
+      request.resume().once('end', () => response.end(JSON.stringify(request.trailers)))
+    })
+    let sum = 0
+    function* content(): Generator<Uint8Array> {
+      for (const byte of [1, 2, 3]) {
+        sum += byte
+        yield Uint8Array.of(byte)
+      }
+    }
+    const trailers = (): Record<string, string> => ({ 'X-Sum': String(sum) })
+    const response = await makePool().request('POST', url, { content: content(), trailers })
+    expect(text(response.content)).toBe('{"x-sum":"6"}')
+  })
+  it.each([
+    ['throw', new Error('mine')],
+    ['are none', TypeError],
+    ['may not be sent', LocalProtocolError],
+  ])('fails of trailers that %s, and of nothing else after it', async (what, reason) => {
+    const { url } = await serveHttp((request, response) => {
+      request.on('error', () => undefined)
+      request.resume().once('end', () => response.end('ok'))
+    })
+    const pool = makePool({ maxConnections: 1 })
+    const trailers = (): never => {
+      if (what === 'throw') throw reason as Error
+      return (what === 'are none' ? { a: 1 } : { Host: 'a' }) as never
+    }
+    const sent = pool.request('POST', url, { content: [new Uint8Array(1)], trailers })
+    if (what === 'throw') await expect(sent).rejects.toBe(reason)
+    else await expect(sent).rejects.toThrow(reason as new () => Error)
+    expect(text((await pool.request('GET', url)).content)).toBe('ok')
+  })
+  it('ends where it was cancelled by its own trailers', async () => {
+    const { url } = await serveHttp((request) => void request.resume())
+    const abort = new AbortController()
+    const trailers = (): [] => {
+      abort.abort('enough')
+      return []
+    }
+    const pool = makePool()
+    const sent = pool.request('POST', url, { content: [new Uint8Array(1)], trailers, signal: abort.signal })
+    await expect(sent).rejects.toBe('enough')
+    expect(pool.stats).toMatchObject({ requests: 0, active: 0 })
+  })
 })
 
 describe('content', () => {
@@ -237,6 +285,14 @@ describe('what may not be sent', () => {
     ['a negative timeout', 'GET', 'http://127.0.0.1:1/', { timeout: -1 }, RangeError],
     ['no signal', 'GET', 'http://127.0.0.1:1/', { signal: {} }, TypeError],
     ['an unknown option', 'GET', 'http://127.0.0.1:1/', { timeouts: { read: 1 } }, TypeError],
+    ['a word for a timeout', 'GET', 'http://127.0.0.1:1/', { timeout: 'long' }, TypeError],
+    ['null for all timeouts', 'GET', 'http://127.0.0.1:1/', { timeout: null }, TypeError],
+    ['a word for one timeout', 'GET', 'http://127.0.0.1:1/', { timeout: { read: '1' } }, TypeError],
+    ['no URL', 'GET', undefined, {}, TypeError],
+    ['null as URL', 'GET', null, {}, TypeError],
+    ['what only looks like a URL', 'GET', { href: 1 }, {}, TypeError],
+    ['null as content', 'POST', 'http://127.0.0.1:1/', { content: null }, TypeError],
+    ['a space behind the path', 'GET', 'http://127.0.0.1:1/a b', {}, LocalProtocolError],
     ['null as options', 'GET', 'http://127.0.0.1:1/', null, TypeError],
     ['a number as target', 'GET', 'http://127.0.0.1:1/', { target: 1 }, TypeError],
     ['null as target', 'GET', 'http://127.0.0.1:1/', { target: null }, TypeError],
@@ -256,7 +312,7 @@ describe('what may not be sent', () => {
     ['a trailer that may not be sent', 'PUT', 'http://127.0.0.1:1/', { trailers: { a: 'b\n' } }, LocalProtocolError],
   ])('%s', async (_, method, url, options, type) => {
     const pool = makePool()
-    await expect(pool.request(method, url, options as never)).rejects.toThrow(type as new () => Error)
+    await expect(pool.request(method, url as string, options as never)).rejects.toThrow(type as new () => Error)
     expect(pool.connections).toHaveLength(0)
   })
 
@@ -289,6 +345,29 @@ describe('what may not be sent', () => {
     await expect(refused).rejects.toMatchObject({ name: 'LocalProtocolError', code: 'url' })
   })
 
+  it.each([undefined, null, 'http://127.0.0.1:1'])('an origin that is none: %s', async (origin) => {
+    const refused = makePool().handleRequest(origin as never, { method: 'GET', target: '/', headers: [] })
+    await expect(refused).rejects.toThrow(TypeError)
+  })
+  it.each([
+    ['::1', 'http://[::1]:1'],
+    ['127.0.0.1', 'http://127.0.0.1:1'],
+  ])('a request to where nobody listens: %s', async (host, origin) => {
+    const head = { method: 'GET', target: '/', authority: 'a', headers: [] }
+    const sent = makePool().handleRequest({ scheme: 'http', host, port: 1 }, head, { timeout: Infinity })
+    await expect(sent).rejects.toMatchObject({ name: 'ConnectError', origin, disposition: 'not-sent' })
+  })
+  it('content where the head says that there is none', async () => {
+    const origin = { scheme: 'http', host: '127.0.0.1', port: 1 }
+    const head = { method: 'PUT', target: '/', headers: [], content: 'none' } as const
+    await expect(makePool().handleRequest(origin, head, { content: 'a' })).rejects.toMatchObject({ code: 'framing' })
+    const long = { ...head, content: { length: 2 } }
+    await expect(makePool().handleRequest(origin, long, { content: 'a' })).rejects.toMatchObject({
+      code: 'content-length',
+    })
+    await expect(makePool().handleRequest(origin, long)).rejects.toMatchObject({ code: 'content-length' })
+  })
+
   it('content of which a function gives none', async () => {
     const { url } = await serveHttp((_, response) => response.end())
     const given = makePool().request('PUT', url, { content: (() => undefined) as never })
@@ -314,6 +393,21 @@ describe('a pool is not made with', () => {
     ['a name without a password', { proxy: { url: 'http://proxy.test', auth: ['a'] } }, TypeError],
     ['an unknown option of a proxy', { proxy: { url: 'http://proxy.test', tsl: {} } }, TypeError],
     ['another tunnel', { proxy: [{ url: 'http://proxy.test', tunnel: 'allways' }] }, TypeError],
+    ['a number as password', { proxy: { url: 'http://proxy.test', auth: ['a', 1] } }, TypeError],
+    ['a colon in the name for Basic', { proxy: { url: 'http://proxy.test', auth: ['a:b', 'c'] } }, LocalProtocolError],
+    ['an empty name for SOCKS', { proxy: { url: 'socks5h://proxy.test', auth: ['', 'a'] } }, LocalProtocolError],
+    [
+      'a long password for SOCKS',
+      { proxy: { url: 'socks5://proxy.test', auth: ['a', '\u00e4'.repeat(128)] } },
+      LocalProtocolError,
+    ],
+    ['userinfo that is no UTF-8', { proxy: 'http://%ff@proxy.test' }, LocalProtocolError],
+    ['another scheme of a proxy', { proxy: 'ftp://proxy.test' }, UnsupportedProtocol],
+    ['a word for TLS', { tls: 'yes' }, TypeError],
+    ['null for the socket', { socketOptions: null }, TypeError],
+    ['a trace that cannot be called', { trace: {} }, TypeError],
+    ['no limit where it must have one', { maxConnections: null }, TypeError],
+    ['nothing to speak', { http1: false, http2: false }, LocalProtocolError],
     ['credentials in one string', { proxy: { url: 'http://proxy.test', auth: 'me' } }, TypeError],
     [
       'credentials for a proxy twice',
@@ -329,5 +423,44 @@ describe('a pool is not made with', () => {
     ['a ping before its time', { http2Options: { keepAlivePing: { after: -1, within: 1 } } }, RangeError],
   ])('%s', (_, options, type) => {
     for (const Pool of [ConnectionPool, BlockingPool]) expect(() => new Pool(options as never)).toThrow(type)
+  })
+  it('a look-up that cannot be called', () => {
+    expect(() => new ConnectionPool({ resolve: 'a.test' as never })).toThrow(TypeError)
+  })
+})
+
+describe('a pool takes', () => {
+  it.each([
+    ['no limit for requests on a connection', { maxRequestsPerConnection: null }],
+    ['no bound for what is idle', { keepAliveExpiry: null, maxConnectionAge: null }],
+    ['Infinity for off', { timeout: { pool: Infinity, read: null }, maxConnectionAge: Infinity }],
+    ['socket options of Node’s', { socketOptions: { noDelay: false, keepAlive: true } }],
+    ['no ping', { http2Options: { keepAlivePing: null } }],
+  ])('%s', async (_, options) => {
+    const { url, connections } = await serveHttp((_, response) => response.end('ok'))
+    const pool = makePool(options)
+    for (let n = 0; n < 3; n++) expect(text((await pool.request('GET', url)).content)).toBe('ok')
+    expect(connections()).toBe(1)
+  })
+  it.each([
+    ['a URL object', (url: string) => new URL(url)],
+    ['an object with one', (url: string) => ({ url: new URL(url) })],
+    ['a name without a password', (url: string) => url.replace('//', '//a%C3%A4@')],
+  ])('a proxy as %s', async (_, given) => {
+    const seen: (string | undefined)[] = []
+    const { url } = await serveHttp((request, response) => {
+      seen.push(request.url, request.headers['proxy-authorization'])
+      response.end('forwarded')
+    })
+    const pool = makePool({ proxy: given(url.replace('localhost', '127.0.0.1')) })
+    expect(text((await pool.request('GET', 'http://origin.test/')).content)).toBe('forwarded')
+    const credentials = _.startsWith('a name') ? `Basic ${Buffer.from('aä:').toString('base64')}` : undefined
+    expect(seen).toEqual(['http://origin.test/', credentials])
+  })
+  it('more origins than are remembered by their URLs', () => {
+    const origin = (i: number): unknown => originOf(`http://h${i}.test/a?b`)
+    for (let i = 0; i < 10_000; i++) expect(origin(i)).toEqual({ scheme: 'http', host: `h${i}.test`, port: 80 })
+    expect(origin(0)).toEqual({ scheme: 'http', host: 'h0.test', port: 80 })
+    expect(origin(0)).toBe(origin(0))
   })
 })

@@ -336,6 +336,22 @@ describe('a streamed response', () => {
     expect(taken.filter((piece) => piece.deref() !== undefined).length).toBeLessThan(5)
   })
 
+  it('is lent what came before it failed, also to who asks only after that', async () => {
+    const url = await serveTcp((socket) => {
+      answering('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello')(socket)
+      socket.once('data', () => socket.end())
+    })
+    const pool = makePool()
+    const response = await pool.stream('GET', url)
+    while (pool.stats['requests'] !== 0) await new Promise((resolve) => setImmediate(resolve))
+    let got = ''
+    const read = response.forEach(async (lent) => {
+      await Promise.resolve()
+      got += new TextDecoder().decode(lent)
+    })
+    await expect(read).rejects.toMatchObject({ code: 'incomplete-message' })
+    expect(got).toBe('hello')
+  })
   it('fails where it is cut, after what came', async () => {
     const url = await serveTcp((socket) => {
       answering('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello')(socket)

@@ -1,6 +1,6 @@
 // What a trace tells: httpcore's names, in their order, to the request, the pool and the diagnostics channel alike.
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { Response, TraceEvent } from '../../src/index.ts'
 import { collect } from '../fixtures/collect.ts'
 import { makePool, serveHttp, serveTcp } from './servers.ts'
@@ -62,6 +62,27 @@ it('is published on httpcore:trace, and fails only the request whose own callbac
   }
   await expect(pool.request('GET', url, { trace: throwing })).rejects.toBe(own)
   expect((await pool.request('GET', url)).status).toBe(200)
+})
+
+it('what a callback of the pool throws about no request is thrown by itself', async () => {
+  const { url } = await serveHttp((_, response) => response.end('ok'))
+  const own = new Error('mine')
+  const alone: (() => void)[] = []
+  const pool = makePool({
+    trace: ({ request }) => {
+      if (request === undefined) throw own
+    },
+  })
+  await pool.request('GET', url)
+  const queue = vi.spyOn(globalThis, 'queueMicrotask').mockImplementation((callback) => void alone.push(callback))
+  try {
+    pool.closeIdle()
+    await vi.waitFor(() => expect(pool.stats['connections']).toBe(0))
+  } finally {
+    queue.mockRestore()
+  }
+  expect(alone.length).toBeGreaterThan(0)
+  for (const one of alone) expect(one).toThrow(own)
 })
 
 describe('a response that is dropped unread', () => {

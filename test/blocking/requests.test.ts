@@ -452,7 +452,12 @@ describe('what cannot block is refused by name', () => {
   })
   it.each([
     ['an async iterable', { content: (async function* () {})() }, /async iterable/],
-    ['promises', { content: [Promise.resolve()] }, /Uint8Arrays or strings|promises/],
+    ['promises', { content: [Promise.resolve()] }, /Uint8Arrays or strings/],
+    [
+      'promises of pieces',
+      { content: { [Symbol.iterator]: () => ({ next: () => Promise.resolve({ done: true }) }) } },
+      /must not come in promises/,
+    ],
   ])('content: %s', (_, options, message) => {
     withPool({}, (pool) => {
       expect(() => pool.request('POST', http('/'), options as never)).toThrow(message)

@@ -334,6 +334,20 @@ describe('the reason of every decision', () => {
       ['pool.queued: sharing-dial'],
     ],
     [
+      'who waits for a server that takes nothing for now',
+      H2,
+      (play) => {
+        ask(play)
+        const [link] = play.connectAll() as [number]
+        const peer = new Peer(play, link, 'h2').sync()
+        peer.respond('/').sync()
+        play.received(link, Uint8Array.of(0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0))
+        reasons(play)
+        ask(play)
+      },
+      ['pool.queued: no-streams'],
+    ],
+    [
       'who was sent back',
       { ...H2, ...one },
       (play) => (ask(play), refuse(play), reasons(play), refuse(play)),

@@ -289,6 +289,9 @@ describe('keep-alive', () => {
     ['two seconds before the server’s hint', 'Keep-Alive: timeout=10\r\n', {}, 8_000],
     ['no longer than the option', 'Keep-Alive: timeout=10\r\n', { keepAliveExpiry: 1_000 }, 1_000],
     ['no longer than maxKeepAliveHint', 'Keep-Alive: timeout=99999\r\n', {}, 600_000],
+    ['whatever stands beside it', 'Keep-Alive: max=9, TIMEOUT=10\r\n', {}, 8_000],
+    ['the default, where it says something else', 'Keep-Alive: max=9\r\n', {}, 4_000],
+    ['the default, where it cannot be read', 'Keep-Alive: timeout=1e3, timeout\r\n', {}, 4_000],
     ['nor shorter than it has to be', 'Keep-Alive: timeout=601\r\n', {}, 599_000],
     [
       'the server’s hint, where the option says never',

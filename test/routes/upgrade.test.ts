@@ -19,7 +19,7 @@ import {
 import { certificates } from '../fixtures/certificates.ts'
 import { httpProxy } from '../fixtures/proxies.ts'
 import { ROUTES, type Opened, type Way } from '../fixtures/routes.ts'
-import { http2Server, httpsServer, serve, type Running } from '../fixtures/servers.ts'
+import { http2Server, httpsServer, serve, tcpServer, type Running } from '../fixtures/servers.ts'
 
 let ca = ''
 const origins: Record<string, Running> = {}
@@ -177,6 +177,97 @@ it('a write in a tunnel of HTTP/2 that the peer ended and then reset is refused,
   await stream.close()
   await pool.close()
   await server.stop()
+})
+
+describe('the stream after a switch', () => {
+  const reading: Socket[] = []
+  /** Answers any head with 101 and a word, and what comes after it with the same in capitals; at its end, with its own. */
+  async function shouting(): Promise<Running & { url: string }> {
+    const server = await tcpServer((socket) => {
+      reading.push(socket)
+      socket.on('error', () => undefined)
+      socket.on('end', () => socket.end())
+      socket.once('data', () => {
+        socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: shouting\r\nConnection: upgrade\r\n\r\nhello')
+        socket.on('data', (data: Buffer) => socket.write(data.toString('latin1').toUpperCase(), 'latin1'))
+      })
+    })
+    return { ...server, url: `http://127.0.0.1:${server.port}/` }
+  }
+  const UPGRADE = { headers: { Connection: 'upgrade', Upgrade: 'shouting' } }
+  async function open(): Promise<{ stream: NetworkStream; response: Response; stop: () => Promise<unknown> }> {
+    const server = await shouting()
+    const pool = new ConnectionPool()
+    const response = await pool.stream('GET', server.url, UPGRADE)
+    const stop = async (): Promise<unknown> => (await pool.destroy(), server.stop())
+    return { stream: response.networkStream as NetworkStream, response, stop }
+  }
+
+  it('is the same each time, and knows its connection; other responses have none', async () => {
+    const { stream, response, stop } = await open()
+    expect(response.networkStream).toBe(stream)
+    expect(stream.info).toMatchObject({ id: response.connection.id, remoteAddress: '127.0.0.1' })
+    await stream.close()
+    await stop()
+    const server = await serve(createHttp((_, answer) => void answer.end()))
+    const pool = new ConnectionPool()
+    const plain = await pool.request('GET', `http://127.0.0.1:${server.port}/`)
+    expect([plain.networkStream, plain.streamId]).toEqual([undefined, undefined])
+    await pool.close()
+    await server.stop()
+  })
+  it('answers its readers in the order in which they asked, also those who ask before anything comes', async () => {
+    const { stream, stop } = await open()
+    const [first, second, third] = [stream.read(), stream.read(), stream.read()]
+    expect(text((await first) as Uint8Array)).toBe('hello')
+    await stream.write(new TextEncoder().encode('a'))
+    expect(text((await second) as Uint8Array)).toBe('A')
+    await stream.end()
+    expect(await third).toBeNull()
+    expect(await stream.read()).toBeNull()
+    await stop()
+  })
+  it('ends after what waits to be written, and takes nothing more', async () => {
+    const { stream, stop } = await open()
+    await stream.read()
+    const last = reading.at(-1) as Socket
+    last.pause()
+    const big = new Uint8Array(1_000_000).fill(97)
+    const writes = Array.from({ length: 4 }, () => stream.write(big))
+    const ended = stream.end()
+    await expect(stream.write(big)).rejects.toMatchObject({ name: 'LocalProtocolError', code: 'stream-ended' })
+    last.resume()
+    await Promise.all([...writes, ended])
+    let bytes = 0
+    for (let chunk = await stream.read(); chunk !== null; chunk = await stream.read()) bytes += chunk.byteLength
+    expect(bytes).toBe(4_000_000)
+    await stop()
+  })
+  it.each(['a string', null, new ArrayBuffer(1)])('takes bytes alone: %s', async (data) => {
+    const { stream, stop } = await open()
+    await expect(stream.write(data as never)).rejects.toThrow(TypeError)
+    await stream.write(new Uint8Array(0))
+    await stop()
+  })
+  it('is a pair of web streams as well, of which each can be ended by itself', async () => {
+    const { stream, stop } = await open()
+    const writer = stream.writable.getWriter()
+    await writer.write(new TextEncoder().encode('web'))
+    await writer.close()
+    let all = ''
+    for await (const chunk of stream.readable) all += text(chunk)
+    expect(all).toBe('helloWEB')
+    expect([stream.readable, stream.writable]).toEqual([stream.readable, stream.writable])
+    await stop()
+  })
+  it.each(['cancelled', 'aborted'])('is closed where one of them is %s', async (how) => {
+    const { stream, response, stop } = await open()
+    if (how === 'cancelled') await stream.readable.cancel()
+    else await stream.writable.abort()
+    await expect(stream.write(new Uint8Array(1))).rejects.toMatchObject({ code: /^stream-/ })
+    expect(response.timings).toHaveProperty('total')
+    await stop()
+  })
 })
 
 it('extended CONNECT where the server does not take it fails before anything is sent', async () => {

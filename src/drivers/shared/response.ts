@@ -47,7 +47,7 @@ export abstract class ResponseParts {
   }
   /** HTTP/2 only. */
   get streamId(): number | undefined {
-    return this.#head.framing === 'frames' ? this.#head.exchange : undefined
+    return this.#head.httpVersion === 'HTTP/2' ? this.#head.exchange : undefined
   }
   /** Addresses, protocol and certificate as they were when the request was assigned; valid for ever. */
   get connection(): ConnectionInfo {
