@@ -279,7 +279,7 @@ function onClosed(pool: PoolState, id: number): void {
   }
   if (link.destroyed) return
   link.destroyed = true
-  if (owner.exchanges.size > 0 || owner.undecided) breakConnection(pool, owner, undefined)
+  if (owner.exchanges.size > 0 || owner.undecided) breakConnection(pool, owner)
   else gone(pool, owner)
 }
 
