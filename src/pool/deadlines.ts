@@ -75,7 +75,7 @@ export function connectionDue(pool: PoolState, connection: PoolConnection, timer
     case 'closing':
       return destroy(pool, connection)
     case 'grace':
-      return breakConnection(pool, connection, connection.writeFailure?.error)
+      return breakConnection(pool, connection)
     case 'machine':
       connection.machine?.handleTimeout(pool.now)
       return drainMachine(pool, connection)

@@ -183,21 +183,21 @@ export function exchangeFailed(pool: PoolState, exchange: Exchange, fault: PeerF
  * The connection is no more: what ran on it was lost.
  * @param side where the link failed; left out: it ended otherwise
  */
-export function breakConnection(pool: PoolState, connection: PoolConnection, cause: unknown, side?: LinkSide): void {
+export function breakConnection(pool: PoolState, connection: PoolConnection, cause?: unknown, side?: LinkSide): void {
   const exchanges = connection.exchanges.all()
   const { tunnel, writeFailure } = connection
   disappoint(pool, connection, cause)
   connection.machine?.abort()
   destroy(pool, connection)
   for (const exchange of exchanges) {
+    const error =
+      side === 'tls'
+        ? handshakeFailed(exchange, cause)
+        : connectionLost(exchange, writeFailure?.error ?? cause, writeFailure !== undefined)
     if (exchange === tunnel) {
-      const error = side === 'tls' ? handshakeFailed(exchange, cause) : connectionLost(exchange, cause, false)
       settle(pool, exchange, { ok: false, error })
       leave(pool, exchange)
-      continue
-    }
-    const error = connectionLost(exchange, writeFailure?.error ?? cause, writeFailure !== undefined)
-    retryOrFail(pool, exchange, error, exchange.attempt.disposition, true)
+    } else retryOrFail(pool, exchange, error, exchange.attempt.disposition, true)
   }
 }
 

@@ -279,7 +279,7 @@ function onClosed(pool: PoolState, id: number): void {
   }
   if (link.destroyed) return
   link.destroyed = true
-  if (owner.exchanges.size > 0 || owner.undecided) breakConnection(pool, owner, undefined)
+  if (owner.exchanges.size > 0 || owner.undecided) breakConnection(pool, owner)
   else gone(pool, owner)
 }
 
@@ -303,7 +303,8 @@ function onClose(pool: PoolState, grace: Millis): void {
   pool.closeTold = false
   if (pool.life === 'destroyed') return
   pool.life = 'closing'
-  pool.timers.after(pool.graceDeadline, grace, pool.now)
+  // Who closes it once more takes back no promise: who runs has the shorter of the two.
+  pool.timers.at(pool.graceDeadline, Math.min(pool.graceDeadline.at, pool.now + grace))
   dismiss(pool, undefined)
   const closed = poolClosed({})
   for (const connection of [...pool.connections.keys()]) {

@@ -635,6 +635,15 @@ describe('after a switch', () => {
     play.cancel(id)
     expect(play.saidOf(1, 'close', 'destroy')).toEqual(['destroy'])
   })
+  it('a write that failed is what it broke of, though the socket only closes after it', () => {
+    const play = new Play()
+    const id = switched(play)
+    const broken = new Error('broken pipe')
+    play.content(id, 'out', false)
+    play.failed(1, 'write', broken)
+    play.closed(1)
+    expect(play.error(id)).toMatchObject({ code: 'connection-lost', cause: broken })
+  })
   it('counts until it is closed', () => {
     const play = new Play({ maxConnections: 1, maxConnectionsPerOrigin: 1 })
     const id = switched(play)

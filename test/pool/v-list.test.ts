@@ -201,6 +201,19 @@ describe('the V-list', () => {
     expect(play.has('destroy', 1)).toBe(true)
     expect(play.take('closed')).toHaveLength(1)
   })
+  it.each([
+    [500, 30_000],
+    [30_000, 500],
+    [500, Infinity],
+  ])('V-15: of two graces the shorter one counts (%s, %s)', (first, second) => {
+    const play = new Play()
+    const id = play.request()
+    play.connectAll()
+    play.tell({ type: 'close', grace: first })
+    play.tell({ type: 'close', grace: second })
+    play.pass(500)
+    expect(play.error(id).name).toBe('PoolClosed')
+  })
   it('V-17: a source of the wrong length is a LocalProtocolError, and its connection is not used again', () => {
     for (const content of ['abcdefg', 'abc']) {
       const play = new Play()

@@ -498,6 +498,26 @@ it('a stream that is closed has written what was written: it leaves before its c
   await server.stop()
 })
 
+it('a stream may be ended twice, though what was written still waits for room', async () => {
+  let heard = 0
+  const server = await serve(
+    createHttp().on('upgrade', (_, socket: Socket) => {
+      socket.on('data', (data) => (heard += data.byteLength)).on('end', () => socket.end())
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n')
+    }),
+  )
+  const pool = new ConnectionPool()
+  const headers = { Connection: 'Upgrade', Upgrade: 'raw' }
+  const response = await pool.stream('GET', `http://127.0.0.1:${server.port}/`, { headers })
+  const stream = response.networkStream as NetworkStream
+  const more = new Uint8Array(8 * 1024 * 1024) // than the system takes at once
+  await Promise.all([stream.write(more), stream.write(more), stream.end(), stream.end()])
+  expect(await stream.read()).toBe(null)
+  expect(heard).toBe(2 * more.byteLength)
+  await pool.close()
+  await server.stop()
+})
+
 it('a stream that is drained is closed: its connection serves no other request', async () => {
   const server = await serve(
     createHttp().on('upgrade', (_, socket: Socket) => {

@@ -197,7 +197,7 @@ export class AsyncExchange extends Exchange {
   }
 
   write(data: Bytes): Promise<void> {
-    if (this.endsWriting && !this.settled) return Promise.reject(streamEnded())
+    if (this.endsWriting && data !== NOTHING && !this.settled) return Promise.reject(streamEnded())
     return new Promise((resolve, reject) => {
       const writers = (this.#writers ??= [])
       writers.push({ data, waiter: { resolve, reject } })
@@ -219,11 +219,10 @@ export class AsyncExchange extends Exchange {
     }
     if (this.settled) this.#handshake?.reject(this.failure?.error ?? streamClosed())
   }
-  /** Half-close, after what was written. */
+  /** Half-close, after what was written; to be asked for it again is no write. */
   async endWriting(): Promise<void> {
-    const last = this.#writers !== undefined && this.#writers.length > 0 ? this.write(NOTHING) : undefined
     this.endsWriting = true
-    await last
+    if (this.#writers !== undefined && this.#writers.length > 0) await this.write(NOTHING)
     this.ask({ type: 'contentEnd', id: this.id })
   }
 
