@@ -295,13 +295,12 @@ export class H11Connection implements Connection<H11Event> {
     this.#awaitResponse(method, this.#desk.output.bytes)
     this.#desk.emptyBytes = 0
     const { connection } = notes
-    const upgrade =
-      minor === 1 && connection !== undefined && hasOption(connection, 'upgrade') ? notes.upgrade : undefined
+    const upgrade = minor === 1 && hasOption(connection, 'upgrade') ? notes.upgrade : undefined
     this.#desk.upgrade = upgrade !== undefined
     const closes = closeReasonOf(connection, minor, this.#rules.lenient)
     this.#desk.keepAlive = minor === 0 && closes === undefined
     this.#beginContent(decision)
-    if (closes !== undefined) this.#announce(closes)
+    this.#announce(closes)
     this.#desk.requestHeaders = rewritten(headers, decision)
     this.#desk.expects = minor === 1 && notes.expect !== undefined && hasSome(decision)
     return {
@@ -365,20 +364,20 @@ export class H11Connection implements Connection<H11Event> {
     notes.reset()
     const headers = this.#desk.reader.fields(notes)
     if (foldsHide(notes, 'client')) return this.#fail('obs-fold', this.#desk.sectionAt)
+    const decision = responseFraming(notes, this.#desk.method, status, minor, this.#rules.lenient)
+    if (typeof decision === 'string') return this.#fail(decision, this.#desk.sectionAt)
     const exchange = this.#exchange
     if (status < 200 && status !== 101) {
       this.#desk.headBytes += this.#desk.input.offset - this.#desk.sectionAt
       if (++this.#desk.informational > this.#rules.limits.maxInformational)
         return this.#fail('limit-informational', this.#desk.sectionAt)
       this.#response = RESPONSE.awaited.informational
-      if (notes.connection !== undefined && hasOption(notes.connection, 'close')) this.#announce('connection-close')
+      this.#announce(hasOption(notes.connection, 'close') ? 'connection-close' : decision.closes)
       return { type: 'informational', exchange, status, headers }
     }
     if (status === 101 && !isOffered(notes.upgrade, this.#offered)) {
       return this.#fail('unexpected-upgrade', this.#desk.sectionAt, `: ${excerpt(notes.upgrade ?? '')}`)
     }
-    const decision = responseFraming(notes, this.#desk.method, status, minor, this.#rules.lenient)
-    if (typeof decision === 'string') return this.#fail(decision, this.#desk.sectionAt)
     if (decision.length > this.#rules.limits.maxContentLength) return this.#fail('limit-content', this.#desk.sectionAt)
     this.#minor = minor
     this.#desk.responseHeaders = rewritten(headers, decision)
@@ -390,8 +389,7 @@ export class H11Connection implements Connection<H11Event> {
       this.#beginContent(decision)
       // What the peer says goes before what follows from its framing, and that before what follows from its version.
       const reason = closeReasonOf(notes.connection, minor, this.#rules.lenient)
-      const closes = reason === 'connection-close' ? reason : (decision.closes ?? reason)
-      if (closes !== undefined) this.#announce(closes)
+      this.#announce(reason === 'connection-close' ? reason : (decision.closes ?? reason))
     }
     return {
       type: 'response',
@@ -549,8 +547,8 @@ export class H11Connection implements Connection<H11Event> {
     else this.#pending.push(event)
   }
   /** The peer's message says that no exchange will follow: after the event that tells of the message. */
-  #announce(reason: string): void {
-    if (this.#life === 'open') this.#push(this.#drain(reason))
+  #announce(reason: string | undefined): void {
+    if (reason !== undefined && this.#life === 'open') this.#push(this.#drain(reason))
   }
   #drain(reason: string): H11Event {
     this.#live('drain', reason)

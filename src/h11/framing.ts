@@ -127,7 +127,7 @@ export function responseFraming(
 
 /** Whether a response to `method` can have content. RFC 9110 §6.4.1; a 2xx to CONNECT is followed by a tunnel. */
 export function hasContent(method: string, status: number): boolean {
-  return !(method === 'HEAD' || status === 204 || status === 304 || isSwitch(method, status))
+  return !(method === 'HEAD' || status < 200 || status === 204 || status === 304 || isSwitch(method, status))
 }
 
 /** Whether the connection is something else after a final response, or 101, to `method`. RFC 9110 §7.8, §9.3.6. */
@@ -193,7 +193,7 @@ export function closeReasonOf(
 }
 
 /** Whether a Connection value lists an option. RFC 9110 §7.6.1. */
-export function hasOption(connection: string, option: string): boolean {
-  if (connection.length < option.length) return false
+export function hasOption(connection: string | undefined, option: string): boolean {
+  if (connection === undefined || connection.length < option.length) return false
   return asciiLower(connection) === option || listMembers(connection).some((member) => asciiLower(member) === option)
 }

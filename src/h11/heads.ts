@@ -63,7 +63,7 @@ class Said {
     }
   }
   option(name: string): boolean {
-    return this.connection !== undefined && hasOption(this.connection, name)
+    return hasOption(this.connection, name)
   }
 }
 
