@@ -142,6 +142,25 @@ describe('networks of one’s own', () => {
       },
     )
   })
+  it('a recording waits for what has come, as the network in it does', async () => {
+    await withServer(
+      httpServer((request, response) => response.end('hello', () => request.socket.destroySoon())),
+      async ({ port }) => {
+        const lines = `
+          import { ConnectionPool, nodeNetwork } from 'httpcore'
+          import { recordingNetwork } from './examples/recording-network.mjs'
+          const pool = new ConnectionPool({ networkBackend: recordingNetwork(nodeNetwork(), () => {}) })
+          await pool.request('GET', process.argv[1])
+          Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100) // the end of the connection comes meanwhile
+          const { status } = await pool.request('POST', process.argv[1], { content: 'x' })
+          console.log(status)
+          await pool.close()`
+        const args = ['--input-type=module', '--eval', lines, `http://127.0.0.1:${port}/`]
+        const { stdout } = await run(process.execPath, args, { timeout: 10_000 })
+        expect(stdout.trim()).toBe('200')
+      },
+    )
+  })
   it('a message port: a server in another thread', async () => {
     expect(await printed('message-port')).toEqual(['200 HELLO, THREAD'])
   })
