@@ -164,6 +164,22 @@ describe('networks of one’s own', () => {
   it('a message port: a server in another thread', async () => {
     expect(await printed('message-port')).toEqual(['200 HELLO, THREAD'])
   })
+  it('a message port is looked at once more before what cannot be sent again', async () => {
+    // Three messages at once: so many bytes were taken, the response, and the end behind it.
+    const lines = `
+      import { ConnectionPool } from 'httpcore'
+      import { portNetwork } from './examples/message-port-network.mjs'
+      const answer = new TextEncoder().encode(process.argv[1])
+      const accept = (port) => port.on('message', ({ length }) => {
+        if (length > 3) for (const reply of [length, answer, 'end']) port.postMessage(reply)
+      })
+      const pool = new ConnectionPool({ networkBackend: portNetwork(accept) })
+      await pool.request('GET', 'http://far.example/')
+      console.log((await pool.request('POST', 'http://far.example/')).status)
+      await pool.close()`
+    const args = ['--input-type=module', '--eval', lines, 'HTTP/1.1 204 No Content\r\n\r\n']
+    expect((await run(process.execPath, args, { timeout: 10_000 })).stdout.trim()).toBe('204')
+  })
 })
 
 describe('in memory', () => {
