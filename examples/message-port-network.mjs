@@ -11,6 +11,7 @@ export function portNetwork(accept) {
     now: () => clock.now(),
     timer: (at, fire, keepAlive) => clock.timer(at, fire, keepAlive),
     resolve: (host, done) => queueMicrotask(() => done(undefined, [host])),
+    caughtUp: (done) => clock.caughtUp(done), // a port is looked at when a socket is
     connect(target, sink) {
       if (target.tls !== undefined) throw new Error('this network has no TLS')
       const { port1, port2 } = new MessageChannel()

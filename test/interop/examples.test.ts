@@ -142,8 +142,43 @@ describe('networks of one’s own', () => {
       },
     )
   })
+  it('a recording waits for what has come, as the network in it does', async () => {
+    await withServer(
+      httpServer((request, response) => response.end('hello', () => request.socket.destroySoon())),
+      async ({ port }) => {
+        const lines = `
+          import { ConnectionPool, nodeNetwork } from 'httpcore'
+          import { recordingNetwork } from './examples/recording-network.mjs'
+          const pool = new ConnectionPool({ networkBackend: recordingNetwork(nodeNetwork(), () => {}) })
+          await pool.request('GET', process.argv[1])
+          Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100) // the end of the connection comes meanwhile
+          const { status } = await pool.request('POST', process.argv[1], { content: 'x' })
+          console.log(status)
+          await pool.close()`
+        const args = ['--input-type=module', '--eval', lines, `http://127.0.0.1:${port}/`]
+        const { stdout } = await run(process.execPath, args, { timeout: 10_000 })
+        expect(stdout.trim()).toBe('200')
+      },
+    )
+  })
   it('a message port: a server in another thread', async () => {
     expect(await printed('message-port')).toEqual(['200 HELLO, THREAD'])
+  })
+  it('a message port is looked at once more before what cannot be sent again', async () => {
+    // Three messages at once: so many bytes were taken, the response, and the end behind it.
+    const lines = `
+      import { ConnectionPool } from 'httpcore'
+      import { portNetwork } from './examples/message-port-network.mjs'
+      const answer = new TextEncoder().encode(process.argv[1])
+      const accept = (port) => port.on('message', ({ length }) => {
+        if (length > 3) for (const reply of [length, answer, 'end']) port.postMessage(reply)
+      })
+      const pool = new ConnectionPool({ networkBackend: portNetwork(accept) })
+      await pool.request('GET', 'http://far.example/')
+      console.log((await pool.request('POST', 'http://far.example/')).status)
+      await pool.close()`
+    const args = ['--input-type=module', '--eval', lines, 'HTTP/1.1 204 No Content\r\n\r\n']
+    expect((await run(process.execPath, args, { timeout: 10_000 })).stdout.trim()).toBe('204')
   })
 })
 
