@@ -4,7 +4,7 @@
 // and the request that it was dialled for, which alone fails if it fails.
 import type { Millis } from '../http/index.ts'
 import type { PoolConnection, Site } from './connection.ts'
-import { fail, refuseWaiting } from './ending.ts'
+import { fail, isCrowded, refuseWaiting, turnAway } from './ending.ts'
 import { alpnOf, Establishing, mayShare, type Established, type Surroundings } from './establish.ts'
 import type { Exchange } from './exchange.ts'
 import { armMachine, armPing, closeLink, destroy, gone, rest, seatsOf } from './lifecycle.ts'
@@ -111,6 +111,7 @@ function established(
   connection.info = info
   // A dial for HTTP/1.1 alone does not tell what else the origin speaks.
   const asked = connection.group !== groupOf('h1')
+  const shared = site.seatsPerDial > 1
   if (asked) remember(pool, site, version)
   const age = pool.settings.maxConnectionAge
   if (age !== undefined) pool.timers.after(connection.deadline('age'), age * (1 - chance(pool) / 10), now)
@@ -132,10 +133,16 @@ function established(
   armPing(pool, connection)
   if (multiplexed && opener?.need === 'h2-connect') connection.dialledFor = opener as Exchange
   decide(pool)
+  if (shared && !multiplexed) turnAwayLast(pool, site)
   // Its dial was somebody else's gain: it waits on.
   if (opener !== undefined && opener.waiting && opener.dial === undefined) awaitSeat(pool, opener as Exchange)
   if (surplus.length > 0) feed(pool, connection, surplus)
   else if (connection.idle) rest(pool, connection)
+}
+
+/** Who waited for a dial's answer, and has no stream of it, is in the queue from now on: if there is a place. */
+function turnAwayLast(pool: PoolState, { undialled: [waiting] }: Site): void {
+  while (waiting.last !== undefined && isCrowded(pool)) turnAway(pool, waiting.last as Exchange)
 }
 
 /** A failed dial fails only the request that it was opened for. */

@@ -6,7 +6,7 @@ import type { Disposition, Millis, PeerFault } from '../http/index.ts'
 import type { LinkSide, RequestId, Settlement } from './commands.ts'
 import type { PoolConnection, Site } from './connection.ts'
 import type { Exchange } from './exchange.ts'
-import { connectionLost, handshakeFailed, peerFailed, unsupported } from './failures.ts'
+import { connectionLost, handshakeFailed, peerFailed, queueFull, unsupported } from './failures.ts'
 import { closeLink, destroy, release, retire } from './lifecycle.ts'
 import { markDirty } from './output.ts'
 import { retryOf } from './retry.ts'
@@ -110,6 +110,13 @@ export function dropContent(pool: PoolState, exchange: Exchange): void {
 /** It has no connection: it leaves the queue, and settles with the error. */
 export function fail(pool: PoolState, exchange: Exchange, error: unknown, dial?: PoolConnection): void {
   withdraw(pool, exchange, { ok: false, error }, dial)
+}
+
+export function isCrowded({ scheduler, settings }: PoolState): boolean {
+  return scheduler.queued > settings.maxQueuedRequests
+}
+export function turnAway(pool: PoolState, exchange: Exchange): void {
+  fail(pool, exchange, queueFull(exchange, pool.settings.maxQueuedRequests))
 }
 
 function withdraw(pool: PoolState, exchange: Exchange, result: Settlement, dial?: PoolConnection): void {

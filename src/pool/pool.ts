@@ -15,10 +15,10 @@ import type { LinkSide, PoolCommand, PoolInput } from './commands.ts'
 import { PoolConnection, Site, type ConnectionTimer } from './connection.ts'
 import { connectionDue, exchangeDue } from './deadlines.ts'
 import { askers, decide, lend, seatsPerDial } from './decisions.ts'
-import { breakConnection, complete, dropContent, fail, onCancel, settle } from './ending.ts'
+import { breakConnection, complete, dropContent, isCrowded, onCancel, settle, turnAway } from './ending.ts'
 import { Establishing, forwardingProxy, type EstablishTimer, type Http2 } from './establish.ts'
 import { Exchange, type ExchangeTimer, type RequestInput } from './exchange.ts'
-import { factsOf, poolClosed, queueFull, unsupported } from './failures.ts'
+import { factsOf, poolClosed, unsupported } from './failures.ts'
 import { destroy, gone, onCaughtUp, retire } from './lifecycle.ts'
 import { deliver, drainMachine, feed, onConsumed, onDrain } from './receiving.ts'
 import type { Need } from './scheduler.ts'
@@ -177,9 +177,8 @@ function onRequest(pool: PoolState, input: RequestInput): void {
   if (!exchange.waiting) return
   traceQueued(pool, exchange)
   if (exchange.dial !== undefined) return
-  if (pool.scheduler.queued > pool.settings.maxQueuedRequests) {
-    return fail(pool, exchange, queueFull(exchange, pool.settings.maxQueuedRequests))
-  }
+  const { scheduler, limits } = pool
+  if (isCrowded(pool) && !scheduler.shares(exchange, limits.assumedConcurrentStreams)) return turnAway(pool, exchange)
   awaitSeat(pool, exchange)
 }
 

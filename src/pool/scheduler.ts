@@ -321,6 +321,10 @@ export class Scheduler {
     for (const need of NEEDS) if ((serves & SERVES[need]) !== 0) next = older(next, this.oldest(origin, need))
     return next
   }
+  /** Whether dials under way, if each brings so many seats at most, bring one for it too: it waits for their answer. */
+  shares({ origin, need }: Waiter, most: number): boolean {
+    return need !== 'h1' && origin.waiting <= origin.dials[0] * Math.min(origin.seatsPerDial, most)
+  }
   longestIdle(origin?: OriginQueue): Carrier | undefined {
     return (origin === undefined ? this.#idle : origin.idle).first?.owner
   }

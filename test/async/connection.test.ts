@@ -107,6 +107,14 @@ it('what cannot be sent again waits until all that has come was told, as in a po
   expect(await second).toBe(200)
 })
 
+it('over h2 the first requests share its dial, as many as a server is believed to take', async () => {
+  const it = world('h2')
+  const all = await Promise.all(Array.from({ length: 101 }, () => asked(it)))
+  expect(all.slice(0, 100)).toEqual(Array(100).fill(all[0]))
+  expect(all[100]).toMatchObject({ name: 'ConnectionNotAvailable', code: 'queue-full' })
+  await it.sim.run(it.connection.close())
+})
+
 it('h1: a second request at once is ConnectionNotAvailable; over h2 it has a stream', async () => {
   for (const version of ['h1', 'h2'] as const) {
     const it = world(version)

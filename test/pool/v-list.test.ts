@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { Fields } from '../../src/http/index.ts'
 import type { ProxyTarget } from '../../src/pool/index.ts'
-import { A, B, goaway, H2, http, https, OK, Peer, Play } from './play.ts'
+import { A, B, goaway, H2, http, https, OK, Peer, Play, type Asked } from './play.ts'
 
 const PROXY = {
   kind: 'http',
@@ -52,6 +52,48 @@ describe('the V-list', () => {
     // A server of ours would name a limit: these are the empty SETTINGS of one that does not.
     play.received(1, Uint8Array.of(0, 0, 0, 4, 0, 0, 0, 0, 0))
     expect(play.stats()).toMatchObject({ active: 150, queued: 0 })
+  })
+  describe('who waits for the answer of a dial waits for no seat', () => {
+    const BOTH = { http1: true, http2: true, maxQueuedRequests: 1 }
+    const ask = (play: Play, count: number, asked: Asked = { origin: https('10.0.0.1') }): number[] =>
+      Array.from({ length: count }, () => play.request(asked))
+    const refused = (play: Play, ids: readonly number[]): number[] =>
+      ids.filter((id) => (play.outcome(id) as { code?: string } | undefined)?.code === 'queue-full')
+
+    it('and takes no place in the queue, up to as many as a server is believed to take', () => {
+      const play = new Play(BOTH)
+      const ids = ask(play, 102)
+      expect(refused(play, ids)).toEqual(ids.slice(100))
+      play.connectAll()
+      play.secured(1, 'h2')
+      expect(play.stats()).toMatchObject({ active: 100, queued: 0 })
+    })
+    it('but where the answer is HTTP/1.1, after all: there the queue has its limit', () => {
+      const play = new Play({ ...BOTH, maxConnections: 2 })
+      const ids = ask(play, 5)
+      expect(refused(play, ids)).toEqual([])
+      play.connectAll()
+      play.secured(1, 'http/1.1')
+      expect(play.stats()).toMatchObject({ active: 1, queued: 1, requests: 3 })
+      expect(refused(play, ids)).toEqual(ids.slice(3))
+    })
+    it('nor does who cannot share it share it', () => {
+      const play = new Play({ ...BOTH, maxConnections: 1 })
+      ask(play, 1)
+      const upgrades = ask(play, 2, { origin: https('10.0.0.1'), headers: { Upgrade: 'websocket' } })
+      expect(refused(play, upgrades)).toEqual(upgrades.slice(1))
+    })
+    it('nobody is turned away elsewhere by who waits so', () => {
+      const play = new Play({ ...BOTH, maxConnections: 2, maxConnectionsPerOrigin: 1 })
+      const others = ask(play, 2, { origin: A })
+      ask(play, 50)
+      play.connectAll()
+      expect(refused(play, others)).toEqual([])
+      play.received(1, 'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok')
+      play.closed(1)
+      play.connectAll()
+      expect(refused(play, others)).toEqual([])
+    })
   })
   it('V-5: an IPv6 host stands in brackets', () => {
     const play = new Play()
