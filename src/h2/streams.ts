@@ -48,10 +48,6 @@ export class Streams {
   letGo(stream: Stream): void {
     if (stream.unread === 0) this.#table.delete(stream)
   }
-  /** A stream that never had a record was reset by us. */
-  refuse(id: ExchangeId): void {
-    this.closed.add(id, 'closed (by us)')
-  }
   clear(): void {
     for (const stream of this.all()) this.#table.delete(stream)
     this.active = 0
