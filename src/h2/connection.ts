@@ -263,9 +263,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
     const { ended, relieved } = sender
     sender.fill(maxBytes)
     for (const stream of relieved) {
-      if (stream.sending === 'content') {
-        this.#session.tell({ type: 'writable', exchange: stream.id, room: sender.room(stream) })
-      }
+      this.#session.tell({ type: 'writable', exchange: stream.id, room: sender.room(stream) })
     }
     relieved.length = 0
     for (const stream of ended) if (isClosed(stream.state)) this.#session.release(stream)

@@ -37,7 +37,7 @@ export class Control {
     if (session.refuses(id, stream, state, 'receive RST_STREAM')) return
     if (stream === undefined || isClosed(state)) {
       // A server that asks to stop and the end of what it asks about pass each other: once that is no flood.
-      if (state !== 'closed (by us)' && !session.streams.resetByPeer(id)) session.glitch()
+      if (state !== 'closed (by us)' && !session.streams.closed.resetByPeer(id)) session.glitch()
       return
     }
     if (session.role === 'server' && !session.floods.resets.take(session.now)) return void session.calm('limit-resets')

@@ -123,9 +123,7 @@ export class Receiving {
       if (session.role === 'client' || (id & 1) === 0) return session.break(badStream('HEADERS', id))
       return this.#onRequest(id, endStream, block)
     }
-    if (stream === undefined && session.role === 'server' && session.streams.skipped(id)) {
-      return session.break(badStream('HEADERS', id))
-    }
+    if (stream === undefined && session.streams.skipped(id)) return session.break(badStream('HEADERS', id))
     if (session.refuses(id, stream, state, 'receive HEADERS') || stream === undefined || isClosed(state)) return
     if (stream.ledger !== undefined) stream.ledger.bytesReceived += octets
     if (fault !== undefined) return this.#aboveLimit(stream, fault)
@@ -157,8 +155,7 @@ export class Receiving {
 
   /** The stream limit, or the bytes that the heads of running streams hold. RFC 9113 §5.1.2, §8.7. */
   #refuse(id: ExchangeId): void {
-    this.#session.streams.refuse(id)
-    this.#session.sender.output.number(FRAME.RST_STREAM, id, H2_ERROR.REFUSED_STREAM)
+    this.#session.resetUnknown(id, H2_ERROR.REFUSED_STREAM)
     // A peer that has not seen our SETTINGS yet does not know the limit; what is written for it must be read all the same.
     if (this.#negotiation.pending === 0) this.#session.provokedReset()
     else this.#session.reply()

@@ -81,6 +81,7 @@ export class Sender {
 
   end(stream: Stream, trailers: Section | undefined): void {
     stream.sending = 'ending'
+    stream.blocked = false
     stream.trailers = trailers
     this.#place(stream)
   }

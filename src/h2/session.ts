@@ -136,7 +136,10 @@ export class Session {
     const wrong = { code: 'stream-closed', rule, message: `${input.slice(8)} on stream ${id}, ${state}`, h2Code }
     if (scope === 'connection') this.break(state === 'idle' ? { ...wrong, code: 'stream-id' } : wrong)
     else if (stream !== undefined) this.streamFault(stream, wrong)
-    else this.#resetUnknown(id, h2Code)
+    else {
+      this.resetUnknown(id, h2Code)
+      this.provokedReset()
+    }
     return true
   }
 
@@ -166,22 +169,28 @@ export class Session {
   }
 
   /** Whether the application still waits for something of it. */
-  isRunning(stream: Stream): boolean {
+  #isRunning(stream: Stream): boolean {
     if (isClosed(stream.state) || stream.silent) return false
     // Each side of a tunnel ends for itself.
     return stream.receiving !== 'over' || stream.tunnel || this.role === 'server'
   }
 
   /** @param refused the peer says that it did not look at it; what it answered it has looked at, whatever it says */
-  dispositionOf(stream: Stream, refused = false): Disposition {
+  #dispositionOf(stream: Stream, refused: boolean | undefined): Disposition {
     if (stream.state === 'idle') return 'not-sent'
     if (stream.receiving !== 'head') return 'response-started'
     return refused ? 'refused' : 'maybe-processed'
   }
 
-  fail(stream: Stream, fault: PeerFault, refused = false): void {
-    if (!this.isRunning(stream)) return
-    this.tell({ type: 'failed', exchange: stream.id, fault, disposition: this.dispositionOf(stream, refused) })
+  /** @param refused of what the peer stops, as above */
+  fail(stream: Stream, fault: PeerFault, refused?: boolean): void {
+    const exchange = stream.id
+    if (this.#isRunning(stream)) {
+      this.tell({ type: 'failed', exchange, fault, disposition: this.#dispositionOf(stream, refused) })
+    } else if (stream.blocked && refused !== undefined) {
+      // Its response is whole: nothing has failed, and nobody need wait any more to send the rest of the request.
+      this.tell({ type: 'writable', exchange, room: this.limits.maxBufferedOut })
+    }
   }
 
   /** What was asked for last and not written yet is not sent, as far as more streams would be open than the peer takes. */
@@ -226,11 +235,10 @@ export class Session {
     this.streamFault(stream, calm(code), 431)
   }
 
-  /** A stream error on a stream that is gone: nothing is left to fail. */
-  #resetUnknown(id: ExchangeId, h2Code: number): void {
+  /** RST_STREAM for a stream without a record: nothing is left to fail. */
+  resetUnknown(id: ExchangeId, h2Code: number): void {
     this.sender.output.number(FRAME.RST_STREAM, id, h2Code)
-    this.streams.refuse(id)
-    this.provokedReset()
+    this.streams.closed.add(id, 'closed (by us)')
   }
 
   // ── connection errors ──

@@ -16,13 +16,13 @@ export class Streams {
   /** The next identifier of ours; the last one that the peer opened. Only a client opens streams. */
   next = 1
   lastPeer = 0
+  readonly closed: ClosedStreams
   readonly #role: Role
   readonly #table = new StreamTable()
-  readonly #closed: ClosedStreams
 
   constructor(role: Role, remembered: number) {
     this.#role = role
-    this.#closed = new ClosedStreams(remembered)
+    this.closed = new ClosedStreams(remembered)
   }
 
   get(id: ExchangeId): Stream | undefined {
@@ -41,20 +41,12 @@ export class Streams {
   close(stream: Stream): void {
     this.active--
     // What was never written has left no trace: its identifier is passed over.
-    if (stream.state !== 'idle') this.#closed.add(stream.id, stream.state)
+    if (stream.state !== 'idle') this.closed.add(stream.id, stream.state)
     this.letGo(stream)
   }
   /** Of a stream that is closed. */
   letGo(stream: Stream): void {
     if (stream.unread === 0) this.#table.delete(stream)
-  }
-  /** A stream that never had a record was reset by us. */
-  refuse(id: ExchangeId): void {
-    this.#closed.add(id, 'closed (by us)')
-  }
-  /** The peer resets what has ended. false: it is not remembered, or was reset before. */
-  resetByPeer(id: ExchangeId): boolean {
-    return this.#closed.resetByPeer(id)
   }
   clear(): void {
     for (const stream of this.all()) this.#table.delete(stream)
@@ -74,7 +66,7 @@ export class Streams {
     if (stream !== undefined) return stream.state
     // A server opens none, so even identifiers are idle for ever.
     const opened = (id & 1) === 0 ? 0 : this.#role === 'client' ? this.next - 1 : this.lastPeer
-    if (id > 0 && id <= opened) return this.#closed.stateOf(id) ?? 'closed (ended)'
+    if (id > 0 && id <= opened) return this.closed.stateOf(id) ?? 'closed (ended)'
     // We said that we would not look at it. RFC 9113 §6.8.
     const ignored = this.#role === 'server' && goaway >= 0 && id > goaway && (id & 1) === 1
     return ignored ? 'closed (by us)' : 'idle'
@@ -82,7 +74,7 @@ export class Streams {
 
   /** A client passed it over when it opened a later one. RFC 9113 §5.1.1. */
   skipped(id: ExchangeId): boolean {
-    return id <= this.lastPeer && this.#closed.stateOf(id) === undefined
+    return id <= this.lastPeer && this.closed.stateOf(id) === undefined
   }
 }
 
@@ -185,6 +177,12 @@ class ClosedStreams {
     return id <= this.#forgotten ? 'closed (by us)' : undefined
   }
 
+  /** We reset it, or both sides ended it: nothing that a caller of ours has not heard of. */
+  ended(id: ExchangeId): boolean {
+    return this.#resets.includes(id) || this.#others.includes(id)
+  }
+
+  /** The peer resets what has ended. false: it is not remembered, or was reset before. */
   resetByPeer(id: ExchangeId): boolean {
     const at = this.#others.indexOf(id)
     if (at >= 0) this.#others[at] = -id

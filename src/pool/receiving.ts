@@ -74,7 +74,8 @@ function onEvent(pool: PoolState, connection: PoolConnection, event: H11Event | 
       return onMessage(pool, connection, event)
     case 'writable': {
       const exchange = connection.exchanges.get(event.exchange)
-      if (exchange === undefined || exchange.content !== 'blocked') return
+      // What is over with its response asks for no more.
+      if (exchange?.content !== 'blocked' || pool.finished.includes(exchange)) return
       exchange.attempt.movedAt = pool.now
       return pull(pool, exchange)
     }

@@ -10,10 +10,12 @@ import {
   block,
   concat,
   data,
+  drain,
   feed,
   frame,
   GET,
   GET_HEAD,
+  goaway,
   headers,
   hex,
   NOTHING,
@@ -438,6 +440,20 @@ test.each([-1, NaN, 0.5])('%d bytes of output are none', (most) => {
   const waiting = machine.outputBytes
   expect(machine.takeOutput(most)).toEqual([])
   expect(machine.outputBytes).toBe(waiting)
+})
+
+test.each([
+  ['SETTINGS that take fewer streams', settings([3, 1]), 'settings'],
+  ['GOAWAY', goaway(1, 0), 'goaway'],
+])('content for what %s stopped is nothing, before its caller hears of it', (_, bytes, type) => {
+  const machine = asking()
+  const id = machine.sendRequest(POST_HEAD)
+  machine.receiveData(bytes, 0)
+  expect(machine.nextEvent()?.type).toBe(type)
+  expect(machine.sendData(id, new Uint8Array(1))).toBe(true)
+  machine.end(id)
+  expect(drain(machine)).toContainEqual(expect.objectContaining({ type: 'failed', exchange: id }))
+  expect(written(machine)).not.toContainEqual(expect.stringMatching(/HEADERS|DATA/))
 })
 
 describe('bytes', () => {

@@ -159,6 +159,20 @@ describe('over HTTP/2 a request is sent when its own last byte is, whatever the 
     play.content(put, 'x'.repeat(length))
     return { play, put, link, peer }
   }
+  it('an upload that waits for credit is asked for no more, where one read tells that it is answered and stopped', () => {
+    const play = new Play(H2)
+    const put = play.request({ method: 'PUT', content: 'unknown' })
+    const [link] = play.connectAll() as [number]
+    const { machine } = new Peer(play, link, 'h2', NARROW).sync()
+    play.content(put, 'x'.repeat(400 * KiB), false)
+    play.commands = []
+    machine.sendResponse(1, { status: 200, headers: [] }, { end: true })
+    const answer = machine.takeOutput()
+    machine.cancel(1, 0)
+    play.received(link, Buffer.concat([...answer, ...machine.takeOutput()]))
+    expect(play.outcome(put)).toBe('ok')
+    expect(play.saidOf(put, 'pullContent', 'stopContent')).toEqual(['stopContent'])
+  })
   it('a GET beside an upload that the network does not take: its time to be answered runs', () => {
     const { play, put, link, peer } = upload(1_000_000, WIDE)
     const get = play.request({ target: '/get', timeouts: { read: 1_000 } })
