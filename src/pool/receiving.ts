@@ -280,8 +280,8 @@ function regulate(pool: PoolState, connection: PoolConnection): void {
 export function onDrain(pool: PoolState, id: RequestId, limit: number = pool.limits.drainBytes): void {
   const exchange = pool.exchanges.get(id)
   if (exchange === undefined || exchange.draining !== undefined) return
-  // A tunnel has no end of its own, and its connection serves nobody else.
-  if (exchange.stage === 'tunnel') return giveUp(pool, exchange, undefined, true)
+  // A tunnel has no end of its own.
+  if (exchange.stage === 'tunnel' || exchange.attempt.duplex) return giveUp(pool, exchange, undefined, true)
   exchange.draining = { left: limit }
   pool.timers.after(exchange.deadline('drain'), pool.limits.drainTimeout, pool.now)
   const { attempt } = exchange

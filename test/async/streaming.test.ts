@@ -510,7 +510,7 @@ describe('a request that is streamed', () => {
     await expect.poll(() => content.destroyed).toBe(true)
   })
 
-  it('leaves no stream of Node’s behind that nobody has begun to read', async () => {
+  it('leaves no stream behind that nobody has begun to read, be it Node’s or the web’s', async () => {
     const url = await serveTcp(answering('HTTP/1.1 417 \r\nContent-Length: 0\r\n\r\n'))
     const pool = makePool({ maxConnections: 1 })
     const cases: [string, RequestOptions][] = [
@@ -522,6 +522,10 @@ describe('a request that is streamed', () => {
       const content = createReadStream(import.meta.filename)
       await pool.request('POST', to, { ...options, content }).catch(() => undefined)
       expect([content.bytesRead, content.destroyed]).toEqual([0, true])
+      let left = 0
+      const web = new ReadableStream<Uint8Array>({ cancel: () => Promise.reject(new Error(`${++left}`)) })
+      await pool.request('POST', to, { ...options, content: web }).catch(() => undefined)
+      expect([left, web.locked]).toEqual([1, false])
     }
   })
 

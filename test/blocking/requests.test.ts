@@ -252,6 +252,7 @@ it('writes to a stream until it is ended', () => {
     const stream = pool.stream('GET', http('/'), { headers }).networkStream
     stream?.write(new TextEncoder().encode('x'))
     expect(text(stream?.read() as Uint8Array)).toBe('x')
+    expect(() => stream?.startTls({ alpn: 'h2' as never })).toThrow(TypeError)
     stream?.end()
     for (const more of [() => stream?.write(new Uint8Array(1)), () => stream?.startTls()]) {
       expect(more).toThrow(expect.objectContaining({ name: 'LocalProtocolError', code: 'stream-ended' }) as Error)

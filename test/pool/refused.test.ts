@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest'
 import { Fields } from '../../src/http/index.ts'
 import type { PoolInput, PoolSettings } from '../../src/pool/index.ts'
-import { A, H2, http, https, Play, type Asked } from './play.ts'
+import { A, H2, http, https, Peer, Play, type Asked } from './play.ts'
 
 const PROXY = { host: '10.9.9.9', port: 1, tls: undefined, tunnel: 'https' } as const
 const FORWARDING = { kind: 'http', ...PROXY, headers: Fields.empty } as const
@@ -134,6 +134,19 @@ describe('what is said of whom the pool does not know changes nothing', () => {
     expect(play.outcome(id)).toBeUndefined()
     play.tell({ type: 'drain', id, limit: undefined })
     silent(play, [{ type: 'drain', id, limit: undefined }])
+  })
+  it.each(['h1', 'h2'] as const)('%s: a tunnel that is drained has no end to wait for', (version) => {
+    const play = new Play(version === 'h2' ? H2 : {})
+    const id = play.request({ origin: A, method: 'CONNECT', target: 'a.test:1' })
+    const [link] = play.connectAll() as [number]
+    const peer = new Peer(play, link, version).sync()
+    peer.machine.sendResponse(peer.of('a.test:1'), { status: 200, headers: [] })
+    peer.sync()
+    play.tell({ type: 'drain', id, limit: undefined })
+    expect([play.outcome(id), play.stats().active]).toEqual(['ok', 0])
+    // The connection of HTTP/2 goes on, without that stream.
+    peer.sync()
+    expect([play.stats().idle, peer.failed.size]).toEqual(version === 'h2' ? [1, 1] : [0, 0])
   })
   it('an end of a tunnel is told once', () => {
     const play = new Play()

@@ -249,6 +249,14 @@ describe('the stream after a switch', () => {
     await stream.write(new Uint8Array(0))
     await stop()
   })
+  it.each([{ serverName: 5 }, { alpn: 'h2' }, { alpn: [1] }])('is not secured with %o, and goes on', async (tls) => {
+    const { stream, stop } = await open()
+    await stream.read()
+    await expect(stream.startTls(tls as never)).rejects.toThrow(TypeError)
+    await stream.write(new TextEncoder().encode('a'))
+    expect(text((await stream.read()) as Uint8Array)).toBe('A')
+    await stop()
+  })
   it('is a pair of web streams as well, of which each can be ended by itself', async () => {
     const { stream, stop } = await open()
     const writer = stream.writable.getWriter()

@@ -46,7 +46,7 @@ export class NetworkStream implements AsyncDisposable {
   }
   /** TLS over what is there; this stream and the one it gives are the same connection from then on. */
   async startTls(tls: StartTlsOptions = {}): Promise<NetworkStream> {
-    this.#exchange.checkTls()
+    this.#exchange.checkTls(tls)
     await this.#exchange.startTls(tls.serverName, tls.alpn ?? [], tls.options)
     return new NetworkStream(this.#exchange)
   }

@@ -45,7 +45,7 @@ export class NetworkStream implements Disposable {
   /** TLS over what is there; this stream and the one it gives are the same connection from then on. */
   startTls(tls: StartTlsOptions = {}): NetworkStream {
     checkData('options', tls.options)
-    this.#exchange.checkTls()
+    this.#exchange.checkTls(tls)
     this.#exchange.startTls(tls.serverName, tls.alpn ?? [], tls.options)
     return new NetworkStream(this.#exchange)
   }

@@ -202,12 +202,14 @@ function giveBack(iterator: AnyIterator, source?: unknown): void {
 }
 
 /**
- * A stream of Node's holds what it reads from (a file) until it is destroyed, even if nobody has begun to read; and of a
- * return it hears only when the chunk has come that is awaited, which may be never. What a server of Node's was asked with
- * would take along the socket on which it is to be answered.
+ * A stream holds what it reads from (a file) until it is destroyed or cancelled, even if nobody has begun to read; and of a
+ * return one of Node's hears only when the chunk has come that is awaited, which may be never. What a server of Node's was
+ * asked with would take along the socket on which it is to be answered.
  */
 export function discard(source: unknown): void {
-  if (isStream(source) && (!('httpVersion' in source) || 'req' in source)) source.destroy()
+  if (isStream(source)) {
+    if (!('httpVersion' in source) || 'req' in source) source.destroy()
+  } else if (source instanceof ReadableStream && !source.locked) source.cancel().then(undefined, ignore)
 }
 
 export function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {

@@ -22,7 +22,7 @@ import type { DeliveredEvent, LinkInfo, PoolCommand, PoolInput, RequestId } from
 import { ContentPump, discard } from './content.ts'
 import { unwatchOwner, watchOwner } from './dropped.ts'
 import type { Driver } from './driver.ts'
-import type { PreparedContent, PreparedRequest } from './options.ts'
+import { checkText, type PreparedContent, type PreparedRequest } from './options.ts'
 import { unwatch, watch } from './signals.ts'
 import type { TraceCallback } from './trace.ts'
 
@@ -436,8 +436,11 @@ export abstract class Exchange {
     return this.switched || (this.head.method === 'CONNECT' && status >= 200 && status < 300)
   }
 
-  /** Throws where a handshake may not begin. */
-  checkTls(): void {
+  /** Throws where a handshake may not begin, or not with that. */
+  checkTls({ serverName, alpn = [] }: { readonly serverName?: unknown; readonly alpn?: unknown }): void {
+    checkText('serverName', serverName)
+    if (!Array.isArray(alpn) || alpn.some((one) => typeof one !== 'string'))
+      throw new TypeError('alpn must be an array of strings')
     if (this.endsWriting && !this.settled) throw streamEnded()
     if (this.framing === 'frames')
       throw misuse('start-tls', 'RFC 9113 §9.2', 'a stream of HTTP/2 cannot be secured: its connection is shared')
