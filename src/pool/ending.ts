@@ -112,9 +112,11 @@ export function fail(pool: PoolState, exchange: Exchange, error: unknown, dial?:
   withdraw(pool, exchange, { ok: false, error }, dial)
 }
 
+/** More wait in the queue than there are places. */
 export function isCrowded({ scheduler, settings }: PoolState): boolean {
   return scheduler.queued > settings.maxQueuedRequests
 }
+/** It has no place in the queue. */
 export function turnAway(pool: PoolState, exchange: Exchange): void {
   fail(pool, exchange, queueFull(exchange, pool.settings.maxQueuedRequests))
 }
