@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { createServer, type Socket } from 'node:net'
-import { createServer as createTlsServer } from 'node:tls'
+import { createSecureContext, createServer as createTlsServer } from 'node:tls'
 import type { TLSSocket } from 'node:tls'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -210,6 +210,7 @@ test('TLS options are not changed, and bad ones fail with side tls', async () =>
     for (const bad of [
       { options: { key: 'not a key' } },
       { options: { keylog: 'not a function' } },
+      { options: 'no object' },
       { alpn: [''] }, // it ends the process, where it reaches Node
       { alpn: 'h2' as unknown as string[] },
     ]) {
@@ -218,6 +219,32 @@ test('TLS options are not changed, and bad ones fail with side tls', async () =>
       await until(() => sink.has('closed') && good.sink.has('closed'))
       expect(sink.facts).toEqual(['failed tls', 'closed'])
     }
+  })
+})
+
+test('of sessions and contexts a bounded number is kept, and a context of the caller’s own is used as it is', async () => {
+  const made = await certificates()
+  const resumed: boolean[] = []
+  const server = createTlsServer({ ...made.good }, (socket) => {
+    resumed.push(socket.isSessionReused())
+    socket.end('hello')
+  })
+  await withServer(serve(server), async ({ port }) => {
+    const own = nodeNetwork()
+    const ask = async (options: object): Promise<boolean | undefined> => {
+      const tls = { serverName: 'localhost', alpn: [], options }
+      const { sink, link } = dial(own, { address: '127.0.0.1', port, tls })
+      await until(() => sink.has('eof') || sink.has('closed'))
+      link.destroy()
+      await until(() => sink.has('closed'))
+      return sink.has('secured') ? resumed.at(-1) : undefined
+    }
+    const { ca } = made
+    expect([await ask({ ca }), await ask({ ca }), await ask({ ca: [ca] })]).toEqual([false, true, false])
+    for (let i = 0; i < 100; i++) expect(await ask({ ca, highWaterMark: 20_000 + i })).toBe(false)
+    expect([await ask({ ca, highWaterMark: 20_099 }), await ask({ ca })]).toEqual([true, false])
+    expect(await ask({ secureContext: createSecureContext({ ca }) })).toBe(false)
+    expect(await ask({ secureContext: createSecureContext() })).toBeUndefined()
   })
 })
 
