@@ -15,6 +15,7 @@ import {
   ConnectError,
   ConnectionPool,
   LocalProtocolError,
+  type NetworkStream,
   PoolClosed,
   ReadTimeout,
   type PoolOptions,
@@ -258,6 +259,57 @@ it('writes to a stream until it is ended', () => {
       expect(more).toThrow(expect.objectContaining({ name: 'LocalProtocolError', code: 'stream-ended' }) as Error)
     }
     stream?.close()
+  })
+})
+
+describe('a stream after a switch', () => {
+  const opened = (
+    upgrade: string,
+    use: (stream: NetworkStream, response: Response, pool: ConnectionPool) => void,
+  ): void =>
+    withPool({}, (pool) => {
+      const response = pool.stream('GET', http('/'), { headers: { Connection: 'Upgrade', Upgrade: upgrade } })
+      const stream = response.networkStream as NetworkStream
+      use(stream, response, pool)
+      stream.close()
+      expect(() => stream.write(new Uint8Array(1))).toThrow(LocalProtocolError)
+    })
+  const exactly = (stream: NetworkStream, length: number): number => {
+    let left = length
+    while (left > 0) left -= stream.read()?.byteLength ?? expect.fail(`${left} bytes before the end`)
+    return left
+  }
+
+  it('is written and read to its end, and knows its connection', () => {
+    opened('mirror', (stream, response, pool) => {
+      expect(stream.info).toMatchObject({ id: response.connection.id, remoteAddress: '127.0.0.1' })
+      stream.write(new Uint8Array(0))
+      for (let n = 0; n < 20; n++) stream.write(new Uint8Array(50_000))
+      expect(exactly(stream, 1_000_000)).toBe(0)
+      expect(() => stream.write('text' as never)).toThrow(TypeError)
+      stream.end()
+      expect(stream.read()).toBeNull()
+      expect(pool.request('GET', http('/')).networkStream).toBeUndefined()
+    })
+  })
+  it('is secured', () => {
+    opened('tls', (stream, response) => {
+      const secured = stream.startTls({ serverName: 'localhost', options: { ca } })
+      expect(secured.info).toMatchObject({ tlsVersion: 'TLSv1.3' })
+      expect(response.connection).not.toHaveProperty('tlsVersion')
+      secured.write(new TextEncoder().encode('secret'))
+      expect(text(secured.read() as Uint8Array)).toBe('secret')
+      secured.write(new Uint8Array(200_000))
+      expect(exactly(secured, 200_000)).toBe(0)
+    })
+  })
+  it('is not, where the certificate is another’s', () => {
+    withPool({}, (pool) => {
+      const response = pool.stream('GET', http('/'), { headers: { Connection: 'Upgrade', Upgrade: 'tls' } })
+      const error = thrown(() => response.networkStream?.startTls({ serverName: 'other.test', options: { ca } }))
+      expect(error).toMatchObject({ name: 'ConnectError', code: 'tls-certificate' })
+      expect(thrown(() => response.networkStream?.write(new Uint8Array(1)))).toBe(error)
+    })
   })
 })
 

@@ -2,6 +2,7 @@
 import { createServer } from 'node:http'
 import { createServer as createH2c, createSecureServer } from 'node:http2'
 import { createServer as createSecure } from 'node:https'
+import { TLSSocket } from 'node:tls'
 import { parentPort, workerData } from 'node:worker_threads'
 
 // No two places of it look alike for long.
@@ -42,9 +43,13 @@ function answer(request, response) {
   })
 }
 
+/** What comes goes back: to the end, where it is asked for that; within TLS, where it is asked for that. */
 function echo(request, socket) {
-  socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n')
-  socket.on('error', () => socket.destroy()).pipe(socket, { end: false })
+  const { upgrade } = request.headers
+  socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${upgrade}\r\n\r\n`)
+  socket.on('error', () => socket.destroy())
+  const stream = upgrade === 'tls' ? new TLSSocket(socket, { isServer: true, ...identity }) : socket
+  stream.on('error', () => stream.destroy()).pipe(stream, { end: upgrade !== 'echo' })
 }
 
 const listen = (server, where) => new Promise((resolve) => server.listen(where, () => resolve(server.address().port)))
