@@ -143,7 +143,7 @@ const lineMaps = {
 
 /**
  * Who reads documentation reads that of the ESM types, which come first for everybody; twice it is 20 kB of the download.
- * Nor does anybody read these without it.
+ * What is left is for compilers, which need no indentation.
  */
 const undocumented = {
   name: 'undocumented',

@@ -199,11 +199,12 @@ export function breakConnection(pool: PoolState, connection: PoolConnection, cau
   connection.machine?.abort()
   destroy(pool, connection)
   for (const exchange of exchanges) {
+    const switched = exchange === tunnel
     const error =
-      side === 'tls'
+      switched && side === 'tls'
         ? handshakeFailed(exchange, cause)
         : connectionLost(exchange, writeFailure?.error ?? cause, writeFailure !== undefined)
-    if (exchange === tunnel) {
+    if (switched) {
       settle(pool, exchange, { ok: false, error })
       leave(pool, exchange)
     } else retryOrFail(pool, exchange, error, exchange.attempt.disposition, true)

@@ -2,7 +2,7 @@
 import { createReadStream } from 'node:fs'
 import { Readable } from 'node:stream'
 import { runInNewContext } from 'node:vm'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { LocalProtocolError, RemoteProtocolError, type RequestOptions } from '../../src/index.ts'
 import { collect } from '../fixtures/collect.ts'
 import { answering, makePool, serveHttp, serveTcp } from './servers.ts'
@@ -526,6 +526,20 @@ describe('a request that is streamed', () => {
       const web = new ReadableStream<Uint8Array>({ cancel: () => Promise.reject(new Error(`${++left}`)) })
       await pool.request('POST', to, { ...options, content: web }).catch(() => undefined)
       expect([left, web.locked]).toEqual([1, false])
+    }
+  })
+
+  it('is given up well also where the platform has no web streams', async () => {
+    vi.stubGlobal('ReadableStream', undefined)
+    try {
+      const pool = makePool()
+      const content = (async function* (): AsyncGenerator<Uint8Array> {})()
+      await expect(pool.request('POST', 'http://127.0.0.1:1', { content })).rejects.toMatchObject({
+        name: 'ConnectError',
+      })
+      expect(pool.stats).toMatchObject({ requests: 0, connections: 0 })
+    } finally {
+      vi.unstubAllGlobals()
     }
   })
 

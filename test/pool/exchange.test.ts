@@ -656,6 +656,14 @@ describe('after a switch', () => {
 })
 
 describe('the end of a connection', () => {
+  it('is no handshake that failed, for a request that is on its way, whatever side the network names', () => {
+    const play = new Play()
+    const id = play.request({ method: 'POST' })
+    play.connectAll()
+    play.drained(1)
+    play.failed(1, 'tls')
+    expect(play.error(id)).toMatchObject({ code: 'server-disconnected', disposition: 'maybe-processed' })
+  })
   it('after GOAWAY is that of a server that is gone, for who was still to be answered', () => {
     const play = new Play(H2)
     const id = play.request({ method: 'POST', target: '/a' })

@@ -486,27 +486,15 @@ it('a stream that was ended or closed takes no more, and says so', async () => {
   await server.stop()
 })
 
-it('a stream that is closed has written what was written: it leaves before its connection ends', async () => {
-  let heard = 0
-  const server = await serve(
-    createHttp().on('upgrade', (_, socket: Socket) => {
-      socket.on('data', (data) => (heard += data.byteLength)).on('end', () => socket.end())
-      socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n')
-    }),
-  )
-  const pool = new ConnectionPool()
-  const headers = { Connection: 'Upgrade', Upgrade: 'raw' }
-  const { networkStream } = await pool.stream('GET', `http://127.0.0.1:${server.port}/`, { headers })
-  const more = new Uint8Array(8 * 1024 * 1024) // than the system takes at once
-  await networkStream?.write(more)
-  await networkStream?.close()
-  await expect.poll(() => heard).toBe(more.byteLength)
-  await expect.poll(() => pool.connections).toHaveLength(0)
-  await pool.close()
-  await server.stop()
-})
-
-it('a stream may be ended twice, though what was written still waits for room', async () => {
+/** More than the system takes at once. */
+const MORE = new Uint8Array(8 * 1024 * 1024)
+/** A stream to a server that counts what it hears, and ends when it hears the end. */
+async function toWhoCounts(): Promise<{
+  stream: NetworkStream
+  heard: () => number
+  pool: ConnectionPool
+  stop: () => Promise<unknown>
+}> {
   let heard = 0
   const server = await serve(
     createHttp().on('upgrade', (_, socket: Socket) => {
@@ -517,13 +505,25 @@ it('a stream may be ended twice, though what was written still waits for room', 
   const pool = new ConnectionPool()
   const headers = { Connection: 'Upgrade', Upgrade: 'raw' }
   const response = await pool.stream('GET', `http://127.0.0.1:${server.port}/`, { headers })
-  const stream = response.networkStream as NetworkStream
-  const more = new Uint8Array(8 * 1024 * 1024) // than the system takes at once
-  await Promise.all([stream.write(more), stream.write(more), stream.end(), stream.end()])
+  const stop = async (): Promise<unknown> => (await pool.close(), server.stop())
+  return { stream: response.networkStream as NetworkStream, heard: () => heard, pool, stop }
+}
+
+it('a stream that is closed has written what was written: it leaves before its connection ends', async () => {
+  const { stream, heard, pool, stop } = await toWhoCounts()
+  await stream.write(MORE)
+  await stream.close()
+  await expect.poll(heard).toBe(MORE.byteLength)
+  await expect.poll(() => pool.connections).toHaveLength(0)
+  await stop()
+})
+
+it('a stream may be ended twice, though what was written still waits for room', async () => {
+  const { stream, heard, stop } = await toWhoCounts()
+  await Promise.all([stream.write(MORE), stream.write(MORE), stream.end(), stream.end()])
   expect(await stream.read()).toBe(null)
-  expect(heard).toBe(2 * more.byteLength)
-  await pool.close()
-  await server.stop()
+  expect(heard()).toBe(2 * MORE.byteLength)
+  await stop()
 })
 
 it('a stream that is drained is closed: its connection serves no other request', async () => {

@@ -170,13 +170,18 @@ export function refuseWaiting(source: object): void {
 function iterate(value: unknown, mayWait: boolean): AnyIterator {
   if (typeof value === 'object' && value !== null) {
     if (mayWait && Symbol.asyncIterator in value) {
-      if ('getReader' in value) return readerOf(value as ReadableStream)
+      if (isWebStream(value)) return readerOf(value)
       return (value as AsyncIterable<unknown>)[Symbol.asyncIterator]()
     }
     if (Symbol.iterator in value) return (value as Iterable<unknown>)[Symbol.iterator]()
     refuseWaiting(value)
   }
   throw new TypeError('the content function gave neither bytes, a string nor an iterable')
+}
+
+/** By what it can do: where it comes from, there may be another class of that name, or none here. */
+function isWebStream(value: unknown): value is ReadableStream {
+  return typeof value === 'object' && value !== null && 'getReader' in value
 }
 
 /** The iterator of a web stream, too, would hear of a return only when the chunk has come that is awaited. */
@@ -209,7 +214,7 @@ function giveBack(iterator: AnyIterator, source?: unknown): void {
 export function discard(source: unknown): void {
   if (isStream(source)) {
     if (!('httpVersion' in source) || 'req' in source) source.destroy()
-  } else if (source instanceof ReadableStream && !source.locked) source.cancel().then(undefined, ignore)
+  } else if (isWebStream(source) && !source.locked) source.cancel().then(undefined, ignore)
 }
 
 export function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
