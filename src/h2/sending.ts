@@ -64,7 +64,7 @@ export class Sending {
     const fields = Fields.from(headers)
     const stream = this.#answering(exchange)
     if (stream === undefined) return
-    const { section, plan } = responseSection({ status, headers: fields, content }, this.#validate, stream.method)
+    const { section, plan } = responseSection(status, fields, content, this.#validate, stream.method)
     const bare = stream.method === 'HEAD' || status === 204 || status === 304
     const tunnel = stream.method === 'CONNECT' && status < 300
     const promised = tunnel || !this.#validate ? Infinity : bare ? 0 : promisedBy(plan)

@@ -744,6 +744,12 @@ describe('what a harness may write', () => {
     machine.sendData(1, new Uint8Array(2), true)
     expect(wire(machine)).toEqual([':status 101 Content-Length 5', ':status 99 Upgrade x content-length 1', 'DATA 2'])
   })
+  it('what is never to be indexed as such', () => {
+    const machine = ready('client', broken)
+    machine.sendRequest({ ...GET_HEAD, headers: new Fields(['x-a', '1', 'x-b', '2'], ['X-A', 'x-b'], new Set([1])) })
+    const { payload } = takeFrames(machine)[0] as { payload: Uint8Array }
+    expect(new HpackDecoder().decodeBlock(payload, 0, payload.length).sensitive).toEqual(new Set([5]))
+  })
   it('but no char that is no octet, and no urgency that there is not', () => {
     const client = ready('client', broken)
     refuses(client, (one) => one.sendRequest({ ...GET_HEAD, target: '/\u0100' }), 'field-value')
