@@ -7,9 +7,19 @@ import { formatAuthority, nodeNetwork, splitUrl } from 'httpcore'
 import { PoolMachine } from 'httpcore/pool'
 
 const timeouts = { pool: 30_000, connect: 10_000, write: 60_000, read: 300_000, total: Infinity }
-// All of PoolSettings that has no default of its own; what is left out is off, or the default of the limits.
+// The settings have no defaults: those that an interface gives by itself, and what is off, or the limits' own.
 const plain = { maxConnections: 100, maxConnectionsPerOrigin: 100, maxIdleConnections: 100, maxQueuedRequests: 10_000 }
-const defaults = { ...plain, maxRequestsPerConnection: Infinity, http1: true, http2: false, retries: 0, proxies: [] }
+const off = { keepAliveExpiry: undefined, maxConnectionAge: undefined, limits: undefined, http2Options: undefined }
+const routes = { tls: undefined, localAddress: undefined, unixSocket: undefined, socketOptions: undefined, proxies: [] }
+const defaults = {
+  ...plain,
+  ...off,
+  ...routes,
+  maxRequestsPerConnection: Infinity,
+  http1: true,
+  http2: false,
+  retries: 0,
+}
 
 export function callbackPool(network = nodeNetwork(), settings = {}) {
   const asked = { ...defaults, catchUp: network.caughtUp !== undefined, ...settings }
