@@ -2,7 +2,15 @@
 // a switch, what goes through the tunnel.
 //
 // How bytes reach the network stands in output.ts; what comes back, in receiving.ts.
-import { asciiLower, Fields, formatAuthority, splitHostPort, type Bytes, type RequestHead } from '../http/index.ts'
+import {
+  asciiLower,
+  expectsContinue,
+  Fields,
+  formatAuthority,
+  splitHostPort,
+  type Bytes,
+  type RequestHead,
+} from '../http/index.ts'
 import type { PoolInput, RequestId } from './commands.ts'
 import type { Link, PoolConnection, Site } from './connection.ts'
 import { complete, fail, giveUp } from './ending.ts'
@@ -57,7 +65,8 @@ function headFor(pool: PoolState, exchange: Exchange): RequestHead {
   if (forward === undefined && !exchange.expectContinue)
     return head.content === plan ? head : { ...head, content: plan }
   let headers = head.headers
-  if (exchange.expectContinue && !headers.has('expect')) {
+  // It is asked for, whatever else the caller expects.
+  if (exchange.expectContinue && !expectsContinue(headers)) {
     headers = Fields.from([...headers.rawPairs(), ['Expect', '100-continue']])
   }
   if (forward === undefined) return { ...head, headers, content: plan }

@@ -504,6 +504,18 @@ describe('Expect: 100-continue', () => {
     expect(play.written(1)).toBe('abc')
     expect(play.delivered(id).events).toEqual(['informational'])
   })
+  it('is asked beside what else the caller expects, and once', () => {
+    for (const [own, lines] of [
+      ['more', 2],
+      ['more, 100-Continue', 1],
+    ] as const) {
+      const play = new Play()
+      play.request({ ...asked, headers: [['Expect', own]] })
+      play.connectAll()
+      const written = play.written(1)
+      expect([written.match(/^Expect: /gm)?.length, /100-continue/i.test(written)]).toEqual([lines, true])
+    }
+  })
   it('is not asked where the content is empty', () => {
     const play = new Play()
     const id = play.request({ ...asked, content: { length: 0 } })
