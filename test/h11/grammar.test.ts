@@ -119,6 +119,13 @@ describe('a request-target', () => {
   ])('%s %s', (method, target, form) => {
     expect(targetForm(method, target)).toStrictEqual(form)
   })
+  test.each(['http://', 'x:', 'x://@', '/'])('C12: %s… with a fragment is refused in linear time', (start) => {
+    const before = performance.now()
+    for (const part of ['a', '@', '1']) {
+      expect(targetForm('GET', `${start}${part.repeat(100_000)}#`)).toBeUndefined()
+    }
+    expect(performance.now() - before).toBeLessThan(1_000)
+  })
 })
 
 describe('a host', () => {
