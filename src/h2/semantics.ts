@@ -47,7 +47,6 @@ export interface RequestSection {
   readonly headers: Fields
   /** −1: not given. */
   readonly contentLength: number
-  readonly expectContinue: boolean
   /** The value of `priority`. RFC 9218 §5. */
   readonly priority: string | undefined
 }
@@ -58,7 +57,7 @@ export interface ResponseSection {
 }
 
 /** Field names with a meaning here; all others are only checked. */
-type Special = 'connection-specific' | 'te' | 'host' | 'content-length' | 'cookie' | 'expect' | 'priority' | 'none'
+type Special = 'connection-specific' | 'te' | 'host' | 'content-length' | 'cookie' | 'priority' | 'none'
 const SPECIAL: ReadonlyMap<string, Special> = new Map<string, Special>([
   ['connection', 'connection-specific'],
   ['proxy-connection', 'connection-specific'],
@@ -69,7 +68,6 @@ const SPECIAL: ReadonlyMap<string, Special> = new Map<string, Special>([
   ['host', 'host'],
   ['content-length', 'content-length'],
   ['cookie', 'cookie'],
-  ['expect', 'expect'],
   ['priority', 'priority'],
   // Common names, so that their chars are not looked at again and again.
   ...[
@@ -84,7 +82,7 @@ const SPECIAL: ReadonlyMap<string, Special> = new Map<string, Special>([
 const COLON = 0x3a
 
 /** What the regular field lines of a section say; one at a time is read, so one record serves all. */
-const said = { contentLength: -1, host: undefined as string | undefined, cookies: 0, expectContinue: false }
+const said = { contentLength: -1, host: undefined as string | undefined, cookies: 0 }
 let priority: string | undefined
 
 /** Checks the field lines from `from` on. RFC 9113 §8.2. */
@@ -96,7 +94,6 @@ function readFields(
   said.contentLength = -1
   said.host = priority = undefined
   said.cookies = 0
-  said.expectContinue = false
   for (let i = from; i < flat.length; i += 2) {
     const name = flat[i] as string
     const value = flat[i + 1] as string
@@ -133,9 +130,6 @@ function readSpecial(
       return kind === 'trailers' ? undefined : readContentLength(value)
     case 'cookie':
       said.cookies++
-      return undefined
-    case 'expect':
-      said.expectContinue = asciiLower(value) === '100-continue'
       return undefined
     case 'priority':
       priority = priority === undefined ? value : `${priority}, ${value}`
@@ -224,7 +218,7 @@ export function readRequest(
   if (control !== undefined) return control
   let headers = fieldsFrom(flat, at, sensitive)
   if (said.cookies > 1) headers = joinCookies(headers)
-  const { contentLength, expectContinue, host } = said
+  const { contentLength, host } = said
   return {
     method,
     scheme,
@@ -233,7 +227,6 @@ export function readRequest(
     protocol,
     headers,
     contentLength,
-    expectContinue,
     priority,
   }
 }

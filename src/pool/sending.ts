@@ -2,7 +2,15 @@
 // a switch, what goes through the tunnel.
 //
 // How bytes reach the network stands in output.ts; what comes back, in receiving.ts.
-import { asciiLower, Fields, formatAuthority, splitHostPort, type Bytes, type RequestHead } from '../http/index.ts'
+import {
+  asciiLower,
+  expectsContinue,
+  Fields,
+  formatAuthority,
+  splitHostPort,
+  type Bytes,
+  type RequestHead,
+} from '../http/index.ts'
 import type { PoolInput, RequestId } from './commands.ts'
 import type { Link, PoolConnection, Site } from './connection.ts'
 import { complete, fail, giveUp } from './ending.ts'
@@ -54,7 +62,8 @@ export function assign(pool: PoolState, connection: PoolConnection, exchange: Ex
 function headFor(pool: PoolState, exchange: Exchange): RequestHead {
   const { head, plan, site, expectContinue } = exchange
   const given = head.headers
-  const headers = expectContinue && !given.has('expect') ? given.with('Expect', '100-continue') : given
+  // It is asked for, whatever else the caller expects.
+  const headers = expectContinue && !expectsContinue(given) ? given.with('Expect', '100-continue') : given
   const forward = forwardingProxy(pool.settings, site)
   if (forward === undefined)
     return headers === given && head.content === plan ? head : { ...head, headers, content: plan }

@@ -122,6 +122,8 @@ describe('a request', () => {
     ['with a length that the plan denies', { content: { length: 3 }, headers: [['content-length', '4']] }, 'framing'],
     ['to TRACE with content', { method: 'TRACE', content: { length: 1 } }, 'content'],
     ['to TRACE with content of unknown length', { method: 'TRACE', content: 'unknown' }, 'content'],
+    ['that expects 100 without content', { headers: [['expect', '100-Continue']], content: 'none' }, 'expect'],
+    ['that expects 100 for a tunnel', { ...tunnel, headers: [['expect', 'x, 100-continue']] }, 'expect'],
     ['with a line break in a value', { headers: [['a', 'b\r\nc: d']] }, 'field-value'],
     ['with a name that is none', { headers: [['a b', 'c']] }, 'field-name'],
   ])('%s is refused', (_, head, code) => {

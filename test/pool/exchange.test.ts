@@ -517,6 +517,18 @@ describe('Expect: 100-continue', () => {
     expect([...(event?.headers ?? [])].map(([name]) => name)).toEqual(['x-a', 'x-b', 'expect', 'content-length'])
     expect([0, 1, 2, 3].map((i) => event?.headers.isSensitive(i))).toEqual([false, true, false, false])
   })
+  it('is asked beside what else the caller expects, and once', () => {
+    for (const [own, lines] of [
+      ['more', 2],
+      ['more, 100-Continue', 1],
+    ] as const) {
+      const play = new Play()
+      play.request({ ...asked, headers: [['Expect', own]] })
+      play.connectAll()
+      const written = play.written(1)
+      expect([written.match(/^Expect: /gm)?.length, /100-continue/i.test(written)]).toEqual([lines, true])
+    }
+  })
   it('is not asked where the content is empty', () => {
     const play = new Play()
     const id = play.request({ ...asked, content: { length: 0 } })
