@@ -123,6 +123,12 @@ export const LIMITS = {
   closeTimeout: limit(1_000, 60_000),
 } as const satisfies Record<string, Spec>
 
+/**
+ * What a network is given before it has accepted it. Control frames are not stuck behind more, and only what a machine keeps
+ * back holds its writer.
+ */
+export const MAX_AHEAD: number = 256 * KiB
+
 export type LimitName = keyof typeof LIMITS
 /** By name; null: off, where the table allows it. */
 export type Limits = Readonly<Partial<Record<LimitName, number | null>>>

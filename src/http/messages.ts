@@ -129,6 +129,8 @@ export function hasSome(plan: ContentPlan): boolean {
 
 /** Whether the request asks for 100 (Continue). RFC 9110 §10.1.1. */
 export function expectsContinue(fields: Fields): boolean {
+  // Hardly any does: for those it makes nothing.
+  if (!fields.has('expect')) return false
   const members = fields.getAll('expect').flatMap(listMembers)
   return members.some((member) => asciiLower(member) === '100-continue')
 }

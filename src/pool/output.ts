@@ -1,14 +1,12 @@
 // What the machines have to say leaves, and a request counts as sent when the network has accepted its last byte.
 //
-// Output is taken when nothing else is left to tell, so that what one turn asks for leaves together; at most 256 KiB wait
-// for the network, so that control frames are not stuck behind content. What it was that left is not known here.
+// Output is taken when nothing else is left to tell, so that what one turn asks for leaves together. What it was that
+// left is not known here.
+import { MAX_AHEAD } from '../http/index.ts'
 import type { PoolConnection } from './connection.ts'
 import { NEVER, type Exchange } from './exchange.ts'
 import type { PoolState } from './state.ts'
 import { traceStep } from './tracing.ts'
-
-/** What is given to the network before it has accepted it. */
-export const MAX_AHEAD = 256 * 1024
 
 /** Its machine has something to say: it is taken when everything else has been told. */
 export function markDirty(pool: PoolState, connection: PoolConnection): void {

@@ -5,6 +5,7 @@
 import {
   asciiLower,
   listMembers,
+  MAX_AHEAD,
   parseDecimal,
   type Bytes,
   type Fields,
@@ -18,7 +19,7 @@ import type { PoolConnection } from './connection.ts'
 import { complete, disappoint, dropContent, exchangeFailed, giveUp, refuseWaiting } from './ending.ts'
 import type { Exchange } from './exchange.ts'
 import { armMachine, armPing, over, rest, seatsOf } from './lifecycle.ts'
-import { markDirty, MAX_AHEAD } from './output.ts'
+import { markDirty } from './output.ts'
 import { SERVES } from './scheduler.ts'
 import { continueContent, pull, tunnelRoom } from './sending.ts'
 import type { PoolState } from './state.ts'

@@ -7,6 +7,7 @@ import {
   expectsContinue,
   Fields,
   formatAuthority,
+  MAX_AHEAD,
   splitHostPort,
   type Bytes,
   type RequestHead,
@@ -18,7 +19,7 @@ import { Establishing, forwardingProxy } from './establish.ts'
 import { NEVER, type Exchange } from './exchange.ts'
 import { misused } from './failures.ts'
 import { hold, over, release } from './lifecycle.ts'
-import { handedOver, markDirty, MAX_AHEAD, requestSent, write } from './output.ts'
+import { handedOver, markDirty, requestSent, write } from './output.ts'
 import type { PoolState } from './state.ts'
 import { trace, traceStep } from './tracing.ts'
 

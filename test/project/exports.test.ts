@@ -43,3 +43,32 @@ test('there are no runtime dependencies, and importing has no side effects', () 
   expect(manifest.sideEffects).toBe(false)
   expect(manifest.type).toBe('module')
 })
+
+test('what stands between machines and drivers is not exported to users', async () => {
+  const shared = [
+    ...['ConnectError', 'ConnectTimeout', 'ConnectionNotAvailable', 'ConnectionPool', 'Fields', 'HttpCoreError'],
+    ...[
+      'IDEMPOTENT_METHODS',
+      'LIMITS',
+      'LocalProtocolError',
+      'NetworkError',
+      'NetworkStream',
+      'PoolClosed',
+      'PoolTimeout',
+    ],
+    ...[
+      'ProtocolError',
+      'ProxyError',
+      'ReadError',
+      'ReadTimeout',
+      'RemoteProtocolError',
+      'Response',
+      'TimeoutException',
+    ],
+    ...['UnsupportedProtocol', 'WriteError', 'WriteTimeout', 'formatAuthority', 'formatOrigin', 'request'],
+    ...['splitHostPort', 'splitUrl', 'stream'],
+  ]
+  expect(Object.keys(await import('../../src/sync.ts')).sort()).toEqual(shared)
+  const own = ['SingleConnection', 'nodeNetwork', 'pump']
+  expect(Object.keys(await import('../../src/index.ts')).sort()).toEqual([...shared, ...own].sort())
+})

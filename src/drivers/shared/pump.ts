@@ -3,11 +3,8 @@
 // link that is lost, or never was, is told to the machine, and it is closed when the machine wants it. It has no timer:
 // the machine's deadlines remain the owner's (`nextTimeout`, `handleTimeout`, then `flush`), and so does a client that
 // never closes its half after the server has. After 'switched' the bytes are the owner's, past the pump.
-import type { Bytes, Connection, H11Event, H2Event, Millis } from '../../http/index.ts'
+import { MAX_AHEAD, type Bytes, type Connection, type H11Event, type H2Event, type Millis } from '../../http/index.ts'
 import type { Link, Sink } from '../network.ts'
-
-/** What is given to the link before it has accepted it: only what the machine keeps back makes `sendData` answer false. */
-const MAX_AHEAD = 256 * 1024
 
 /** A Sink for `Network.connect`; `attach` it to the link that answers, and call `flush` after every verb. */
 export interface Pump extends Sink {
