@@ -48,9 +48,9 @@ export function complete(pool: PoolState, exchange: Exchange): void {
   exchange.shed()
 }
 
-/** The response had come to its end, only the rest of the request was still to leave: no harm is done. */
-function finish(pool: PoolState, exchange: Exchange): void {
-  settle(pool, exchange, OK)
+/** It is over, and its seat is free; by default well. */
+export function finish(pool: PoolState, exchange: Exchange, result = OK): void {
+  settle(pool, exchange, result)
   leave(pool, exchange)
 }
 
@@ -139,8 +139,7 @@ export function giveUp(pool: PoolState, exchange: Exchange, error: unknown, quie
   const { machine } = connection
   machine.cancel(exchange.attempt.onConnection)
   if (machine.outputBytes > 0) markDirty(pool, connection)
-  settle(pool, exchange, result)
-  leave(pool, exchange)
+  finish(pool, exchange, result)
 }
 
 export function onCancel(pool: PoolState, id: RequestId, reason: unknown): void {
@@ -204,10 +203,8 @@ export function breakConnection(pool: PoolState, connection: PoolConnection, cau
       switched && side === 'tls'
         ? handshakeFailed(exchange, cause)
         : connectionLost(exchange, writeFailure?.error ?? cause, writeFailure !== undefined)
-    if (switched) {
-      settle(pool, exchange, { ok: false, error })
-      leave(pool, exchange)
-    } else retryOrFail(pool, exchange, error, exchange.attempt.disposition, true)
+    if (switched) finish(pool, exchange, { ok: false, error })
+    else retryOrFail(pool, exchange, error, exchange.attempt.disposition, true)
   }
 }
 
@@ -220,6 +217,7 @@ function retryOrFail(
   disposition: Disposition,
   lost: boolean,
 ): void {
+  // Only the rest of the request was still to leave: no harm is done.
   if (exchange.attempt.ended) return finish(pool, exchange)
   if (exchange.pulled && !exchange.replayable) unpull(pool, exchange)
   const { attempt, idempotent, replayable, pulled, replays, staleRetries } = exchange
@@ -241,10 +239,7 @@ function retryOrFail(
     },
     pool.limits,
   )
-  if (retry === 'no' || pool.life !== 'open') {
-    settle(pool, exchange, { ok: false, error })
-    return leave(pool, exchange)
-  }
+  if (retry === 'no' || pool.life !== 'open') return finish(pool, exchange, { ok: false, error })
   traceFailure(pool, exchange, error)
   trace(pool, exchange, connection, 'pool.retry', { reason: retry, disposition, exception: error })
   sendBack(pool, exchange, retry === 'replay')

@@ -5,9 +5,9 @@
 import { asciiLower, Fields, formatAuthority, splitHostPort, type Bytes, type RequestHead } from '../http/index.ts'
 import type { PoolInput, RequestId } from './commands.ts'
 import type { Link, PoolConnection, Site } from './connection.ts'
-import { complete, fail, giveUp } from './ending.ts'
+import { complete, finish, giveUp } from './ending.ts'
 import { Establishing, forwardingProxy } from './establish.ts'
-import { NEVER, type Exchange } from './exchange.ts'
+import { NEVER, type Attempt, type Exchange } from './exchange.ts'
 import { misused } from './failures.ts'
 import { hold, over, release } from './lifecycle.ts'
 import { handedOver, markDirty, MAX_AHEAD, requestSent, write } from './output.ts'
@@ -30,9 +30,7 @@ export function assign(pool: PoolState, connection: PoolConnection, exchange: Ex
     if (exchange.traced) traceStep(pool, exchange, 'send_request_headers')
     attempt.onConnection = machine.sendRequest(head, { end: exchange.plan === 'none' && !duplex, ledger: attempt })
   } catch (error) {
-    attempt.connection = undefined
-    release(pool, connection)
-    return fail(pool, exchange, misused(exchange, error))
+    return finish(pool, exchange, { ok: false, error: misused(exchange, error) })
   }
   if (exchange.traced) traceStep(pool, exchange, 'send_request_body')
   connection.requests++
