@@ -9,7 +9,7 @@ import { complete, finish, giveUp } from './ending.ts'
 import { Establishing, forwardingProxy } from './establish.ts'
 import { NEVER, type Attempt, type Exchange } from './exchange.ts'
 import { misused } from './failures.ts'
-import { hold, over, release } from './lifecycle.ts'
+import { hold, over } from './lifecycle.ts'
 import { handedOver, markDirty, MAX_AHEAD, requestSent, write } from './output.ts'
 import type { PoolState } from './state.ts'
 import { trace, traceStep } from './tracing.ts'
@@ -169,8 +169,8 @@ export function onDrained(pool: PoolState, id: number, bytes: number): void {
   connection.lastDrained = pool.now
   const { tunnel } = connection
   const { sent } = connection.exchanges
-  while (sent.length > 0 && (sent[0] as Exchange).attempt.sentMark <= connection.accepted) {
-    requestSent(pool, sent.shift() as Exchange, connection)
+  while (sent.length > 0 && (sent[0] as Attempt).sentMark <= connection.accepted) {
+    requestSent(pool, connection, sent.shift() as Attempt)
   }
   // Nothing waits for a mark: it is counted from here. Past 2^31 a counter would be no small integer any more, and all
   // code that was optimised for one would be made anew.
