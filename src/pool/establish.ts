@@ -607,17 +607,18 @@ export function machines(
   { limits, http2Options }: PoolSettings,
   http2: Http2,
 ): (version: Version, now: Millis, streams: number) => Connection {
-  const windows: Limits = {
-    ...(http2Options?.streamWindow === undefined ? undefined : { streamWindow: http2Options.streamWindow }),
-    ...(http2Options?.connectionWindow === undefined ? undefined : { connectionWindow: http2Options.connectionWindow }),
-  }
+  const own = {
+    ...limits,
+    streamWindow: http2Options?.streamWindow ?? limits?.streamWindow,
+    connectionWindow: http2Options?.connectionWindow ?? limits?.connectionWindow,
+  } as Limits
   const h1 = resolveLimits({ streamWindow: H11_WINDOW, ...limits }, 'client')
-  const h2 = resolveLimits({ ...limits, ...windows }, 'client')
+  const h2 = resolveLimits(own, 'client')
   return (version, now, streams) => {
     if (version === 'h1') return new H11Connection('client', { now, limits: h1 })
     const Machine = http2()
     // Whoever it has no room for would be refused by one connection after the other, until no replay is left.
     const few = streams < h2.assumedConcurrentStreams
-    return new Machine('client', { now, limits: few ? { ...h2, assumedConcurrentStreams: streams } : h2 })
+    return new Machine('client', { now, limits: few ? { ...own, assumedConcurrentStreams: streams } : h2 })
   }
 }

@@ -576,6 +576,16 @@ it('a connection is given no more than the last one of its origin had streams fo
   expect(play.take('assigned').filter((one) => one.link === link)).toHaveLength(2)
 })
 
+it('… also where limits are turned off', () => {
+  const play = new Play({ ...H2, limits: { settingsTimeout: null } })
+  play.request()
+  const peer = new Peer(play, play.connectAll()[0] as number, 'h2', { settings: { maxConcurrentStreams: 1 } })
+  peer.sync()
+  const second = play.request()
+  play.connectAll()
+  expect(play.saidOf(second, 'assigned')).toEqual(['assigned'])
+})
+
 describe('extended CONNECT', () => {
   const socket = { origin: https('10.0.0.1'), method: 'CONNECT', protocol: 'websocket' } as const
   const upgrade = { origin: https('10.0.0.1'), headers: [['Upgrade', 'websocket'] as const] }
