@@ -242,13 +242,16 @@ function retryOrFail(
   if (retry === 'no' || pool.life !== 'open') return finish(pool, exchange, { ok: false, error })
   traceFailure(pool, exchange, error)
   trace(pool, exchange, connection, 'pool.retry', { reason: retry, disposition, exception: error })
-  sendBack(pool, exchange, retry === 'replay')
+  stopContent(pool, exchange)
+  pool.timers.clear(exchange.io)
+  leave(pool, exchange)
+  exchange.sendBack(retry === 'replay')
   if (retry === 'fresh') {
     exchange.staleRetries++
     // What else waits idle there is as old: it would be the next disappointment.
-    for (let other = idleOf(pool, exchange.site); other !== undefined; other = idleOf(pool, exchange.site)) {
-      retire(pool, other, 'stale')
-    }
+    const { idle } = exchange.site
+    for (let other = idle.first; other !== undefined; other = idle.first)
+      retire(pool, other.owner as PoolConnection, 'stale')
     pool.scheduler.requeueFresh(exchange)
   } else if (spared) pool.scheduler.requeue(exchange, false)
   else {
@@ -274,18 +277,6 @@ function unpull(pool: PoolState, exchange: Exchange): void {
   if (at < 0) return
   commands.splice(at, 2)
   exchange.opened = exchange.pulled = false
-}
-
-/** Back to those that wait. `unprocessed`: as if it had never been assigned. */
-function sendBack(pool: PoolState, exchange: Exchange, unprocessed: boolean): void {
-  stopContent(pool, exchange)
-  pool.timers.clear(exchange.io)
-  leave(pool, exchange)
-  exchange.sendBack(unprocessed)
-}
-
-function idleOf(pool: PoolState, site: Site): PoolConnection | undefined {
-  return pool.scheduler.longestIdle(site) as PoolConnection | undefined
 }
 
 /** None for the first failure since a response came; the jitter only shortens it. */

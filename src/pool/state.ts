@@ -94,7 +94,7 @@ export function siteOf(pool: PoolState, { origin, sniHostname: name }: RequestIn
 }
 
 export function forgetSite(pool: PoolState, site: Site): void {
-  if (site.requests > 0 || !pool.scheduler.isEmpty(site)) return
+  if (site.requests > 0 || site.connections > 0) return
   pool.timers.clear(site.shareDeadline)
   pool.sites.delete(site.key)
   pool.byOrigin.delete(site.origin)

@@ -635,6 +635,24 @@ describe('extended CONNECT', () => {
     play.received(1, SETTINGS)
     expect(play.has('close', 1)).toBe(true)
   })
+  it.each<[string, Partial<PoolSettings>, string]>([
+    ['too old at once, before its SETTINGS have come', { maxConnectionAge: 0 }, ''],
+    ['too old at once, and has no stream for now', { maxConnectionAge: 0 }, '\x01'],
+    ['not to be idle, and has no stream for now', { keepAliveExpiry: 0 }, '\x01'],
+    ['one idle too many, and has no stream for now', { maxIdleConnections: 0 }, '\x01'],
+  ])('waited for, a connection is not closed that is %s: nothing else is dialled', (_, settings, first) => {
+    const play = new Play({ ...BOTH, maxConnectionsPerOrigin: 10, ...settings })
+    const id = play.request(socket)
+    play.connectAll()
+    play.secured(1, 'h2')
+    // No stream at first, then as many as it likes.
+    const settingsOf = (streams: string): string => `\0\0\x0c\x04\0\0\0\0\0\0\x03\0\0\0${streams}\0\x08\0\0\0\x01`
+    if (first !== '') play.received(1, settingsOf('\0'))
+    play.pass(1_000)
+    expect(play.dials()).toEqual([])
+    play.received(1, settingsOf('\x09'))
+    expect(play.take('assigned').map((one) => [one.id, one.link])).toEqual([[id, 1]])
+  })
   it('is refused where the server speaks HTTP/1.1, and nothing else is dialled for it', () => {
     const play = new Play(BOTH)
     const id = play.request(socket)
