@@ -696,6 +696,18 @@ describe('sharing the first dial', () => {
     play.connected(1)
     expect(play.take('assigned').map(({ id }) => id)).toEqual([other])
   })
+  it('nobody waits for ever for what was dialled for one that set no deadline, and is gone', () => {
+    const play = new Play({ ...H2, maxConnectionsPerOrigin: 1 })
+    const opener = play.request({ timeouts: { connect: Infinity } })
+    const other = play.request()
+    expect(play.dials()).toEqual([1])
+    play.pass(20_000)
+    play.cancel(opener)
+    expect(play.dials()).toEqual([])
+    play.pass(10_000)
+    expect([play.has('destroy', 1), play.dials().length]).toEqual([true, 1])
+    expect(play.outcome(other)).toBeUndefined()
+  })
   it('nobody else waits: it is destroyed with the request', () => {
     const play = new Play(H2)
     play.cancel(play.request())

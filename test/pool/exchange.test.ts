@@ -986,15 +986,16 @@ describe('the option keepAlivePing', () => {
     play.connectAll()
     const peer = new Peer(play, 1, 'h2').sync()
     play.pass(5_000)
-    play.request({ origin: B, timeouts: { pool: Infinity, connect: Infinity } })
+    play.request({ origin: B, timeouts: { pool: Infinity } })
     peer.machine.cancel(peer.of('/a'), 2)
     peer.read()
     play.received(1, Buffer.concat(peer.machine.takeOutput()))
     expect(play.error(id)).toMatchObject({ code: 'stream-reset' })
     expect(play.has('destroy', 1)).toBe(true)
     expect(play.pool.nextTimeout()).toBe(play.now + 250)
+    const dialled = play.now
     play.pass(250)
-    expect(play.pool.nextTimeout()).toBeUndefined()
+    expect(play.pool.nextTimeout(), 'that of the dial').toBe(dialled + 10_000)
   })
   it('comes to an end of looking at an idle connection, however often it is to be looked at', () => {
     const play = new Play({ ...H2, http2Options: { keepAlivePing: { after: 0, within: 1_000 } } })
