@@ -77,7 +77,7 @@ export class PoolConnection extends Carrier {
   /** How many requests it was given. */
   requests = 0
   idleSince: Millis = 0
-  lastDrained: Millis = 0
+  lastDrained = -Infinity
   /** Bytes given to the network since the beginning, and accepted by it. */
   written = 0
   accepted = 0
@@ -96,7 +96,7 @@ export class PoolConnection extends Carrier {
   /** The peer sends no more. */
   eof = false
   /** Of a multiplexed one. */
-  lastReceived: Millis = 0
+  lastReceived = -Infinity
   /** A PING of ours is not answered. */
   pinged = false
   /** How long the server's Keep-Alive can be relied on; undefined: it said nothing. */

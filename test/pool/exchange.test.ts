@@ -28,6 +28,18 @@ describe('a GET', () => {
     play.failed(1)
     expect(play.error(id)).toMatchObject({ name: 'ReadError', disposition: 'response-started' })
   })
+  it('is timed, and its connection is asked whether it lives, on a clock below zero', () => {
+    const stuck = new Play({}, -1_000_000)
+    const id = stuck.request({ timeouts: { write: 1_000 } })
+    stuck.connectAll()
+    stuck.pass(1_000)
+    expect(stuck.error(id).name).toBe('WriteTimeout')
+    const silent = new Play({ ...H2, http2Options: { keepAlivePing: { after: 1_000, within: 500 } } }, -1_000_000)
+    silent.request()
+    silent.connectAll()
+    silent.pass(1_500)
+    expect(silent.has('destroy', 1)).toBe(true)
+  })
   it('keeps its clock when the given time goes back', () => {
     const play = new Play({}, 5_000)
     const id = play.request({ timeouts: { read: 1_000 } })
