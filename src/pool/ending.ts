@@ -259,7 +259,7 @@ function retryOrFail(
     // All that one connection sends back are one failure of its origin, and wait alike.
     connection.backoff ??= backoffOf(pool, exchange.site)
     const held = connection.backoff > 0
-    if (held) pool.timers.after(exchange.deadline('backoff'), connection.backoff, pool.now)
+    if (held) pool.timers.at(exchange.deadline('backoff'), pool.now + connection.backoff)
     pool.scheduler.requeue(exchange, held)
   }
   pool.decide(pool)

@@ -114,5 +114,6 @@ export function awaitSeat(pool: PoolState, exchange: Exchange): void {
 export function chance(pool: PoolState): number {
   // A linear congruence is chance enough for jitter. Numerical Recipes' constants.
   pool.random = (Math.imul(pool.random, 1_664_525) + 1_013_904_223) >>> 0
-  return pool.random / 2 ** 32
+  // In steps: each duration has a list of its own.
+  return (pool.random >>> 28) / 16
 }

@@ -1,7 +1,7 @@
 // One request at a time, told step by step: what goes out, what is delivered, how it ends, what becomes of its connection.
 import { describe, expect, it } from 'vitest'
 import type { H2Connection } from '../../src/h2/index.ts'
-import { A, B, goaway, H2, OK, Peer, Play, type Asked } from './play.ts'
+import { A, B, goaway, H2, http, OK, Peer, Play, type Asked } from './play.ts'
 
 const POST = { method: 'POST', content: { length: 6 } } as const
 
@@ -39,6 +39,22 @@ describe('a GET', () => {
     silent.connectAll()
     silent.pass(1_500)
     expect(silent.has('destroy', 1)).toBe(true)
+  })
+  it('ends when its time is over, to the millisecond, however many connections age and requests wait to be sent again', () => {
+    const many = { maxConnections: 200, maxConnectionsPerOrigin: 200 }
+    const play = new Play({ ...H2, ...many, maxConnectionAge: 600_000 })
+    for (let n = 1; n <= 100; n++) {
+      const origin = http(`10.1.0.${n}`)
+      for (const last of [0, 0]) {
+        play.request({ origin })
+        for (const link of play.connectAll()) play.received(link, goaway(last))
+      }
+    }
+    const id = play.request({ timeouts: { total: 1_001 } })
+    play.pass(1_000)
+    expect(play.outcome(id)).toBeUndefined()
+    play.pass(1)
+    expect(play.error(id).code).toBe('total-timeout')
   })
   it('keeps its clock when the given time goes back', () => {
     const play = new Play({}, 5_000)
