@@ -29,7 +29,7 @@ export interface Network {
    * Calls `done` once when all that has come by now was told, not from inside the call. Left out: nothing comes that is
    * not told at once.
    */
-  caughtUp?(done: () => void): void
+  readonly caughtUp?: ((done: () => void) => void) | undefined
 }
 
 /** One connection, as far as a network cares. Every call is answered by facts at its Sink, never from inside the call. */

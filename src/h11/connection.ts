@@ -59,7 +59,7 @@ import { isOffered, writeInformationalHead, writeRequestHead, writeResponseHead,
 import type { Leniency, Lenient } from './lenient.ts'
 import { resolveLenient } from './lenient.ts'
 import type { Outcome, SectionRules } from './section.ts'
-import { COMPLETE, FAULTY, headRules, INCOMPLETE, trailerRules } from './section.ts'
+import { COMPLETE, FAULTY, INCOMPLETE, sectionRules } from './section.ts'
 import type { Life, LifeInput, RequestState, ResponseState } from './state.ts'
 import { live, REQUEST, RESPONSE } from './state.ts'
 import { writeChunk } from './writer.ts'
@@ -100,7 +100,7 @@ interface Rules {
   readonly validate: boolean
   readonly chunkDetails: boolean
   readonly heads: SectionRules
-  trailers: SectionRules | undefined
+  readonly trailers: SectionRules
 }
 let latest: Rules | undefined
 
@@ -115,8 +115,9 @@ function rulesOf(role: Role, options: H11Options): Rules {
     latest.validate !== validate ||
     latest.chunkDetails !== chunkDetails
   ) {
-    const heads = headRules(role, lenient, limits)
-    latest = { role, limits, lenient, validate, chunkDetails, heads, trailers: undefined }
+    const heads = sectionRules(false, role, lenient, limits)
+    const trailers = sectionRules(true, role, lenient, limits)
+    latest = { role, limits, lenient, validate, chunkDetails, heads, trailers }
   }
   return latest
 }
@@ -302,7 +303,8 @@ export class H11Connection implements Connection<H11Event> {
     this.#beginContent(decision)
     this.#announce(closes)
     this.#desk.requestHeaders = rewritten(headers, decision)
-    this.#desk.expects = minor === 1 && notes.expect !== undefined && hasSome(decision)
+    const hasSome = decision.framing === 'chunked' || decision.length > 0
+    this.#desk.expects = minor === 1 && notes.expect !== undefined && hasSome
     return {
       type: 'request',
       exchange: this.#exchange,
@@ -463,10 +465,9 @@ export class H11Connection implements Connection<H11Event> {
   }
 
   #readTrailers(): H11Event | undefined {
-    const rules = this.#rules
-    rules.trailers ??= trailerRules(rules.role, rules.lenient, rules.limits)
+    const { limits, trailers: rules } = this.#rules
     // The empty line that ends every one is within any limit.
-    const outcome = this.#readSection(Math.max(2, rules.limits.maxTrailerBytes), rules.trailers)
+    const outcome = this.#readSection(Math.max(2, limits.maxTrailerBytes), rules)
     if (outcome !== COMPLETE) return outcome === FAULTY ? this.#failSection() : this.#dry()
     notes.reset()
     const trailers = this.#desk.reader.fields(notes)
@@ -543,8 +544,7 @@ export class H11Connection implements Connection<H11Event> {
   }
 
   #push(event: H11Event): void {
-    if (this.#pending === undefined) this.#pending = [event]
-    else this.#pending.push(event)
+    ;(this.#pending ??= []).push(event)
   }
   /** The peer's message says that no exchange will follow: after the event that tells of the message. */
   #announce(reason: string | undefined): void {
@@ -953,10 +953,6 @@ export class H11Connection implements Connection<H11Event> {
       held: { input: desk.input.length, section: desk.reader.held, output: desk.output.bytes },
     }
   }
-}
-
-function hasSome(decision: Decision): boolean {
-  return decision.framing === 'chunked' || decision.length > 0
 }
 
 /** `end` with the head says that no content follows. */

@@ -48,7 +48,8 @@ export class Notes implements FieldNotes {
   }
 }
 
-function joined(before: string | undefined, value: string): string {
+/** Field lines of one name as one value. RFC 9110 §5.3. */
+export function joined(before: string | undefined, value: string): string {
   return before === undefined ? value : `${before}, ${value}`
 }
 
@@ -89,14 +90,9 @@ export function requestFraming(notes: Notes, minor: number, lenient: Lenient): D
     if (minor === 0) return 'faulty-framing'
     if (notes.contentLength !== undefined) return 'conflicting-framing'
     if (hasEmptyMember(notes.transferEncoding)) return 'transfer-encoding'
-    switch (codingsOf(notes.transferEncoding, lenient)) {
-      case 'chunked':
-        return CHUNKED
-      case 'coded':
-        return 'transfer-coding'
-      default:
-        return 'transfer-encoding'
-    }
+    const codings = codingsOf(notes.transferEncoding, lenient)
+    if (codings === 'chunked') return CHUNKED
+    return codings === 'coded' ? 'transfer-coding' : 'transfer-encoding'
   }
   return notes.contentLength === undefined ? NO_CONTENT : byLength(notes.contentLength)
 }
@@ -116,7 +112,7 @@ export function responseFraming(
   }
   if (transferEncoding !== undefined) {
     const codings = codingsOf(transferEncoding, lenient)
-    if (codings === 'repeated') return 'transfer-encoding'
+    if (codings === 'faulty') return 'transfer-encoding'
     const rewrite = notes.contentLength === undefined ? undefined : 'drop-length'
     if (codings === 'unframed') return { framing: 'close-delimited', length: 0, closes: 'faulty-framing', rewrite }
     if (minor === 1 && rewrite === undefined) return CHUNKED
@@ -152,16 +148,17 @@ function hasEmptyMember(list: string): boolean {
 }
 
 /**
- * chunked: exactly that. coded: something else, then one final chunked. repeated: chunked more than once. unframed:
- * chunked is not final, or what is there is no list of codings.
+ * chunked: exactly that. coded: something else, then one final chunked. faulty: chunked more than once, or with
+ * parameters (RFC 9112 §7.1). unframed: chunked is not final, or what is there is no list of codings.
  */
-function codingsOf(value: string, lenient: Lenient): 'chunked' | 'coded' | 'repeated' | 'unframed' {
+function codingsOf(value: string, lenient: Lenient): 'chunked' | 'coded' | 'faulty' | 'unframed' {
   if (value === 'chunked') return 'chunked'
   const codings = listMembers(value).map(asciiLower)
-  const chunked = codings.filter((coding) => coding === 'chunked').length
-  if (chunked > 1 && !(lenient.repeatedChunked && chunked === codings.length)) return 'repeated'
+  const others = codings.filter((coding) => coding !== 'chunked')
+  const repeated = codings.length - others.length > 1 && !(lenient.repeatedChunked && others.length === 0)
+  if (repeated || others.some((coding) => /^chunked[ \t]*;/.test(coding))) return 'faulty'
   if (codings.at(-1) !== 'chunked') return 'unframed'
-  return chunked === codings.length ? 'chunked' : 'coded'
+  return others.length === 0 ? 'chunked' : 'coded'
 }
 
 /** The fields as the application is to see them. */

@@ -118,22 +118,22 @@ const ORIGIN_FORM: Target = { scheme: undefined, authority: undefined }
 /** The form of a request-target of visible ASCII; undefined: none of the four, or not for this method. */
 export function targetForm(method: string, target: string): Target | undefined {
   if (method === 'CONNECT') return isAuthorityForm(target) ? { scheme: undefined, authority: target } : undefined
-  if (target.charCodeAt(0) === 0x2f) return target.includes('#') ? undefined : ORIGIN_FORM
+  // An expression that goes on to the end for it takes quadratic time where there is one.
+  if (target.includes('#')) return undefined
+  if (target.charCodeAt(0) === 0x2f) return ORIGIN_FORM
   if (target === '*') return NEVER_ASTERISK.has(method) ? undefined : ORIGIN_FORM
   return absoluteForm(target)
 }
 
 /**
- * `absolute-URI`. An http or https URI has a host and no userinfo; what could be `host:port` is none. RFC 3986 §4.3,
- * RFC 9110 §4.2.1, §4.2.4, RFC 9112 §3.2.3.
+ * `absolute-URI`. An http or https URI has a host and no userinfo, of any other the userinfo is no part of Host; what could
+ * be `host:port` is none. RFC 3986 §4.3, RFC 9110 §4.2.1, §4.2.4, RFC 9112 §3.2, §3.2.3.
  */
 function absoluteForm(target: string): Target | undefined {
-  const match = /^([A-Za-z][A-Za-z0-9+.-]*):(?:\/\/([^/?#]*))?([^#]*)$/.exec(target)
+  const match = /^([A-Za-z][A-Za-z0-9+.-]*):(?!\d*$)(?:\/\/([^/?]*))?/.exec(target)
   if (match === null) return undefined
-  const [, given = '', authority, rest = ''] = match
+  const [, given = '', authority = ''] = match
   const scheme = asciiLower(given)
-  if (scheme === 'http' || scheme === 'https') {
-    if (authority === undefined || authority === '' || !isHost(authority)) return undefined
-  } else if (authority === undefined && !/\D/.test(rest)) return undefined
-  return { scheme, authority: authority ?? '' }
+  if ((scheme === 'http' || scheme === 'https') && (authority === '' || !isHost(authority))) return undefined
+  return { scheme, authority: authority.slice(authority.lastIndexOf('@') + 1) }
 }

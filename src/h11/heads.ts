@@ -15,8 +15,9 @@ import {
   isToken,
   listMembers,
   misuse,
+  refuseExpect,
 } from '../http/index.ts'
-import { hasContent, hasOption, isSwitch } from './framing.ts'
+import { hasContent, hasOption, isSwitch, joined } from './framing.ts'
 import { targetForm } from './grammar.ts'
 import type { Output } from './writer.ts'
 import { beginSection, Repeated, writeField, writeOwn, writeUnchecked, writeVisible } from './writer.ts'
@@ -44,10 +45,10 @@ class Said {
           this.hosts++
           break
         case 'connection':
-          this.connection = this.connection === undefined ? value : `${this.connection}, ${value}`
+          this.connection = joined(this.connection, value)
           break
         case 'upgrade':
-          this.upgrade = this.upgrade === undefined ? value : `${this.upgrade}, ${value}`
+          this.upgrade = joined(this.upgrade, value)
           break
         case 'te':
           this.te = true
@@ -108,7 +109,7 @@ export function writeRequestHead(
     throw misuse('content', 'RFC 9110 §9.3.8', 'a TRACE request has no content')
   }
   if (said.te) checkTe(fields)
-  if (said.expect && !hasSome(plan)) checkExpect(fields)
+  if (said.expect && !hasSome(plan)) refuseExpect(fields)
   const host = hostOf(fields, said, authority ?? form.authority)
   writeOwn(' HTTP/1.1\r\n')
   requestFields.begin()
@@ -129,12 +130,6 @@ export function writeRequestHead(
 }
 
 const requestFields = new Repeated()
-
-function checkExpect(fields: Fields): void {
-  if (fields.getAll('expect').some((value) => /100-continue/i.test(value))) {
-    throw misuse('expect', 'RFC 9110 §10.1.1', 'a request without content must not expect 100-continue')
-  }
-}
 
 function checkTe(fields: Fields): void {
   const codings = fields.getAll('te').flatMap(listMembers)

@@ -403,44 +403,21 @@ function nameFault(c: number, named: boolean): FaultCode {
   return named && (c === SP || c === HTAB) ? 'space-before-colon' : 'field-name'
 }
 
-/** The rules of the heads that one who plays `role` receives: one object for connections of one kind. */
-export function headRules(role: Role, lenient: Lenient, limits: ResolvedLimits): SectionRules {
-  if (latest?.role !== role || latest.lenient !== lenient || latest.limits !== limits) {
-    latest = { role, lenient, limits, rules: makeHeadRules(role, lenient, limits) }
-  }
-  return latest.rules
-}
-let latest:
-  | { readonly role: Role; readonly lenient: Lenient; readonly limits: ResolvedLimits; readonly rules: SectionRules }
-  | undefined
-
-function makeHeadRules(role: Role, lenient: Lenient, limits: ResolvedLimits): SectionRules {
+/**
+ * The rules of what one who plays `role` receives; heads are known by the object. Trailer sections belong to the framing
+ * of chunks, so that a bare LF never ends a line there.
+ */
+export function sectionRules(trailers: boolean, role: Role, lenient: Lenient, limits: ResolvedLimits): SectionRules {
   return {
-    startLine: role === 'server' ? 'request' : 'response',
+    startLine: trailers ? undefined : role === 'server' ? 'request' : 'response',
     maxLine: limits.maxRequestLineBytes,
-    maxCount: limits.maxHeaderCount,
-    tooLarge: 'limit-head',
-    tooMany: 'limit-header-count',
-    bareLf: lenient.bareLf,
+    maxCount: trailers ? limits.maxTrailerCount : limits.maxHeaderCount,
+    tooLarge: trailers ? 'limit-trailer' : 'limit-head',
+    tooMany: trailers ? 'limit-trailer-count' : 'limit-header-count',
+    bareLf: lenient.bareLf && !trailers,
     fold: role === 'client' || lenient.obsFold,
     skipInvalid: lenient.skipInvalidFields,
     spaceBeforeColon: lenient.spaceBeforeColon,
     statusLineWithoutSpace: lenient.statusLineWithoutSpace,
-  }
-}
-
-/** The rules of trailer sections: they belong to the framing of chunks, so a bare LF never ends a line. */
-export function trailerRules(role: Role, lenient: Lenient, limits: ResolvedLimits): SectionRules {
-  return {
-    startLine: undefined,
-    maxLine: 0,
-    maxCount: limits.maxTrailerCount,
-    tooLarge: 'limit-trailer',
-    tooMany: 'limit-trailer-count',
-    bareLf: false,
-    fold: role === 'client' || lenient.obsFold,
-    skipInvalid: lenient.skipInvalidFields,
-    spaceBeforeColon: lenient.spaceBeforeColon,
-    statusLineWithoutSpace: false,
   }
 }

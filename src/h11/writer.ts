@@ -4,7 +4,7 @@
 // nothing behind, since bytes count only once they are committed. Small pieces are copied one behind the other into a
 // slab that is never written twice; content above about a kilobyte goes by reference.
 import type { Bytes } from '../http/index.ts'
-import { checkField, misuse, TCHAR, wholeBytes } from '../http/index.ts'
+import { checkField, isSpace, misuse, TCHAR, wholeBytes } from '../http/index.ts'
 import { COLON, CR, DEL, HTAB, LF, SP } from './grammar.ts'
 
 const SLAB = 64 * 1024
@@ -214,16 +214,12 @@ export function writeField(name: string, value: string): void {
     bytes[p++] = c
   }
   // An empty name, or whitespace at an end of the value: checkField says what is wrong.
-  if (named === 0 || (length > 0 && (isBlank(value.charCodeAt(0)) || isBlank(value.charCodeAt(length - 1))))) {
+  if (named === 0 || (length > 0 && (isSpace(value.charCodeAt(0)) || isSpace(value.charCodeAt(length - 1))))) {
     checkField(name, value)
   }
   bytes[p++] = CR
   bytes[p++] = LF
   at = p
-}
-
-function isBlank(c: number): boolean {
-  return c === SP || c === HTAB
 }
 
 /** `chunk-size CRLF chunk-data CRLF`. RFC 9112 §7.1. */

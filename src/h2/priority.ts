@@ -11,13 +11,11 @@ export function parsePriority(value: string): { readonly urgency: number; readon
   let incremental = false
   for (const member of listMembers(value)) {
     // Parameters of a member mean nothing here.
-    const semicolon = member.indexOf(';')
-    const item = semicolon < 0 ? member : member.slice(0, semicolon)
-    if (item === 'i' || item === 'i=?1') incremental = true
-    else if (item === 'i=?0') incremental = false
-    else if (item.startsWith('u=') && item.length === 3) {
-      const given = parseDecimal(item.slice(2))
-      if (given >= 0 && given <= MAX_URGENCY) urgency = given
+    const [name, item = '?1'] = (member.split(';')[0] as string).split('=')
+    if (name === 'i') incremental = item === '?1'
+    else if (name === 'u') {
+      const given = parseDecimal(item)
+      urgency = given >= 0 && given <= MAX_URGENCY ? given : DEFAULT_URGENCY
     }
   }
   return { urgency, incremental }

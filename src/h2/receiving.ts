@@ -3,7 +3,7 @@
 // Whatever becomes of its stream, a field block is decoded: the two ends must keep the same table. A DATA frame is judged
 // and charged by its header, so that it does not matter how its bytes are cut; credit of the connection is given back on
 // receipt, of a stream when the application consumes.
-import { misuse } from '../http/index.ts'
+import { expectsContinue, misuse } from '../http/index.ts'
 import type { Bytes, ExchangeId, Fields, H2Event, PeerFault } from '../http/index.ts'
 import { FieldBlock } from './block.ts'
 import type { Control } from './control.ts'
@@ -293,7 +293,7 @@ export class Receiving {
 }
 
 function requestEvent(exchange: ExchangeId, request: RequestSection, endStream: boolean): H2Event {
-  const { method, scheme, authority, target, protocol, headers, expectContinue } = request
+  const { method, scheme, authority, target, protocol, headers } = request
   return {
     type: 'request',
     exchange,
@@ -305,7 +305,7 @@ function requestEvent(exchange: ExchangeId, request: RequestSection, endStream: 
     httpVersion: 'HTTP/2',
     headers,
     framing: endStream ? 'none' : 'frames',
-    expectContinue: expectContinue && !endStream,
+    expectContinue: !endStream && expectsContinue(headers),
     upgrade: undefined,
   }
 }

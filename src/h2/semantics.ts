@@ -21,7 +21,7 @@ import {
   parseDecimal,
   planOf,
 } from '../http/index.ts'
-import type { ContentPlan, FieldsInit, RequestHead, ResponseHead, Role } from '../http/index.ts'
+import type { ContentPlan, RequestHead, Role } from '../http/index.ts'
 import { formatPriority } from './priority.ts'
 import type { Section } from './stream.ts'
 
@@ -47,7 +47,6 @@ export interface RequestSection {
   readonly headers: Fields
   /** −1: not given. */
   readonly contentLength: number
-  readonly expectContinue: boolean
   /** The value of `priority`. RFC 9218 §5. */
   readonly priority: string | undefined
 }
@@ -58,7 +57,7 @@ export interface ResponseSection {
 }
 
 /** Field names with a meaning here; all others are only checked. */
-type Special = 'connection-specific' | 'te' | 'host' | 'content-length' | 'cookie' | 'expect' | 'priority' | 'none'
+type Special = 'connection-specific' | 'te' | 'host' | 'content-length' | 'cookie' | 'priority' | 'none'
 const SPECIAL: ReadonlyMap<string, Special> = new Map<string, Special>([
   ['connection', 'connection-specific'],
   ['proxy-connection', 'connection-specific'],
@@ -69,7 +68,6 @@ const SPECIAL: ReadonlyMap<string, Special> = new Map<string, Special>([
   ['host', 'host'],
   ['content-length', 'content-length'],
   ['cookie', 'cookie'],
-  ['expect', 'expect'],
   ['priority', 'priority'],
   // Common names, so that their chars are not looked at again and again.
   ...[
@@ -84,7 +82,7 @@ const SPECIAL: ReadonlyMap<string, Special> = new Map<string, Special>([
 const COLON = 0x3a
 
 /** What the regular field lines of a section say; one at a time is read, so one record serves all. */
-const said = { contentLength: -1, host: undefined as string | undefined, cookies: 0, expectContinue: false }
+const said = { contentLength: -1, host: undefined as string | undefined, cookies: 0 }
 let priority: string | undefined
 
 /** Checks the field lines from `from` on. RFC 9113 §8.2. */
@@ -96,7 +94,6 @@ function readFields(
   said.contentLength = -1
   said.host = priority = undefined
   said.cookies = 0
-  said.expectContinue = false
   for (let i = from; i < flat.length; i += 2) {
     const name = flat[i] as string
     const value = flat[i + 1] as string
@@ -133,9 +130,6 @@ function readSpecial(
       return kind === 'trailers' ? undefined : readContentLength(value)
     case 'cookie':
       said.cookies++
-      return undefined
-    case 'expect':
-      said.expectContinue = asciiLower(value) === '100-continue'
       return undefined
     case 'priority':
       priority = priority === undefined ? value : `${priority}, ${value}`
@@ -184,11 +178,14 @@ function joinCookies(fields: Fields): Fields {
   const sensitive = new Set<number>()
   let cookie = -1
   for (let i = 0; i < fields.length; i++) {
-    const isCookie = fields.name(i) === 'cookie'
-    if (isCookie && cookie >= 0) flat[cookie + 1] += '; ' + fields.value(i)
+    let at = flat.length
+    if (fields.name(i) === 'cookie') {
+      if (cookie < 0) cookie = at
+      at = cookie
+    }
+    if (at < flat.length) flat[at + 1] += '; ' + fields.value(i)
     else flat.push(fields.name(i), fields.value(i))
-    if (isCookie && cookie < 0) cookie = flat.length - 2
-    if (fields.isSensitive(i)) sensitive.add(isCookie ? cookie / 2 : flat.length / 2 - 1)
+    if (fields.isSensitive(i)) sensitive.add(at / 2)
   }
   return new Fields(flat, undefined, sensitive)
 }
@@ -221,7 +218,7 @@ export function readRequest(
   if (control !== undefined) return control
   let headers = fieldsFrom(flat, at, sensitive)
   if (said.cookies > 1) headers = joinCookies(headers)
-  const { contentLength, expectContinue, host } = said
+  const { contentLength, host } = said
   return {
     method,
     scheme,
@@ -230,7 +227,6 @@ export function readRequest(
     protocol,
     headers,
     contentLength,
-    expectContinue,
     priority,
   }
 }
@@ -344,8 +340,7 @@ const LEFT_OUT: ReadonlySet<string> = new Set(['connection', 'keep-alive', 'prox
  * The caller's fields, checked. A head is version-blind: what is about an HTTP/1.1 connection is left out, what would
  * change the meaning (upgrade, te) is refused. RFC 9113 §8.2.
  */
-function checkedFields(init: FieldsInit, role: Role, host: string | undefined): Fields {
-  const fields = Fields.from(init)
+function checkedFields(fields: Fields, role: Role, host: string | undefined): Fields {
   let leaveOut = false
   for (let i = 0; i < fields.length; i++) {
     const name = fields.name(i)
@@ -377,23 +372,19 @@ function without(fields: Fields, host: boolean): Fields {
 }
 
 /** Names as the caller wrote them, whatever they are, as long as chars are octets: for a harness that plays a broken peer. */
-function uncheckedSection(control: readonly string[], init: FieldsInit | undefined): Section {
-  const fields = Fields.from(init)
-  const flat: string[] = []
-  for (let i = 0; i < fields.length; i++) flat.push(fields.rawName(i), fields.value(i))
-  for (const text of [...control, ...flat]) {
+function uncheckedSection(control: readonly string[], given: Fields): Section {
+  const fields = given.asWritten
+  for (const text of [...control, ...fields.flat]) {
     for (let i = 0; i < text.length; i++) {
       if (text.charCodeAt(i) > 0xff) throw misuse('field-value', 'RFC 9110 §5.5', 'a field has a char above 0xFF')
     }
   }
-  return { control, fields: new Fields(flat) }
+  return { control, fields }
 }
 
 function withLength(fields: Fields, plan: ContentPlan | undefined): Fields {
   if (typeof plan !== 'object' || fields.has('content-length')) return fields
-  const sensitive = new Set<number>()
-  for (let i = 0; i < fields.length; i++) if (fields.isSensitive(i)) sensitive.add(i)
-  return new Fields([...fields.flat, 'content-length', `${plan.length}`], undefined, sensitive)
+  return fields.with('content-length', `${plan.length}`)
 }
 
 /** LocalProtocolError: what may not be sent. */
@@ -462,15 +453,19 @@ function checkRequest(
 }
 
 /** @param method of the request that it answers */
-export function responseSection(head: ResponseHead, validate: boolean, method: string): Outgoing {
-  const { status } = head
+export function responseSection(
+  status: number,
+  given: Fields,
+  content: ContentPlan | undefined,
+  validate: boolean,
+  method: string,
+): Outgoing {
   const control = [':status', `${status}`]
-  const given = Fields.from(head.headers)
   if (!validate) return { section: uncheckedSection(control, given), plan: undefined }
   if (!Number.isInteger(status) || status < 200 || status > 999) {
     throw misuse('status', 'RFC 9110 §15', `${status} is not the status of a final response`)
   }
-  const planned = planOf(given, head.content)
+  const planned = planOf(given, content)
   const plan = status === 205 ? empty(planned, 'RFC 9110 §15.3.6', 'a 205 response') : planned
   const bare = status === 204 || (method === 'CONNECT' && status < 300)
   if (bare && given.has('content-length')) {
@@ -488,9 +483,8 @@ function empty(planned: ContentPlan | undefined, rule: string, what: string): Co
   return planned ?? 'none'
 }
 
-export function informationalSection(status: number, headers: FieldsInit | undefined, validate: boolean): Section {
+export function informationalSection(status: number, given: Fields, validate: boolean): Section {
   const control = [':status', `${status}`]
-  const given = Fields.from(headers)
   if (!validate) return uncheckedSection(control, given)
   if (!Number.isInteger(status) || status < 100 || status > 199 || status === 101) {
     throw misuse('status', 'RFC 9113 §8.6', `${status} is not the status of an informational response in HTTP/2`)
@@ -501,8 +495,7 @@ export function informationalSection(status: number, headers: FieldsInit | undef
   return { control, fields: checkedFields(given, 'server', undefined) }
 }
 
-export function trailerSection(init: FieldsInit, validate: boolean): Section {
-  const given = Fields.from(init)
+export function trailerSection(given: Fields, validate: boolean): Section {
   if (!validate) return uncheckedSection([], given)
   checkTrailers(given)
   return { control: [], fields: checkedFields(given, 'client', undefined) }

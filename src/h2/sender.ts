@@ -3,8 +3,8 @@
 // Field blocks are encoded only while output is taken, since HPACK makes their order on the wire matter: first come,
 // first written, never by urgency. Until then a cancel leaves no trace, and `end` sets END_STREAM on what waits. Content
 // follows within both windows: the most urgent first (RFC 9218 §10), streams of one urgency by turns, a frame each, unless
-// the request asked to be answered in one piece. Small chunks are joined to frames; an empty DATA frame is written only
-// to end a stream.
+// the request asked to be answered in one piece: these in the order of the requests. Small chunks are joined to frames; an
+// empty DATA frame is written only to end a stream.
 //
 // It does not know what a request is, when a stream may be used, or what the peer sends.
 import type { Bytes, ExchangeId } from '../http/index.ts'
@@ -173,7 +173,16 @@ export class Sender {
   #place(stream: Stream): void {
     if (stream.list !== undefined) return
     if (stream.head !== undefined || (stream.sending === 'ending' && stream.buffered === 0)) this.#waiting.add(stream)
-    else if (stream.buffered > 0 && stream.sendWindow > 0) (this.#rings[stream.urgency] as StreamList).add(stream)
+    else if (stream.buffered > 0 && stream.sendWindow > 0) {
+      const ring = this.#rings[stream.urgency] as StreamList
+      let after: Stream | undefined
+      // From behind: mostly it is the last.
+      let one = stream.incremental ? undefined : ring.last
+      for (; one !== undefined && (one.incremental || one.id > stream.id); one = one.before) {
+        if (!one.incremental) after = one
+      }
+      ring.add(stream, after)
+    }
   }
 
   #writeSections(stream: Stream): void {

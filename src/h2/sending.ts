@@ -1,6 +1,6 @@
 // What we say of an exchange: the verbs of the contract, each checked before it changes anything. What is said is handed
 // to the sender, which writes it when its turn comes.
-import { Fields, misuse, requireString } from '../http/index.ts'
+import { Fields, misuse, refuseExpect, requireString } from '../http/index.ts'
 import type { Bytes, ExchangeId, FieldsInit, Ledger, RequestHead, ResponseHead } from '../http/index.ts'
 import { H2_ERROR } from './frames.ts'
 import { informationalSection, listBytes, requestSection, responseSection, trailerSection } from './semantics.ts'
@@ -35,6 +35,7 @@ export class Sending {
     const tunnel = head.method === 'CONNECT'
     const promised = tunnel ? Infinity : promisedBy(plan)
     if (end && this.#validate && promised > 0 && promised !== Infinity) throw endsShort(promised)
+    if ((end || tunnel || promised === 0) && this.#validate) refuseExpect(section.fields)
     const stream = session.addStream(session.streams.next, 'idle')
     session.streams.next += 2
     stream.method = head.method
@@ -64,7 +65,7 @@ export class Sending {
     const fields = Fields.from(headers)
     const stream = this.#answering(exchange)
     if (stream === undefined) return
-    const { section, plan } = responseSection({ status, headers: fields, content }, this.#validate, stream.method)
+    const { section, plan } = responseSection(status, fields, content, this.#validate, stream.method)
     const bare = stream.method === 'HEAD' || status === 204 || status === 304
     const tunnel = stream.method === 'CONNECT' && status < 300
     const promised = tunnel || !this.#validate ? Infinity : bare ? 0 : promisedBy(plan)

@@ -78,16 +78,19 @@ export class Stream {
 /** Streams in a row; a stream is in one list at most, so its links are its own. */
 export class StreamList {
   first: Stream | undefined
+  last: Stream | undefined
   size = 0
-  #last: Stream | undefined
 
-  add(stream: Stream): void {
+  /** @param after whom it comes before; left out: it is the last */
+  add(stream: Stream, after?: Stream): void {
+    const before = after === undefined ? this.last : after.before
     stream.list = this
-    stream.before = this.#last
-    stream.after = undefined
-    if (this.#last === undefined) this.first = stream
-    else this.#last.after = stream
-    this.#last = stream
+    stream.before = before
+    stream.after = after
+    if (before === undefined) this.first = stream
+    else before.after = stream
+    if (after === undefined) this.last = stream
+    else after.before = stream
     this.size++
   }
 
@@ -95,7 +98,7 @@ export class StreamList {
     const { before, after } = stream
     if (before === undefined) this.first = after
     else before.after = after
-    if (after === undefined) this.#last = before
+    if (after === undefined) this.last = before
     else after.before = before
     stream.list = stream.before = stream.after = undefined
     this.size--

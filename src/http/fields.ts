@@ -79,7 +79,7 @@ export class Fields implements Iterable<readonly [name: string, value: string]> 
   }
   /** Came as a never-indexed literal, RFC 7541 §6.2.3. */
   isSensitive(i: number): boolean {
-    return this.#sensitive !== undefined && this.#sensitive.has(i)
+    return this.#sensitive?.has(i) === true
   }
 
   /** The value of the first field line of that name, in any case. */
@@ -107,6 +107,15 @@ export class Fields implements Iterable<readonly [name: string, value: string]> 
 
   *[Symbol.iterator](): Generator<readonly [name: string, value: string], void, undefined> {
     for (let i = 0; i < this.flat.length; i += 2) yield [this.flat[i] as string, this.flat[i + 1] as string]
+  }
+  /** With one more behind them; what is never to be indexed stays so. @internal */
+  with(name: string, value: string): Fields {
+    const flat = [...this.flat, asciiLower(name), value]
+    return new Fields(flat, this.raw && [...this.raw, name], this.#sensitive)
+  }
+  /** With the names as they were written for its own. @internal */
+  get asWritten(): Fields {
+    return new Fields(this.rawPairs().flat(), undefined, this.#sensitive)
   }
   /** Pairs with names as they are read by rawName. @internal */
   rawPairs(): [string, string][] {

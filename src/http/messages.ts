@@ -4,7 +4,7 @@
 // becomes is the machine's business.
 import { misuse } from './errors.ts'
 import type { Fields, FieldsInit } from './fields.ts'
-import { asciiLower, parseDecimal } from './grammar.ts'
+import { asciiLower, listMembers, parseDecimal } from './grammar.ts'
 
 export type Bytes = Uint8Array
 export type OwnedBytes = Uint8Array<ArrayBuffer>
@@ -125,6 +125,18 @@ export function planOf(headers: Fields, content: ContentPlan | undefined): Conte
 /** Whether content may follow a head with this plan. */
 export function hasSome(plan: ContentPlan): boolean {
   return plan === 'unknown' || (plan !== 'none' && plan.length > 0)
+}
+
+/** Whether the request asks for 100 (Continue). RFC 9110 §10.1.1. */
+export function expectsContinue(fields: Fields): boolean {
+  const members = fields.getAll('expect').flatMap(listMembers)
+  return members.some((member) => asciiLower(member) === '100-continue')
+}
+/** Throws LocalProtocolError `expect` for a request without content that does. */
+export function refuseExpect(fields: Fields): void {
+  if (expectsContinue(fields)) {
+    throw misuse('expect', 'RFC 9110 §10.1.1', 'a request without content must not expect 100-continue')
+  }
 }
 
 /**

@@ -346,7 +346,9 @@ export class Establishing {
 
   #socksAnswer(handshake: Socks5Handshake, data: Bytes, now: Millis): void {
     const result = handshake.receive(data)
-    if (result === 'more') return this.#write(handshake.takeOutput())
+    // Also where the answer has come with the one before it: what it answers is asked for all the same.
+    this.#write(handshake.takeOutput())
+    if (result === 'more') return
     if ('fault' in result) {
       const { code, rule, message } = result.fault
       const named = this.#named[this.#hop]

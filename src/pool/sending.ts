@@ -2,7 +2,15 @@
 // a switch, what goes through the tunnel.
 //
 // How bytes reach the network stands in output.ts; what comes back, in receiving.ts.
-import { asciiLower, Fields, formatAuthority, splitHostPort, type Bytes, type RequestHead } from '../http/index.ts'
+import {
+  asciiLower,
+  expectsContinue,
+  Fields,
+  formatAuthority,
+  splitHostPort,
+  type Bytes,
+  type RequestHead,
+} from '../http/index.ts'
 import type { PoolInput, RequestId } from './commands.ts'
 import type { Link, PoolConnection, Site } from './connection.ts'
 import { complete, finish, giveUp } from './ending.ts'
@@ -50,20 +58,17 @@ export function assign(pool: PoolState, connection: PoolConnection, exchange: Ex
 }
 
 function headFor(pool: PoolState, exchange: Exchange): RequestHead {
-  const { head, plan, site } = exchange
+  const { head, plan, site, expectContinue } = exchange
+  const given = head.headers
+  // It is asked for, whatever else the caller expects.
+  const headers = expectContinue && !expectsContinue(given) ? given.with('Expect', '100-continue') : given
   const forward = forwardingProxy(pool.settings, site)
-  if (forward === undefined && !exchange.expectContinue)
-    return head.content === plan ? head : { ...head, content: plan }
-  let headers = head.headers
-  if (exchange.expectContinue && !headers.has('expect')) {
-    headers = Fields.from([...headers.rawPairs(), ['Expect', '100-continue']])
-  }
-  if (forward === undefined) return { ...head, headers, content: plan }
-  const own = headers
+  if (forward === undefined)
+    return headers === given && head.content === plan ? head : { ...head, headers, content: plan }
   // Host is that of the target, whatever CONNECT was to say. RFC 9112 §3.2.
-  const added = forward.headers.rawPairs().filter(([name]) => !own.has(name) && asciiLower(name) !== 'host')
-  headers = Fields.from([...added, ...own.rawPairs()])
-  return { ...head, headers, content: plan, target: absoluteForm(site, head) }
+  const added = forward.headers.rawPairs().filter(([name]) => !headers.has(name) && asciiLower(name) !== 'host')
+  const all = Fields.from([...added, ...headers.rawPairs()])
+  return { ...head, headers: all, content: plan, target: absoluteForm(site, head) }
 }
 
 /** `scheme://authority/path`; for `*` without a path. What has an authority already stays. RFC 9112 §3.2.2, §3.2.4. */

@@ -60,7 +60,7 @@ export class Socks5Handshake {
   }
 
   receive(bytes: Bytes): SocksResult {
-    this.#held = concat(this.#held, bytes)
+    this.#held = new Uint8Array([...this.#held, ...bytes])
     for (;;) {
       const need = this.#needed()
       if (this.#held.length < need) return 'more'
@@ -159,11 +159,4 @@ function authentication({ username, password }: SocksCredentials): Uint8Array {
 
 function fault(code: string, rule: string, message: string): SocksFault {
   return { code, rule, message }
-}
-function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
-  if (a.length === 0) return b.slice()
-  const both = new Uint8Array(a.length + b.length)
-  both.set(a)
-  both.set(b, a.length)
-  return both
 }

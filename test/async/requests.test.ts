@@ -387,6 +387,8 @@ describe('a pool is not made with', () => {
     ['another tunnel', { proxy: [{ url: 'http://proxy.test', tunnel: 'allways' }] }, TypeError],
     ['a number as password', { proxy: { url: 'http://proxy.test', auth: ['a', 1] } }, TypeError],
     ['a colon in the name for Basic', { proxy: { url: 'http://proxy.test', auth: ['a:b', 'c'] } }, LocalProtocolError],
+    ['a control in the name for Basic', { proxy: 'http://a%0ab:c@proxy.test' }, LocalProtocolError],
+    ['DEL in the password for Basic', { proxy: { url: 'http://proxy.test', auth: ['a', '\x7f'] } }, LocalProtocolError],
     ['an empty name for SOCKS', { proxy: { url: 'socks5h://proxy.test', auth: ['', 'a'] } }, LocalProtocolError],
     [
       'a long password for SOCKS',

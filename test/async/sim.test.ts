@@ -3,7 +3,7 @@
 import { fc, test } from '@fast-check/vitest'
 import { describe, expect, it } from 'vitest'
 import { H2Connection } from '../../src/h2/index.ts'
-import { ConnectionPool, PoolClosed, pump, type H2Event, type PoolOptions } from '../../src/index.ts'
+import { ConnectionPool, PoolClosed, pump, type H2Event, type Network, type PoolOptions } from '../../src/index.ts'
 import { SimNetwork, type SimOptions } from '../../src/sim.ts'
 import { contentOf, peers, server } from '../fixtures/peers.ts'
 
@@ -113,6 +113,24 @@ describe('what cannot be sent again', () => {
     await sim.run(pool.request('POST', `${URL}/a`))
     return { sim, pool }
   }
+
+  it('waits for nothing over a network around one that is never behind, and hands on that it has no caughtUp', async () => {
+    const sim = new SimNetwork({})
+    sim.listen('example.test', 80, server(sim, 'h1', peers()))
+    const inner: Network = sim
+    const networkBackend: Network = {
+      can: inner.can,
+      now: () => inner.now(),
+      timer: (at, fire, keepAlive) => inner.timer(at, fire, keepAlive),
+      resolve: (host, done) => inner.resolve(host, done),
+      connect: (target, sink) => inner.connect(target, sink),
+      caughtUp: inner.caughtUp?.bind(inner),
+    }
+    const pool = new ConnectionPool({ networkBackend })
+    for (const _ of [1, 2]) await sim.run(pool.request('POST', `${URL}/a`))
+    expect(pool.stats['connections']).toBe(1)
+    await sim.run(pool.close())
+  })
 
   it('waits for nothing where there is no connection', async () => {
     expect((await connected()).sim.asked).toHaveLength(0)

@@ -107,11 +107,24 @@ describe('a request-target', () => {
     ['GET', 'http://a/#b', undefined],
     ['GET', '!http://a/', undefined],
     ['GET', 'urn:a', { scheme: 'urn', authority: '' }],
-    ['GET', 'ftp://u@a/', { scheme: 'ftp', authority: 'u@a' }],
+    ['GET', 'ftp://u@a/', { scheme: 'ftp', authority: 'a' }],
+    ['GET', 'x://u:p@v@[::1]:1/y@z', { scheme: 'x', authority: '[::1]:1' }],
+    ['GET', 'x://a/y@z', { scheme: 'x', authority: 'a' }],
+    ['GET', 'x:y@z', { scheme: 'x', authority: '' }],
+    ['GET', 'x://@', { scheme: 'x', authority: '' }],
+    ['GET', 'x:1', undefined],
+    ['GET', 'x:1/', { scheme: 'x', authority: '' }],
     ['GET', 'x://', { scheme: 'x', authority: '' }],
     ['GET', 'x:', undefined],
   ])('%s %s', (method, target, form) => {
     expect(targetForm(method, target)).toStrictEqual(form)
+  })
+  test.each(['http://', 'x:', 'x://@', '/'])('C12: %s… with a fragment is refused in linear time', (start) => {
+    const before = performance.now()
+    for (const part of ['a', '@', '1']) {
+      expect(targetForm('GET', `${start}${part.repeat(100_000)}#`)).toBeUndefined()
+    }
+    expect(performance.now() - before).toBeLessThan(1_000)
   })
 })
 

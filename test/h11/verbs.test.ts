@@ -181,6 +181,11 @@ describe('a request is written', () => {
     machine.sendRequest({ method: 'GET', target: `http://${host}/`, headers: [] }, { end: true })
     expect(written(machine)).toBe(`GET http://${host}/ HTTP/1.1\r\nHost: ${host}\r\n\r\n`)
   })
+  it('with a Host that leaves out the userinfo of a target', () => {
+    const machine = make('client')
+    machine.sendRequest({ method: 'GET', target: 'ftp://me:hunter2@a:21/', headers: [] }, { end: true })
+    expect(written(machine)).toBe('GET ftp://me:hunter2@a:21/ HTTP/1.1\r\nHost: a:21\r\n\r\n')
+  })
   it('with the case and order that it was given, Host first', () => {
     const machine = make('client')
     machine.sendRequest(

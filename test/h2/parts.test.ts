@@ -19,6 +19,11 @@ describe('a priority', () => {
     ['i=?0', 3, false],
     ['i, i=?0', 3, false],
     ['u=1, u=2', 2, false],
+    // The last one of a name is the one that there is, and it may have no meaning.
+    ['u=1, u=8', 3, false],
+    ['u=1, u', 3, false],
+    ['i, i=1', 3, false],
+    ['u=05', 5, false],
     ['u=1;x=2, i;y', 1, true],
     ['u=8', 3, false],
     ['u=x', 3, false],

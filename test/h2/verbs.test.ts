@@ -122,6 +122,8 @@ describe('a request', () => {
     ['with a length that the plan denies', { content: { length: 3 }, headers: [['content-length', '4']] }, 'framing'],
     ['to TRACE with content', { method: 'TRACE', content: { length: 1 } }, 'content'],
     ['to TRACE with content of unknown length', { method: 'TRACE', content: 'unknown' }, 'content'],
+    ['that expects 100 without content', { headers: [['expect', '100-Continue']], content: 'none' }, 'expect'],
+    ['that expects 100 for a tunnel', { ...tunnel, headers: [['expect', 'x, 100-continue']] }, 'expect'],
     ['with a line break in a value', { headers: [['a', 'b\r\nc: d']] }, 'field-value'],
     ['with a name that is none', { headers: [['a b', 'c']] }, 'field-name'],
   ])('%s is refused', (_, head, code) => {
@@ -743,6 +745,12 @@ describe('what a harness may write', () => {
     })
     machine.sendData(1, new Uint8Array(2), true)
     expect(wire(machine)).toEqual([':status 101 Content-Length 5', ':status 99 Upgrade x content-length 1', 'DATA 2'])
+  })
+  it('what is never to be indexed as such', () => {
+    const machine = ready('client', broken)
+    machine.sendRequest({ ...GET_HEAD, headers: new Fields(['x-a', '1', 'x-b', '2'], ['X-A', 'x-b'], new Set([1])) })
+    const { payload } = takeFrames(machine)[0] as { payload: Uint8Array }
+    expect(new HpackDecoder().decodeBlock(payload, 0, payload.length).sensitive).toEqual(new Set([5]))
   })
   it('but no char that is no octet, and no urgency that there is not', () => {
     const client = ready('client', broken)

@@ -121,6 +121,41 @@ describe('sync', () => {
   })
 })
 
+describe('an interface of one’s own', () => {
+  it('prints status and length of what came back', async () => {
+    await withServer(
+      httpServer((request, response) => void request.pipe(response)),
+      async ({ port }) => {
+        expect(await client('callback-driver', `http://127.0.0.1:${port}/`)).toBe('200\n11 bytes\n')
+      },
+    )
+  })
+  it('carries many at once, cancels, is told what fails, and closes with nothing left', async () => {
+    const lines = `
+      import { callbackPool } from './examples/callback-driver.mjs'
+      const pool = callbackPool(undefined, { maxConnections: 5 })
+      const content = () => [new Uint8Array(100_000), new Uint8Array(100_000)].values()
+      const ends = []
+      const ended = (what) => (ends.push(what), ends.length === 52 && pool.close(() => console.log(...new Set(ends.sort()))))
+      for (let i = 0; i < 50; i++) {
+        let bytes = 0
+        const onEvent = (event) => event.type === 'data' && (bytes += event.data.length)
+        pool.request('PUT', process.argv[1], { content, onEvent, onDone: (error) => ended(error?.name ?? bytes) })
+      }
+      pool.request('GET', process.argv[1], { onEvent() {}, onDone: (error) => ended(error) })('cancelled')
+      const broken = () => ({ next() { throw 'broken' } })
+      pool.request('PUT', process.argv[1], { content: broken, onEvent() {}, onDone: (error) => ended(error) })`
+    await withServer(
+      httpServer((request, response) => void request.pipe(response)),
+      async ({ port }) => {
+        const args = ['--input-type=module', '--eval', lines, `http://127.0.0.1:${port}/`]
+        const { stdout } = await run(process.execPath, args, { timeout: 10_000 })
+        expect(stdout.trim()).toBe('200000 broken cancelled')
+      },
+    )
+  })
+})
+
 describe('networks of one’s own', () => {
   const printed = async (example: string, ...args: string[]): Promise<string[]> =>
     (await run(process.execPath, [`examples/${example}.mjs`, ...args], { timeout: 10_000 })).stdout.trim().split('\n')

@@ -195,6 +195,30 @@ test('an ALPN answer that was not offered is refused; what is offered is not for
   })
 })
 
+test('a second handshake ends a connection of HTTP/2, and only that', async () => {
+  const made = await certificates()
+  // TLS 1.3 has none.
+  const options = { ...made.good, maxVersion: 'TLSv1.2', ALPNProtocols: ['h2', 'http/1.1'] } as const
+  const server = createTlsServer(options, (socket) => {
+    socket.on('error', () => {})
+    socket.once('data', () => socket.renegotiate({}, () => void socket.end('again')))
+  })
+  await withServer(serve(server), async ({ port }) => {
+    for (const [alpn, facts] of [
+      ['h2', ['connected', 'secured', 'failed read', 'closed']],
+      ['http/1.1', ['connected', 'secured', 'eof']],
+    ] as const) {
+      const tls = { serverName: 'localhost', alpn: [alpn], options: { ca: made.ca } }
+      const { sink, link } = dial(network, { address: '127.0.0.1', port, tls })
+      await until(() => sink.has('secured'))
+      link.write([text('a')])
+      await until(() => sink.has('eof') || sink.has('closed'))
+      expect(sink.facts.filter((fact) => !/^(?:drained|received)/.test(fact))).toEqual(facts)
+      link.destroy()
+    }
+  })
+})
+
 test('TLS options are not changed, and bad ones fail with side tls', async () => {
   const made = await certificates()
   const options = Object.freeze({

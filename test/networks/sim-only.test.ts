@@ -2,7 +2,8 @@
 import { fc, test as property } from '@fast-check/vitest'
 import { expect, test } from 'vitest'
 import { H11Connection } from '../../src/h11/index.ts'
-import type { H11Event } from '../../src/http/index.ts'
+import { H2Connection } from '../../src/h2/index.ts'
+import type { Connection, H11Event } from '../../src/http/index.ts'
 import { pump, SimNetwork } from '../../src/sim.ts'
 import type { SimOptions } from '../../src/sim.ts'
 import { dial, type Recorder } from '../../src/conformance.ts'
@@ -226,6 +227,101 @@ test('the pump reads on once its machine is closed: a paused link would not see 
   link.end()
   await sim.run()
   expect(closed).toBe(true)
+})
+
+test('the pump holds back whoever writes faster than the link takes it, and closes when all has left', async () => {
+  const sim = new SimNetwork()
+  let flush = (): void => {}
+  let [handed, given, over] = [0, 0, false]
+  sim.listen('127.0.0.1', 80, (link) => {
+    const machine = new H11Connection('server', { now: 0 })
+    const total = 4 * 1024 * 1024
+    const more = (id: number): void => {
+      let room = true
+      while (room && handed < total) {
+        handed += 10_000
+        room = machine.sendData(id, new Uint8Array(10_000), handed >= total)
+        flush() // by itself no chunk is large enough to be held back
+      }
+    }
+    const joined = pump<H11Event>(
+      machine,
+      () => sim.now(),
+      (event) => {
+        if (event.type === 'end') {
+          machine.sendResponse(event.exchange, { status: 200, headers: { connection: 'close' } })
+          queueMicrotask(() => more(event.exchange))
+        }
+        if (event.type === 'writable') queueMicrotask(() => more(event.exchange))
+      },
+    )
+    flush = () => joined.flush()
+    const write = link.write.bind(link)
+    link.write = (chunks) => {
+      for (const { length } of chunks) given += length
+      write(chunks)
+    }
+    joined.attach(link)
+    return { ...joined, closed: () => (over = true) }
+  })
+  const { sink, link } = dial(sim, { address: '127.0.0.1', port: 80 })
+  link.pause()
+  link.write([text('GET / HTTP/1.1\r\nHost: a\r\n\r\n')])
+  await sim.run()
+  expect(given).toBeLessThan(512 * 1024)
+  expect(handed).toBeLessThan(1024 * 1024)
+  link.resume()
+  await sim.run()
+  expect(sink.bytes).toBeGreaterThan(4 * 1024 * 1024)
+  expect(sink.facts.at(-1)).toBe('eof')
+  link.end()
+  await sim.run()
+  expect(over).toBe(true)
+})
+
+test('what waits for a link that can no longer be written does not hold up its close', async () => {
+  let [closed, written] = [false, 0]
+  const machine = new H11Connection('client', { now: 0 })
+  const joined = pump<H11Event>(
+    machine,
+    () => 0,
+    () => {},
+  )
+  const none = (): void => {}
+  const link: Link = {
+    write: (chunks) => chunks.forEach(({ length }) => (written += length)),
+    close: () => (closed = true),
+    ...{ end: none, pause: none, resume: none, startTls: none, ref: none, unref: none, destroy: none },
+  }
+  joined.attach(link)
+  joined.connected({})
+  const id = machine.sendRequest({ method: 'POST', authority: 'a', target: '/', headers: {}, content: { length: 1e6 } })
+  machine.sendData(id, new Uint8Array(1e6), true)
+  joined.flush()
+  expect(written).toBeLessThan(512 * 1024)
+  joined.failed(new Error('broken pipe'), 'write')
+  joined.received(text('HTTP/1.1 413 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n'))
+  expect(closed).toBe(true)
+})
+
+test.each([
+  ['HTTP/1.1', () => new H11Connection('client', { now: 0 })],
+  ['HTTP/2', () => new H2Connection('client', { now: 0 })],
+])('a link that cannot be had fails what the machine was asked for over %s', async (_, make) => {
+  const sim = new SimNetwork()
+  const machine: Connection = make()
+  const seen: unknown[] = []
+  const joined = pump(
+    machine,
+    () => sim.now(),
+    (event) => seen.push(event.type === 'failed' ? event.disposition : event.type),
+  )
+  joined.attach(sim.connect({ address: '127.0.0.1', port: 80 }, joined))
+  machine.sendRequest({ method: 'GET', scheme: 'http', authority: 'a', target: '/', headers: {} }, { end: true })
+  joined.flush()
+  await sim.run()
+  expect(seen).toEqual(['not-sent', 'error'])
+  expect(machine.active).toBe(0)
 })
 
 test.each([NaN, -1])('time does not pass by %s', async (ms) => {

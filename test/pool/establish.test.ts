@@ -303,6 +303,14 @@ describe('the addresses of a name that a SOCKS proxy is asked for', () => {
     ]
     expect(play.error(id)).toMatchObject({ name: 'ProxyError', code: 'socks-reply', attempts })
   })
+  it('are asked for whatever the proxy says beforehand: the request is not what it hears in their place', () => {
+    const play = new Play({ proxies: [socks] })
+    play.request({ origin: http('a.test') })
+    play.connected(1)
+    play.tell({ type: 'resolved', host: 'a.test', addresses: ['10.0.0.5'] })
+    play.received(1, METHOD + DONE)
+    expect(play.written(1)).toContain(`\x05\x01\x00${V4}GET / HTTP/1.1\r\n`)
+  })
   it('are not gone through for a proxy that does not speak with us', () => {
     const play = new Play({ proxies: [socks] })
     const id = play.request({ origin: http('a.test') })

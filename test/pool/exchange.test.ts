@@ -1,6 +1,7 @@
 // One request at a time, told step by step: what goes out, what is delivered, how it ends, what becomes of its connection.
 import { describe, expect, it } from 'vitest'
-import type { H2Connection } from '../../src/h2/index.ts'
+import { Fields } from '../../src/http/index.ts'
+import { H2Connection } from '../../src/h2/index.ts'
 import { A, B, goaway, H2, http, OK, Peer, Play, type Asked } from './play.ts'
 
 const POST = { method: 'POST', content: { length: 6 } } as const
@@ -531,6 +532,30 @@ describe('Expect: 100-continue', () => {
     play.content(id, 'abc')
     expect(play.written(1)).toBe('abc')
     expect(play.delivered(id).events).toEqual(['informational'])
+  })
+  // RFC 7541 §6.2.3.
+  it('is added to fields of which none that was never indexed is now', () => {
+    const play = new Play(H2)
+    play.request({ ...asked, headers: new Fields(['x-a', '1', 'x-b', '2'], undefined, new Set([1])) })
+    play.connectAll()
+    const server = new H2Connection('server', { now: 0 })
+    for (const chunk of play.takenBytes(1)) server.receiveData(chunk, 0)
+    let event = server.nextEvent()
+    while (event !== undefined && event.type !== 'request') event = server.nextEvent()
+    expect([...(event?.headers ?? [])].map(([name]) => name)).toEqual(['x-a', 'x-b', 'expect', 'content-length'])
+    expect([0, 1, 2, 3].map((i) => event?.headers.isSensitive(i))).toEqual([false, true, false, false])
+  })
+  it('is asked beside what else the caller expects, and once', () => {
+    for (const [own, lines] of [
+      ['more', 2],
+      ['more, 100-Continue', 1],
+    ] as const) {
+      const play = new Play()
+      play.request({ ...asked, headers: [['Expect', own]] })
+      play.connectAll()
+      const written = play.written(1)
+      expect([written.match(/^Expect: /gm)?.length, /100-continue/i.test(written)]).toEqual([lines, true])
+    }
   })
   it('is not asked where the content is empty', () => {
     const play = new Play()

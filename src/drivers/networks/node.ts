@@ -9,7 +9,6 @@
 //
 // It knows no HTTP and no deadline. What it cannot do: tell a TLS end with close_notify from one without; let the
 // process end while a connect or a look-up is under way (libuv counts the request, unref'd or not).
-import type { LookupAddress } from 'node:dns'
 import type { Socket, SocketConnectOpts } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { isIPv4, type Bytes, type Millis } from '../../http/index.ts'
@@ -73,8 +72,7 @@ class NodeNetwork implements Network {
 
   resolve(host: string, done: (error: unknown, addresses: readonly string[]) => void): void {
     needed('node:dns').lookup(host, { all: true }, (error, addresses) => {
-      if (error !== null) done(error, [])
-      else done(undefined, interleave(addresses))
+      done(error ?? undefined, error === null ? addresses.map(({ address }) => address) : [])
     })
   }
 
@@ -99,17 +97,6 @@ class NodeNetwork implements Network {
 function checkPath(path: string): void {
   if (/^[^\0].*\0/s.test(path) || (!path.startsWith('\\\\') && Buffer.byteLength(path.replace('\0', '')) > 107))
     throw new Error('a path above 107 bytes, or with a NUL')
-}
-
-/** By turns of the families, the resolver's order within each. RFC 8305 §4. */
-function interleave(addresses: readonly LookupAddress[]): string[] {
-  const preferred = addresses.filter((a) => a.family === addresses[0]?.family)
-  const others = addresses.filter((a) => a.family !== addresses[0]?.family)
-  const mixed: string[] = []
-  for (let i = 0; i < Math.max(preferred.length, others.length); i++) {
-    for (const next of [preferred[i], others[i]]) if (next !== undefined) mixed.push(next.address)
-  }
-  return mixed
 }
 
 /** Whose a socket is. What is hung on sockets are the same functions for all of them, which find their link here. */
@@ -334,12 +321,15 @@ class NodeLink implements Link, Receiver {
     socket.once('secureConnect', () => {
       if (this.#over) return
       const refused = refusedAlpn(socket, tls)
-      if (refused === undefined) {
-        this.#opened(() => this.#sink.secured({ ...addresses(socket, this.#target.address), ...tlsInfo(socket) }))
-      } else {
+      if (refused !== undefined) {
         this.#fail(refused, 'tls')
-        socket.destroy()
+        return void socket.destroy()
       }
+      // HTTP/2 allows no second handshake. RFC 9113 §9.2.1.
+      if (socket.alpnProtocol === 'h2') {
+        socket.once('secureConnect', () => socket.destroy(new Error('the peer has renegotiated TLS')))
+      }
+      this.#opened(() => this.#sink.secured({ ...addresses(socket, this.#target.address), ...tlsInfo(socket) }))
     })
   }
 

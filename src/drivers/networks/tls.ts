@@ -127,10 +127,14 @@ function guarded(check: Check): Check {
   }
 }
 
+function answerOf({ alpnProtocol }: TLSSocket): string | undefined {
+  return alpnProtocol || undefined
+}
+
 /** An answer that was not offered is somebody else's protocol (RFC 7301 §3.2). */
 export function refusedAlpn(socket: TLSSocket, target: TlsTarget): Error | undefined {
-  const answer = socket.alpnProtocol
-  if (typeof answer !== 'string' || answer === '' || target.alpn.includes(answer)) return undefined
+  const answer = answerOf(socket)
+  if (answer === undefined || target.alpn.includes(answer)) return undefined
   const error = new Error(`the peer chose the protocol ${JSON.stringify(answer)}, which was not offered`)
   return Object.assign(error, { code: 'ERR_TLS_ALPN_NOT_OFFERED' })
 }
@@ -141,7 +145,7 @@ export function tlsInfo(socket: TLSSocket): LinkInfo {
   return {
     tlsVersion: socket.getProtocol() ?? undefined,
     cipher: cipher?.standardName ?? cipher?.name,
-    alpn: typeof socket.alpnProtocol === 'string' && socket.alpnProtocol !== '' ? socket.alpnProtocol : undefined,
+    alpn: answerOf(socket),
     peerCertificate: peerCertificate(socket),
   }
 }

@@ -188,11 +188,9 @@ export class Driver {
       case 'startTls':
         return this.#startTls(command)
       case 'end':
-        return this.#link(command.link)?.end()
       case 'close':
-        return this.#link(command.link)?.close()
       case 'destroy':
-        return this.#link(command.link)?.destroy()
+        return this.#link(command.link)?.[command.type]()
       case 'catchUp':
         return this.#catchUp(command.link)
       case 'trace':

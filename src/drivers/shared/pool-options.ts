@@ -256,10 +256,9 @@ function checkProxy({ url, auth, tunnel }: ProxyOptions): void {
 }
 
 function userinfo(text: string): readonly [string, string] {
-  const colon = text.indexOf(':')
-  const [user, password] = colon < 0 ? [text, ''] : [text.slice(0, colon), text.slice(colon + 1)]
+  const [user = '', ...password] = text.split(':')
   try {
-    return [decodeURIComponent(user), decodeURIComponent(password)]
+    return [decodeURIComponent(user), decodeURIComponent(password.join(':'))]
   } catch {
     throw misuse('proxy-auth', 'RFC 3986 §3.2.1', "the userinfo of the proxy's URL is not percent-encoded UTF-8")
   }
@@ -271,8 +270,10 @@ const encoder = new TextEncoder()
 function authorized(headers: Fields, [user, password]: readonly [string, string]): Fields {
   if (headers.has('proxy-authorization'))
     throw misuse('proxy-auth', 'RFC 9110 §11.7.2', 'credentials and a Proxy-Authorization field exclude each other')
-  if (user.includes(':')) throw misuse('proxy-auth', 'RFC 7617 §2', 'a user name for Basic must not hold a colon')
-  const basic = `Basic ${btoa(String.fromCharCode(...encoder.encode(`${user}:${password}`)))}`
+  const pair = `${user}:${password}`
+  if (user.includes(':') || /[^ -~\x80-\uffff]/.test(pair))
+    throw misuse('proxy-auth', 'RFC 7617 §2', 'Basic has no colon in a user name, and no control at all')
+  const basic = `Basic ${btoa(String.fromCharCode(...encoder.encode(pair)))}`
   return Fields.from([['Proxy-Authorization', basic], ...headers.rawPairs()])
 }
 

@@ -1,9 +1,13 @@
 // Joins a machine held by hand to a link, and does what is easily forgotten: everything is taken out after each read,
-// what a verb left to be written is written, reading stops while the machine is paused, and the link is closed when
-// the machine wants it. It has no timer: the machine's deadlines remain the owner's (`nextTimeout`, `handleTimeout`, then
-// `flush`), and so does a client that never closes its half after the server has.
+// what a verb left to be written is written as fast as the link takes it, reading stops while the machine is paused, a
+// link that is lost, or never was, is told to the machine, and it is closed when the machine wants it. It has no timer:
+// the machine's deadlines remain the owner's (`nextTimeout`, `handleTimeout`, then `flush`), and so does a client that
+// never closes its half after the server has. After 'switched' the bytes are the owner's, past the pump.
 import type { Bytes, Connection, H11Event, H2Event, Millis } from '../../http/index.ts'
 import type { Link, Sink } from '../network.ts'
+
+/** What is given to the link before it has accepted it: only what the machine keeps back makes `sendData` answer false. */
+const MAX_AHEAD = 256 * 1024
 
 /** A Sink for `Network.connect`; `attach` it to the link that answers, and call `flush` after every verb. */
 export interface Pump extends Sink {
@@ -21,10 +25,12 @@ export function pump<E = H11Event | H2Event>(
   onEvent: (event: E) => void,
 ): Pump {
   let link: Link | undefined
+  /** The link may be written to. */
   let open = false
   let paused = false
-  let closing = false
   let flushing = false
+  /** Written, and not accepted yet. */
+  let ahead = 0
 
   function flush(): void {
     if (flushing) return
@@ -34,28 +40,28 @@ export function pump<E = H11Event | H2Event>(
     } finally {
       flushing = false
     }
-    if (open && link !== undefined && !closing) write(link)
+    if (open && link !== undefined) write(link)
   }
 
   function write(to: Link): void {
-    const output = machine.takeOutput()
-    if (output.length > 0) to.write(output)
+    if (ahead < MAX_AHEAD) {
+      const output = machine.takeOutput(MAX_AHEAD - ahead)
+      for (const { byteLength } of output) ahead += byteLength
+      if (output.length > 0) to.write(output)
+    }
     if ((machine.readState === 'paused') !== paused) {
       paused = !paused
-      if (paused) to.pause()
-      else to.resume()
+      to[paused ? 'pause' : 'resume']()
     }
-    if (machine.wantsClose !== 'no') {
-      closing = true
+    if (machine.wantsClose === 'now') {
+      open = false
       // A server lets its client read the last response (RFC 9112 §9.6): it ends its own half and waits for the other.
       // Neither loses what was written: a machine that says 'now' only has nothing to add.
-      if (machine.role === 'server') to.end()
-      else to.close()
+      to[machine.role === 'server' ? 'end' : 'close']()
     }
   }
 
   function ended(clean?: boolean): void {
-    if (!open) return
     machine.receiveEof(now(), clean)
     flush()
   }
@@ -75,18 +81,22 @@ export function pump<E = H11Event | H2Event>(
       flush()
       return false
     },
-    drained: flush,
+    drained: (bytes) => {
+      ahead -= bytes
+      flush()
+    },
     eof: (clean) => {
       ended(clean)
-      if (closing) link?.close()
+      if (machine.wantsClose === 'now') link?.close()
     },
     failed: (_, side) => {
-      // What cannot be written any more may still be answered.
-      if (side !== 'write') ended(false)
+      // What cannot be written any more may still be answered: it is given to the link, which drops it.
+      if (side === 'write') ahead = -Infinity
+      else ended(false)
     },
     closed: () => {
-      ended(false)
       open = false
+      ended(false)
     },
   }
 }
