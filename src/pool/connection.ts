@@ -5,7 +5,7 @@ import type { Connection, ExchangeId, Millis } from '../http/index.ts'
 import { formatOrigin, type Origin } from '../http/index.ts'
 import type { LinkId, LinkInfo } from './commands.ts'
 import type { Establishing } from './establish.ts'
-import type { Exchange } from './exchange.ts'
+import type { Attempt, Exchange } from './exchange.ts'
 import { Carrier, groupOf, OriginQueue, SERVES, type Need } from './scheduler.ts'
 import { Deadline, type Timers } from './timers.ts'
 
@@ -57,7 +57,7 @@ export class Link {
   }
 }
 
-const NONE_SENT: Exchange[] = []
+const NONE_SENT: Attempt[] = []
 
 export type ConnectionTimer = 'idle' | 'age' | 'closing' | 'machine' | 'grace' | 'ping'
 
@@ -77,7 +77,7 @@ export class PoolConnection extends Carrier {
   /** How many requests it was given. */
   requests = 0
   idleSince: Millis = 0
-  lastDrained: Millis = 0
+  lastDrained = -Infinity
   /** Bytes given to the network since the beginning, and accepted by it. */
   written = 0
   accepted = 0
@@ -96,7 +96,7 @@ export class PoolConnection extends Carrier {
   /** The peer sends no more. */
   eof = false
   /** Of a multiplexed one. */
-  lastReceived: Millis = 0
+  lastReceived = -Infinity
   /** A PING of ours is not answered. */
   pinged = false
   /** How long the server's Keep-Alive can be relied on; undefined: it said nothing. */
@@ -168,7 +168,7 @@ export class ExchangeTable {
   #slots: (Exchange | undefined)[] | undefined
   #elder: Map<ExchangeId, Exchange> | undefined
   size = 0
-  /** Exchanges whose last byte has left the machine, in order, until the network has accepted it. */
+  /** Attempts whose last byte has left the machine, in order, until the network has accepted it. */
   sent = NONE_SENT
 
   /** Nothing runs, and there was never more than one: it has nothing that would be worth keeping. */
@@ -216,9 +216,9 @@ export class ExchangeTable {
     return all.sort((a, b) => a.attempt.onConnection - b.attempt.onConnection)
   }
   /** The last of its bytes has left the machine. */
-  left(exchange: Exchange): void {
-    if (this.sent.length === 0) this.sent = [exchange]
-    else this.sent.push(exchange)
+  left(attempt: Attempt): void {
+    if (this.sent.length === 0) this.sent = [attempt]
+    else this.sent.push(attempt)
   }
   #grow(): (Exchange | undefined)[] {
     const all = this.all()

@@ -71,6 +71,8 @@ export function connectionDue(pool: PoolState, connection: PoolConnection, timer
       return retire(pool, connection, 'idle-expired')
     }
     case 'age':
+      if (pool.scheduler.isAwaited(connection))
+        return pool.timers.after(connection.deadline('age'), PROBE_TIMEOUT, pool.now)
       return retire(pool, connection, 'max-age')
     case 'closing':
       return destroy(pool, connection)

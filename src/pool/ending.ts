@@ -48,9 +48,9 @@ export function complete(pool: PoolState, exchange: Exchange): void {
   exchange.shed()
 }
 
-/** The response had come to its end, only the rest of the request was still to leave: no harm is done. */
-function finish(pool: PoolState, exchange: Exchange): void {
-  settle(pool, exchange, OK)
+/** It is over, and its seat is free; by default well. */
+export function finish(pool: PoolState, exchange: Exchange, result = OK): void {
+  settle(pool, exchange, result)
   leave(pool, exchange)
 }
 
@@ -139,8 +139,7 @@ export function giveUp(pool: PoolState, exchange: Exchange, error: unknown, quie
   const { machine } = connection
   machine.cancel(exchange.attempt.onConnection)
   if (machine.outputBytes > 0) markDirty(pool, connection)
-  settle(pool, exchange, result)
-  leave(pool, exchange)
+  finish(pool, exchange, result)
 }
 
 export function onCancel(pool: PoolState, id: RequestId, reason: unknown): void {
@@ -204,10 +203,8 @@ export function breakConnection(pool: PoolState, connection: PoolConnection, cau
       switched && side === 'tls'
         ? handshakeFailed(exchange, cause)
         : connectionLost(exchange, writeFailure?.error ?? cause, writeFailure !== undefined)
-    if (switched) {
-      settle(pool, exchange, { ok: false, error })
-      leave(pool, exchange)
-    } else retryOrFail(pool, exchange, error, exchange.attempt.disposition, true)
+    if (switched) finish(pool, exchange, { ok: false, error })
+    else retryOrFail(pool, exchange, error, exchange.attempt.disposition, true)
   }
 }
 
@@ -220,6 +217,7 @@ function retryOrFail(
   disposition: Disposition,
   lost: boolean,
 ): void {
+  // Only the rest of the request was still to leave: no harm is done.
   if (exchange.attempt.ended) return finish(pool, exchange)
   if (exchange.pulled && !exchange.replayable) unpull(pool, exchange)
   const { attempt, idempotent, replayable, pulled, replays, staleRetries } = exchange
@@ -241,19 +239,19 @@ function retryOrFail(
     },
     pool.limits,
   )
-  if (retry === 'no' || pool.life !== 'open') {
-    settle(pool, exchange, { ok: false, error })
-    return leave(pool, exchange)
-  }
+  if (retry === 'no' || pool.life !== 'open') return finish(pool, exchange, { ok: false, error })
   traceFailure(pool, exchange, error)
   trace(pool, exchange, connection, 'pool.retry', { reason: retry, disposition, exception: error })
-  sendBack(pool, exchange, retry === 'replay')
+  stopContent(pool, exchange)
+  pool.timers.clear(exchange.io)
+  leave(pool, exchange)
+  exchange.sendBack(retry === 'replay')
   if (retry === 'fresh') {
     exchange.staleRetries++
     // What else waits idle there is as old: it would be the next disappointment.
-    for (let other = idleOf(pool, exchange.site); other !== undefined; other = idleOf(pool, exchange.site)) {
-      retire(pool, other, 'stale')
-    }
+    const { idle } = exchange.site
+    for (let other = idle.first; other !== undefined; other = idle.first)
+      retire(pool, other.owner as PoolConnection, 'stale')
     pool.scheduler.requeueFresh(exchange)
   } else if (spared) pool.scheduler.requeue(exchange, false)
   else {
@@ -261,7 +259,7 @@ function retryOrFail(
     // All that one connection sends back are one failure of its origin, and wait alike.
     connection.backoff ??= backoffOf(pool, exchange.site)
     const held = connection.backoff > 0
-    if (held) pool.timers.after(exchange.deadline('backoff'), connection.backoff, pool.now)
+    if (held) pool.timers.at(exchange.deadline('backoff'), pool.now + connection.backoff)
     pool.scheduler.requeue(exchange, held)
   }
   pool.decide(pool)
@@ -279,18 +277,6 @@ function unpull(pool: PoolState, exchange: Exchange): void {
   if (at < 0) return
   commands.splice(at, 2)
   exchange.opened = exchange.pulled = false
-}
-
-/** Back to those that wait. `unprocessed`: as if it had never been assigned. */
-function sendBack(pool: PoolState, exchange: Exchange, unprocessed: boolean): void {
-  stopContent(pool, exchange)
-  pool.timers.clear(exchange.io)
-  leave(pool, exchange)
-  exchange.sendBack(unprocessed)
-}
-
-function idleOf(pool: PoolState, site: Site): PoolConnection | undefined {
-  return pool.scheduler.longestIdle(site) as PoolConnection | undefined
 }
 
 /** None for the first failure since a response came; the jitter only shortens it. */

@@ -25,7 +25,6 @@ import {
   type ErrorDetails,
   type Limits,
   type Millis,
-  type PeerFault,
   type ProxyAnswer,
   type ResolvedLimits,
 } from '../http/index.ts'
@@ -96,6 +95,8 @@ const EMPTY = new Uint8Array(0)
 const HOPELESS: ReadonlySet<string> = new Set(['tls-certificate', 'tls-alpn'])
 /** Of further attempts to connect: 0, then this much, doubled each time. */
 const FIRST_BACKOFF: Millis = 500
+/** Nobody waits without a deadline of his own for what was dialled for who had none, and has gone. */
+const UNWANTED: Millis = 10_000
 /** HTTP/1.1 has no window of its own: reading stops when so much waits for the reader. */
 const H11_WINDOW = 256 * 1024
 
@@ -146,7 +147,8 @@ export class Establishing {
 
   start(now: Millis): void {
     this.#startedAt = now
-    this.#pool.timers.after(this.#connectDeadline, this.#opener.timeouts.connect, now)
+    const { connect } = this.#opener.timeouts
+    this.#pool.timers.after(this.#connectDeadline, connect === Infinity ? UNWANTED : connect, now)
     this.#begin(now)
   }
 
@@ -236,7 +238,7 @@ export class Establishing {
   connected(link: Link, info: LinkInfo, now: Millis): void {
     if (this.#step !== 'dialling') return this.#destroy(link)
     this.#racing.delete(link)
-    for (const loser of [...this.#racing]) this.#destroy(loser)
+    for (const loser of this.#racing) this.#destroy(loser)
     this.#pool.timers.clear(this.#attemptDeadline)
     this.#link = link
     this.#info = info
@@ -381,7 +383,12 @@ export class Establishing {
           return this.#tunnelled(event.leading.slice(), now)
         case 'failed':
         case 'error':
-          return this.#refusal === undefined ? this.#broken(event.fault, now) : this.#refused(now)
+          if (this.#refusal !== undefined) return this.#refused(now)
+          return this.#proxyFails(
+            `the proxy: ${event.fault.message}`,
+            { code: event.fault.code, fault: event.fault },
+            now,
+          )
         default:
           break
       }
@@ -401,9 +408,6 @@ export class Establishing {
     if (answer !== undefined) answer.content = answer.content.slice(0, this.#said)
     const message = `the proxy refused the tunnel with status ${answer?.status}`
     this.#proxyFails(message, { code: 'proxy-refused', rule: 'RFC 9110 §9.3.6' }, now, answer)
-  }
-  #broken(fault: PeerFault, now: Millis): void {
-    this.#proxyFails(`the proxy: ${fault.message}`, { code: fault.code, fault }, now)
   }
 
   /** There is a way through the proxy. */
@@ -480,12 +484,15 @@ export class Establishing {
     }
     // It has refused already, and only does not come to an end.
     if (this.#refusal !== undefined) return this.#refused(now)
+    const { connect } = this.#opener.timeouts
+    if (connect === Infinity && this.#connection.opener !== undefined)
+      return this.#pool.timers.after(this.#connectDeadline, UNWANTED, now)
     for (const { address } of this.#link === undefined ? this.#racing : [this.#link]) {
       this.#attempts.push({ address, error: new Error('there was no answer') })
     }
     const { phase } = this
     const blockedOn = { want: phase, since: this.#startedAt }
-    const message = `no connection within ${this.#opener.timeouts.connect} ms (${phase})`
+    const message = `no connection within ${connect} ms (${phase})`
     const error = new ConnectTimeout(message, { code: 'connect-timeout', blockedOn, ...this.#facts(phase) })
     this.#give(error, now)
   }
@@ -510,7 +517,7 @@ export class Establishing {
     this.#pool.notEstablished(this.#connection, error, now)
   }
   #discard(reason: unknown): void {
-    for (const link of [...this.#racing]) {
+    for (const link of this.#racing) {
       this.#traceDial('failed', link, { address: link.address, exception: reason })
       this.#destroy(link)
     }
@@ -609,17 +616,18 @@ export function machines(
   { limits, http2Options }: PoolSettings,
   http2: Http2,
 ): (version: Version, now: Millis, streams: number) => Connection {
-  const windows: Limits = {
-    ...(http2Options?.streamWindow === undefined ? undefined : { streamWindow: http2Options.streamWindow }),
-    ...(http2Options?.connectionWindow === undefined ? undefined : { connectionWindow: http2Options.connectionWindow }),
-  }
+  const own = {
+    ...limits,
+    streamWindow: http2Options?.streamWindow ?? limits?.streamWindow,
+    connectionWindow: http2Options?.connectionWindow ?? limits?.connectionWindow,
+  } as Limits
   const h1 = resolveLimits({ streamWindow: H11_WINDOW, ...limits }, 'client')
-  const h2 = resolveLimits({ ...limits, ...windows }, 'client')
+  const h2 = resolveLimits(own, 'client')
   return (version, now, streams) => {
     if (version === 'h1') return new H11Connection('client', { now, limits: h1 })
     const Machine = http2()
     // Whoever it has no room for would be refused by one connection after the other, until no replay is left.
     const few = streams < h2.assumedConcurrentStreams
-    return new Machine('client', { now, limits: few ? { ...h2, assumedConcurrentStreams: streams } : h2 })
+    return new Machine('client', { now, limits: few ? { ...own, assumedConcurrentStreams: streams } : h2 })
   }
 }

@@ -76,11 +76,10 @@ export function seatsOf(pool: PoolState, { machine, refusing, requests }: PoolCo
 
 /** Nothing runs on it: it waits for the next request, for so long. */
 export function rest(pool: PoolState, connection: PoolConnection): void {
-  const awaited = connection.dialledFor?.waiting === true
-  const expiry = awaited ? IDLE_MULTIPLEXED : expiryOf(pool, connection)
+  const expiry = expiryOf(pool, connection)
   connection.idleSince = pool.now
   if (expiry <= 0) return retire(pool, connection, 'idle-expired')
-  if (!awaited) hold(pool, connection, false)
+  if (connection.dialledFor?.waiting !== true) hold(pool, connection, false)
   if (expiry === Infinity) return
   const deadline = connection.idleDeadline
   // Often idle for moments only: where the deadline is set already it is looked at when it fires.
@@ -90,6 +89,7 @@ export function rest(pool: PoolState, connection: PoolConnection): void {
 export function expiryOf(pool: PoolState, connection: PoolConnection): Millis {
   const { keepAliveExpiry } = pool.settings
   const { hint } = connection
+  if (pool.scheduler.isAwaited(connection)) return IDLE_MULTIPLEXED
   if (hint !== undefined) return Math.min(hint, keepAliveExpiry ?? Infinity)
   return keepAliveExpiry ?? (connection.multiplexed ? IDLE_MULTIPLEXED : IDLE_H1)
 }

@@ -57,12 +57,6 @@ export class List<N extends Node> {
     while (previous !== undefined && comesBefore(previous as N)) previous = previous.previous
     this.#insert(node, previous, previous === undefined ? this.#first : previous.next)
   }
-  shift(): N | undefined {
-    const first = this.#first
-    if (first !== undefined) remove(first)
-    return first as N | undefined
-  }
-
   #insert(node: Node, previous: Node | undefined, next: Node | undefined): void {
     node.list = this as unknown as List<Node>
     node.previous = previous

@@ -4,7 +4,7 @@
 // left is not known here.
 import { MAX_AHEAD } from '../http/index.ts'
 import type { PoolConnection } from './connection.ts'
-import { NEVER, type Exchange } from './exchange.ts'
+import { NEVER, type Attempt, type Exchange } from './exchange.ts'
 import type { PoolState } from './state.ts'
 import { traceStep } from './tracing.ts'
 
@@ -52,13 +52,13 @@ function written(pool: PoolState, exchange: Exchange, connection: PoolConnection
   const { attempt } = exchange
   attempt.leaving = false
   attempt.sentMark = connection.written
-  if (connection.accepted >= attempt.sentMark) requestSent(pool, exchange, connection)
-  else connection.exchanges.left(exchange)
+  if (connection.accepted >= attempt.sentMark) requestSent(pool, connection, attempt)
+  else connection.exchanges.left(attempt)
 }
 
-export function requestSent(pool: PoolState, exchange: Exchange, connection: PoolConnection): void {
-  const { attempt } = exchange
-  if (attempt.connection !== connection || exchange.stage === 'over' || attempt.sentAt !== NEVER) return
+export function requestSent(pool: PoolState, { exchanges }: PoolConnection, attempt: Attempt): void {
+  const exchange = exchanges.get(attempt.onConnection)
+  if (exchange === undefined || attempt.sentAt !== NEVER) return
   attempt.sentAt = pool.now
   if (exchange.stage !== 'sending') return
   exchange.stage = 'waiting'

@@ -25,7 +25,6 @@ export const SERVES = { any: 1, h1: 2, 'h2-connect': 4 } as const satisfies Reco
 type Group = 0 | 1
 const GROUP = [0, 1, 0] as const satisfies readonly Group[]
 const GROUP_LANES = [[0, 2], [1]] as const satisfies readonly (readonly Lane[])[]
-const GROUP_NEED = ['any', 'h1'] as const satisfies readonly Need[]
 
 export type CloseReason = 'idle-limit' | 'room' | 'fairness'
 export type Decision =
@@ -321,15 +320,14 @@ export class Scheduler {
     for (const need of NEEDS) if ((serves & SERVES[need]) !== 0) next = older(next, this.oldest(origin, need))
     return next
   }
+  /** Whether somebody waits for its word, what it serves or when: to close it would be to dial once more, without end. */
+  isAwaited({ origin, undecided, suspended, serves }: Carrier): boolean {
+    if (undecided) return this.oldest(origin, 'h2-connect') !== undefined
+    return suspended && this.nextFor(origin, serves) !== undefined
+  }
   /** Whether dials under way, if each brings so many seats at most, bring one for it too: it waits for their answer. */
   shares({ origin, need }: Waiter, most: number): boolean {
     return need !== 'h1' && origin.waiting <= origin.dials[0] * Math.min(origin.seatsPerDial, most)
-  }
-  longestIdle(origin?: OriginQueue): Carrier | undefined {
-    return (origin === undefined ? this.#idle : origin.idle).first?.owner
-  }
-  isEmpty(origin: OriginQueue): boolean {
-    return origin.connections === 0 && origin.waiting === 0
   }
 
   // ── seats ──
@@ -402,12 +400,12 @@ export class Scheduler {
   }
   #restIfIdle(carrier: Carrier): void {
     if (!carrier.idle || carrier.idleTicket.list !== undefined) return
-    // Somebody waits for its word: to close it would be to dial once more, without end.
-    if (carrier.undecided && this.oldest(carrier.origin, 'h2-connect') !== undefined) return
+    const awaited = this.isAwaited(carrier)
+    if (awaited && carrier.undecided) return
     this.#idle.push(carrier.idleTicket)
     carrier.origin.idle.push(carrier.originIdleTicket)
     this.#offerRoom(carrier.origin)
-    if (this.#idle.length > this.#capacity.maxIdleConnections) this.#closeIdle()
+    if (!awaited && this.#idle.length > this.#capacity.maxIdleConnections) this.#closeIdle()
   }
   #waitToBeGone(carrier: Carrier): void {
     if (carrier.flushing) return
@@ -473,7 +471,7 @@ export class Scheduler {
     if (!this.#hasRoom(origin)) return false
     const opener = fresh ?? this.#firstUndialled(origin, group as Group)
     if (opener === undefined) return false
-    const carrier = this.#makeCarrier(origin, fresh !== undefined ? fresh.need : GROUP_NEED[group as Group])
+    const carrier = this.#makeCarrier(origin, opener.need)
     carrier.opener = opener
     carrier.bound = fresh !== undefined
     opener.dial = carrier

@@ -14,11 +14,11 @@ import {
 } from '../http/index.ts'
 import type { PoolInput, RequestId } from './commands.ts'
 import type { Link, PoolConnection, Site } from './connection.ts'
-import { complete, fail, giveUp } from './ending.ts'
+import { complete, finish, giveUp } from './ending.ts'
 import { Establishing, forwardingProxy } from './establish.ts'
-import { NEVER, type Exchange } from './exchange.ts'
+import { NEVER, type Attempt, type Exchange } from './exchange.ts'
 import { misused } from './failures.ts'
-import { hold, over, release } from './lifecycle.ts'
+import { hold, over } from './lifecycle.ts'
 import { handedOver, markDirty, requestSent, write } from './output.ts'
 import type { PoolState } from './state.ts'
 import { trace, traceStep } from './tracing.ts'
@@ -39,9 +39,7 @@ export function assign(pool: PoolState, connection: PoolConnection, exchange: Ex
     if (exchange.traced) traceStep(pool, exchange, 'send_request_headers')
     attempt.onConnection = machine.sendRequest(head, { end: exchange.plan === 'none' && !duplex, ledger: attempt })
   } catch (error) {
-    attempt.connection = undefined
-    release(pool, connection)
-    return fail(pool, exchange, misused(exchange, error))
+    return finish(pool, exchange, { ok: false, error: misused(exchange, error) })
   }
   if (exchange.traced) traceStep(pool, exchange, 'send_request_body')
   connection.requests++
@@ -177,8 +175,8 @@ export function onDrained(pool: PoolState, id: number, bytes: number): void {
   connection.lastDrained = pool.now
   const { tunnel } = connection
   const { sent } = connection.exchanges
-  while (sent.length > 0 && (sent[0] as Exchange).attempt.sentMark <= connection.accepted) {
-    requestSent(pool, sent.shift() as Exchange, connection)
+  while (sent.length > 0 && (sent[0] as Attempt).sentMark <= connection.accepted) {
+    requestSent(pool, connection, sent.shift() as Attempt)
   }
   // Nothing waits for a mark: it is counted from here. Past 2^31 a counter would be no small integer any more, and all
   // code that was optimised for one would be made anew.

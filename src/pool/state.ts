@@ -94,7 +94,7 @@ export function siteOf(pool: PoolState, { origin, sniHostname: name }: RequestIn
 }
 
 export function forgetSite(pool: PoolState, site: Site): void {
-  if (site.requests > 0 || !pool.scheduler.isEmpty(site)) return
+  if (site.requests > 0 || site.connections > 0) return
   pool.timers.clear(site.shareDeadline)
   pool.sites.delete(site.key)
   pool.byOrigin.delete(site.origin)
@@ -114,5 +114,6 @@ export function awaitSeat(pool: PoolState, exchange: Exchange): void {
 export function chance(pool: PoolState): number {
   // A linear congruence is chance enough for jitter. Numerical Recipes' constants.
   pool.random = (Math.imul(pool.random, 1_664_525) + 1_013_904_223) >>> 0
-  return pool.random / 2 ** 32
+  // In steps: each duration has a list of its own.
+  return (pool.random >>> 28) / 16
 }

@@ -15,16 +15,11 @@ export function trace(
   link = connection?.link?.id,
 ): void {
   if (exchange?.traced !== true && connection?.traced !== true) return
-  const prefix =
-    name.includes('.') && !/^(send|receive|response)_/.test(name)
-      ? ''
-      : connection?.multiplexed === true
-        ? 'http2.'
-        : 'http11.'
+  const version = connection?.multiplexed === true ? 'http2.' : 'http11.'
   pool.commands.push({
     type: 'trace',
     event: {
-      name: prefix + name,
+      name: (/^(send|receive|response)_/.test(name) ? version : '') + name,
       time: pool.now,
       request: exchange?.id,
       connection: link,

@@ -543,6 +543,27 @@ describe('a request that is streamed', () => {
     }
   })
 
+  it('that throws when it is given up changes nothing about its request', async () => {
+    const { url } = await serveHttp((_, response) => response.end('ok'))
+    const content = (): AsyncIterable<Uint8Array> =>
+      Object.assign(
+        (async function* () {
+          yield new Uint8Array(3)
+        })(),
+        {
+          pipe: () => undefined,
+          on: () => undefined,
+          destroy: () => {
+            throw new Error('broken')
+          },
+        },
+      )
+    expect((await makePool().request('POST', url, { content: content() })).status).toBe(200)
+    await expect(makePool().request('POST', 'http://127.0.0.1:1', { content: content() })).rejects.toMatchObject({
+      name: 'ConnectError',
+    })
+  })
+
   it('leaves a server that passes on what it was asked with the socket to answer on', async () => {
     const broken = await serveTcp((socket) => void socket.once('data', () => setTimeout(() => socket.destroy(), 20)))
     const pool = makePool()

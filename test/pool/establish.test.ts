@@ -584,6 +584,16 @@ it('a connection is given no more than the last one of its origin had streams fo
   expect(play.take('assigned').filter((one) => one.link === link)).toHaveLength(2)
 })
 
+it('… also where limits are turned off', () => {
+  const play = new Play({ ...H2, limits: { settingsTimeout: null } })
+  play.request()
+  const peer = new Peer(play, play.connectAll()[0] as number, 'h2', { settings: { maxConcurrentStreams: 1 } })
+  peer.sync()
+  const second = play.request()
+  play.connectAll()
+  expect(play.saidOf(second, 'assigned')).toEqual(['assigned'])
+})
+
 describe('extended CONNECT', () => {
   const socket = { origin: https('10.0.0.1'), method: 'CONNECT', protocol: 'websocket' } as const
   const upgrade = { origin: https('10.0.0.1'), headers: [['Upgrade', 'websocket'] as const] }
@@ -633,6 +643,24 @@ describe('extended CONNECT', () => {
     play.received(1, SETTINGS)
     expect(play.has('close', 1)).toBe(true)
   })
+  it.each<[string, Partial<PoolSettings>, string]>([
+    ['too old at once, before its SETTINGS have come', { maxConnectionAge: 0 }, ''],
+    ['too old at once, and has no stream for now', { maxConnectionAge: 0 }, '\x01'],
+    ['not to be idle, and has no stream for now', { keepAliveExpiry: 0 }, '\x01'],
+    ['one idle too many, and has no stream for now', { maxIdleConnections: 0 }, '\x01'],
+  ])('waited for, a connection is not closed that is %s: nothing else is dialled', (_, settings, first) => {
+    const play = new Play({ ...BOTH, maxConnectionsPerOrigin: 10, ...settings })
+    const id = play.request(socket)
+    play.connectAll()
+    play.secured(1, 'h2')
+    // No stream at first, then as many as it likes.
+    const settingsOf = (streams: string): string => `\0\0\x0c\x04\0\0\0\0\0\0\x03\0\0\0${streams}\0\x08\0\0\0\x01`
+    if (first !== '') play.received(1, settingsOf('\0'))
+    play.pass(1_000)
+    expect(play.dials()).toEqual([])
+    play.received(1, settingsOf('\x09'))
+    expect(play.take('assigned').map((one) => [one.id, one.link])).toEqual([[id, 1]])
+  })
   it('is refused where the server speaks HTTP/1.1, and nothing else is dialled for it', () => {
     const play = new Play(BOTH)
     const id = play.request(socket)
@@ -675,6 +703,18 @@ describe('sharing the first dial', () => {
     expect(play.dials()).toEqual([])
     play.connected(1)
     expect(play.take('assigned').map(({ id }) => id)).toEqual([other])
+  })
+  it('nobody waits for ever for what was dialled for one that set no deadline, and is gone', () => {
+    const play = new Play({ ...H2, maxConnectionsPerOrigin: 1 })
+    const opener = play.request({ timeouts: { connect: Infinity } })
+    const other = play.request()
+    expect(play.dials()).toEqual([1])
+    play.pass(20_000)
+    play.cancel(opener)
+    expect(play.dials()).toEqual([])
+    play.pass(10_000)
+    expect([play.has('destroy', 1), play.dials().length]).toEqual([true, 1])
+    expect(play.outcome(other)).toBeUndefined()
   })
   it('nobody else waits: it is destroyed with the request', () => {
     const play = new Play(H2)

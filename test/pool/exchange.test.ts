@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { Fields } from '../../src/http/index.ts'
 import { H2Connection } from '../../src/h2/index.ts'
-import { A, B, goaway, H2, OK, Peer, Play, type Asked } from './play.ts'
+import { A, B, goaway, H2, http, OK, Peer, Play, type Asked } from './play.ts'
 
 const POST = { method: 'POST', content: { length: 6 } } as const
 
@@ -28,6 +28,34 @@ describe('a GET', () => {
     play.received(1, 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab')
     play.failed(1)
     expect(play.error(id)).toMatchObject({ name: 'ReadError', disposition: 'response-started' })
+  })
+  it('is timed, and its connection is asked whether it lives, on a clock below zero', () => {
+    const stuck = new Play({}, -1_000_000)
+    const id = stuck.request({ timeouts: { write: 1_000 } })
+    stuck.connectAll()
+    stuck.pass(1_000)
+    expect(stuck.error(id).name).toBe('WriteTimeout')
+    const silent = new Play({ ...H2, http2Options: { keepAlivePing: { after: 1_000, within: 500 } } }, -1_000_000)
+    silent.request()
+    silent.connectAll()
+    silent.pass(1_500)
+    expect(silent.has('destroy', 1)).toBe(true)
+  })
+  it('ends when its time is over, to the millisecond, however many connections age and requests wait to be sent again', () => {
+    const many = { maxConnections: 200, maxConnectionsPerOrigin: 200 }
+    const play = new Play({ ...H2, ...many, maxConnectionAge: 600_000 })
+    for (let n = 1; n <= 100; n++) {
+      const origin = http(`10.1.0.${n}`)
+      for (const last of [0, 0]) {
+        play.request({ origin })
+        for (const link of play.connectAll()) play.received(link, goaway(last))
+      }
+    }
+    const id = play.request({ timeouts: { total: 1_001 } })
+    play.pass(1_000)
+    expect(play.outcome(id)).toBeUndefined()
+    play.pass(1)
+    expect(play.error(id).code).toBe('total-timeout')
   })
   it('keeps its clock when the given time goes back', () => {
     const play = new Play({}, 5_000)
@@ -1011,15 +1039,16 @@ describe('the option keepAlivePing', () => {
     play.connectAll()
     const peer = new Peer(play, 1, 'h2').sync()
     play.pass(5_000)
-    play.request({ origin: B, timeouts: { pool: Infinity, connect: Infinity } })
+    play.request({ origin: B, timeouts: { pool: Infinity } })
     peer.machine.cancel(peer.of('/a'), 2)
     peer.read()
     play.received(1, Buffer.concat(peer.machine.takeOutput()))
     expect(play.error(id)).toMatchObject({ code: 'stream-reset' })
     expect(play.has('destroy', 1)).toBe(true)
     expect(play.pool.nextTimeout()).toBe(play.now + 250)
+    const dialled = play.now
     play.pass(250)
-    expect(play.pool.nextTimeout()).toBeUndefined()
+    expect(play.pool.nextTimeout(), 'that of the dial').toBe(dialled + 10_000)
   })
   it('comes to an end of looking at an idle connection, however often it is to be looked at', () => {
     const play = new Play({ ...H2, http2Options: { keepAlivePing: { after: 0, within: 1_000 } } })

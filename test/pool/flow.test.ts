@@ -185,6 +185,23 @@ describe('over HTTP/2 a request is sent when its own last byte is, whatever the 
     expect(play.error(get)).toMatchObject({ name: 'ReadTimeout', disposition: 'maybe-processed' })
     expect(play.outcome(put)).toBeUndefined()
   })
+  it('a GET that was refused and is sent again on that connection has not been sent by what it wrote before', () => {
+    const play = new Play(H2)
+    play.request({ target: '/other' })
+    const [link] = play.connectAll() as [number]
+    const peer = new Peer(play, link, 'h2', WIDE).sync()
+    play.drained(link)
+    const get = play.request({ target: '/get', timeouts: { read: 1_000 } })
+    const put = play.request({ method: 'PUT', content: { length: 1_000_000 } })
+    play.content(put, 'x'.repeat(1_000_000))
+    // What it wrote was read, and was not reported as accepted yet; what it writes now stands behind the upload.
+    peer.read().machine.cancel(peer.of('/get'), 7)
+    peer.write().respond('/other')
+    expect(play.saidOf(get, 'assigned')).toHaveLength(2)
+    play.tell({ type: 'drained', link, bytes: 30 })
+    play.pass(1_000)
+    expect(play.outcome(get)).toBeUndefined()
+  })
   it('an upload whose end waits for a window is not sent yet: nothing accepted is a WriteTimeout', () => {
     const { play, put, link } = upload(80_000, NARROW, { write: 1_000, read: 5_000 })
     play.drained(link)

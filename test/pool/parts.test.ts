@@ -32,7 +32,8 @@ describe('lists', () => {
         const which = i % 2 === 0 ? 0 : 1
         const [list, array] = [lists[which], arrays[which]]
         if (how === 0) {
-          const first = list.shift()
+          const { first } = list
+          if (first !== undefined) remove(first)
           expect(first?.owner).toBe(array.shift())
           continue
         }

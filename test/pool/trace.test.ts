@@ -186,13 +186,17 @@ describe('a trace', () => {
       'http11.receive_response_body.complete',
     ])
   })
-  it('of a request that a connection refuses to write', () => {
-    const play = new Play()
+  it.each([
+    ['http11', {}],
+    ['http2', H2],
+  ])('of a request that a connection refuses to write, over %s', (version, settings) => {
+    const play = new Play(settings)
     const id = play.request({ target: '/', headers: [['Bad Name', 'x']], trace: true })
-    play.connectAll()
-    expect(names(play).filter((name) => name.startsWith('http11'))).toEqual([
-      'http11.send_request_headers.started',
-      'http11.send_request_headers.failed',
+    const [link] = play.connectAll()
+    const steps = play.take('trace').filter(({ event }) => event.name.includes('.send_request'))
+    expect(steps.map(({ event }) => [event.name, event.connection])).toEqual([
+      [`${version}.send_request_headers.started`, link],
+      [`${version}.send_request_headers.failed`, link],
     ])
     expect(play.error(id).disposition).toBe('not-sent')
   })

@@ -200,10 +200,10 @@ function giveBack(iterator: AnyIterator, source?: unknown): void {
   try {
     const returned = iterator.return?.()
     if (isThenable(returned)) returned.then(undefined, ignore)
-    discard(source)
   } catch {
-    ignore()
+    // As below.
   }
+  discard(source)
 }
 
 /**
@@ -212,9 +212,13 @@ function giveBack(iterator: AnyIterator, source?: unknown): void {
  * asked with would take along the socket on which it is to be answered.
  */
 export function discard(source: unknown): void {
-  if (isStream(source)) {
-    if (!('httpVersion' in source) || 'req' in source) source.destroy()
-  } else if (isWebStream(source) && !source.locked) source.cancel().then(undefined, ignore)
+  try {
+    if (isStream(source)) {
+      if (!('httpVersion' in source) || 'req' in source) source.destroy()
+    } else if (isWebStream(source) && !source.locked) source.cancel().then(undefined, ignore)
+  } catch {
+    // As below.
+  }
 }
 
 export function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
