@@ -421,6 +421,12 @@ describe('a pool is not made with', () => {
   it('a look-up that cannot be called', () => {
     expect(() => new ConnectionPool({ resolve: 'a.test' as never })).toThrow(TypeError)
   })
+  it('a grace that is no time, by rejecting', async () => {
+    const { url } = await serveHttp((_, response) => response.end('ok'))
+    const pool = makePool()
+    await expect(pool.close({ grace: -1 })).rejects.toThrow(RangeError)
+    expect((await pool.request('GET', url)).status).toBe(200)
+  })
 })
 
 describe('a pool takes', () => {

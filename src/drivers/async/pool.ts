@@ -108,8 +108,8 @@ export class ConnectionPool implements AsyncDisposable {
     this.#driver.ask({ type: 'closeIdle' })
   }
   /** No new requests; queued ones fail with PoolClosed, running ones finish within `grace` (30 s), then are destroyed. */
-  close(options?: { readonly grace?: Millis | undefined }): Promise<void> {
-    return this.#close(closing(options))
+  async close(options?: { readonly grace?: Millis | undefined }): Promise<void> {
+    await this.#close(closing(options))
   }
   /** Everything ends now; requests fail with PoolClosed, whose `cause` is `reason`. */
   destroy(reason?: unknown): Promise<void> {
