@@ -73,9 +73,11 @@ function headFor(pool: PoolState, exchange: Exchange): RequestHead {
 }
 
 /** `scheme://authority/path`; for `*` without a path. What has an authority already stays. RFC 9112 §3.2.2, §3.2.4. */
-function absoluteForm(site: Site, { target }: RequestHead): string {
+function absoluteForm(site: Site, { target, headers, authority }: Exchange['head']): string {
   if (target !== '*' && !target.startsWith('/')) return target
-  return `http://${formatAuthority({ ...site.origin, scheme: 'http' })}${target === '*' ? '' : target}`
+  // Host is to say the same, and the proxy does not look at it. RFC 9112 §3.2.
+  const host = headers.get('host') || authority || formatAuthority(site.origin)
+  return `http://${host}${target === '*' ? '' : target}`
 }
 
 // ── content ──

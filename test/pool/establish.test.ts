@@ -240,6 +240,21 @@ it.each([
   ).toEqual([method, sent])
 })
 
+it.each([
+  [http('10.0.0.1'), '/x', 'http://b.test:81/x'],
+  [http('10.0.0.1'), '*', 'http://b.test:81'],
+  [{ scheme: 'ws', host: '10.0.0.1', port: 80 }, '/x', 'http://b.test:81/x'],
+])(
+  'RFC 9112 §3.2: a Host of the caller’s own is what a proxy that forwards is asked for: %o %s',
+  (origin, target, sent) => {
+    const play = new Play({ proxies: [proxy] })
+    const method = target === '*' ? 'OPTIONS' : 'GET'
+    play.request({ origin, method, target, headers: [['Host', 'b.test:81']] })
+    const [link] = play.connectAll()
+    expect(play.written(link as number)).toBe(`${method} ${sent} HTTP/1.1\r\nHost: b.test:81\r\n\r\n`)
+  },
+)
+
 it('RFC 9112 §3.2: a Host among the fields of a proxy that forwards does not stand in for that of the request', () => {
   const play = new Play({
     proxies: [
