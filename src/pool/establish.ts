@@ -80,15 +80,6 @@ interface Hop {
 }
 
 type Step = 'idle' | 'resolving' | 'dialling' | 'securing' | 'proxying' | 'backoff' | 'over'
-const PHASES = {
-  idle: 'connect',
-  resolving: 'dns',
-  dialling: 'connect',
-  securing: 'tls',
-  proxying: 'proxy',
-  backoff: 'connect',
-  over: 'connect',
-} as const satisfies Record<Step, string>
 
 const EMPTY = new Uint8Array(0)
 /** A second attempt would end the same way. */
@@ -142,7 +133,8 @@ export class Establishing {
 
   /** Where an error says that it stood. */
   get phase(): string {
-    return PHASES[this.#step]
+    if (this.#host !== undefined) return 'dns'
+    return this.#step === 'securing' ? 'tls' : this.#step === 'proxying' ? 'proxy' : 'connect'
   }
 
   start(now: Millis): void {
@@ -460,11 +452,14 @@ export class Establishing {
     if (this.#step === 'over') return
     if (this.#refusal !== undefined) return this.#refused(now)
     this.#attempts.push({ address: (this.#link as Link).address, error: cause ?? new Error('the connection ended') })
-    const { phase } = this
     const error =
       this.#step === 'proxying'
-        ? new ProxyError('the proxy ended the connection', { code: 'proxy-disconnected', cause, ...this.#facts(phase) })
-        : this.#error('the peer ended the connection before it was established', 'disconnected', phase, cause)
+        ? new ProxyError('the proxy ended the connection', {
+            code: 'proxy-disconnected',
+            cause,
+            ...this.#facts('proxy'),
+          })
+        : this.#error('the peer ended the connection before it was established', 'disconnected', this.phase, cause)
     this.#fail(error, now)
   }
   #tlsError(cause: unknown): HttpCoreError {

@@ -272,6 +272,22 @@ it('RFC 9112 §3.2: a Host among the fields of a proxy that forwards does not st
   expect(play.written(link as number)).toBe('GET http://10.0.0.1/ HTTP/1.1\r\nHost: 10.0.0.1\r\nX-For: proxy\r\n\r\n')
 })
 
+it('a name that is looked up for a SOCKS proxy is what it waits for, and no longer when the proxy leaves', () => {
+  const settings = { proxies: [{ ...place, kind: 'socks5', credentials: undefined }] } as const
+  for (const timeouts of [{ connect: 1_000 }, { total: 1_000 }]) {
+    const play = new Play(settings)
+    const id = play.request({ origin: http('a.test'), timeouts })
+    play.connectAll()
+    play.pass(1_000)
+    expect(play.error(id)).toMatchObject({ phase: 'dns' })
+  }
+  const play = new Play(settings)
+  const id = play.request({ origin: http('a.test') })
+  const [link] = play.connectAll()
+  play.tell({ type: 'eof', link: link as number })
+  expect(play.error(id)).toMatchObject({ name: 'ProxyError', phase: 'proxy' })
+})
+
 it('an address that cannot be named to a SOCKS proxy fails the request that asked for it', () => {
   const play = new Play({ proxies: [{ ...place, kind: 'socks5', credentials: undefined }] })
   const id = play.request({ origin: http('a.test') })
