@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { SingleConnection, type SingleConnectionOptions } from '../../src/index.ts'
 import { SimNetwork } from '../../src/sim.ts'
-import { peers, server, type Version } from '../fixtures/peers.ts'
+import { connectProxy, peers, server, socksProxy, type Server, type Version } from '../fixtures/peers.ts'
 
 const URL = 'http://origin.test/'
 
@@ -72,6 +72,55 @@ describe.each(['h1', 'h2'] as const)('%s', (version) => {
     expect([typeof (await asked(it)), opened]).toEqual(['number', 1])
     await it.sim.run(it.connection.close())
   })
+})
+
+it.each([
+  ['directly', undefined, 'origin.test', 443, (origin: Server) => origin],
+  ['in a tunnel', 'http://proxy.test:1', 'proxy.test', 1, connectProxy],
+  ['behind SOCKS', 'socks5h://proxy.test:1', 'proxy.test', 1, socksProxy],
+])('is dialled again as `retries` says while it is not made, %s', async (_, proxy, host, port, listens) => {
+  const sim = new SimNetwork()
+  sim.listen(host, port, listens(server(sim, 'h1', peers())), { tls: { alpn: ['http/1.1'] } })
+  const error = Object.assign(new Error('reset'), { code: 'ECONNRESET' })
+  sim.fault({ at: 'tls', what: 'refuse', error, times: 3 })
+  for (const [retries, result] of [
+    [1, 'tls-disconnected'],
+    [1, 200],
+  ] as const) {
+    const connection = new SingleConnection({ networkBackend: sim, proxy, retries })
+    const asked = async (): Promise<unknown> => {
+      const response = connection.request('GET', 'https://origin.test/').then(
+        ({ status }) => status,
+        ({ code }: { code: unknown }) => code,
+      )
+      await sim.run(response)
+      return response
+    }
+    expect(await asked()).toBe(result)
+    if (result !== 200) continue
+    await sim.advance(120_000)
+    expect(await asked()).toBe('connection-used')
+  }
+})
+
+it('is dialled again for the next address of a host that a SOCKS proxy does not reach', async () => {
+  const sim = new SimNetwork()
+  sim.resolveTo('origin.test', ['192.0.2.1', '192.0.2.2'])
+  let links = 0
+  sim.listen('proxy.test', 1, (link) => {
+    const origin = server(sim, 'h1', peers())(link)
+    const answers = ['0500', `050${links++ === 0 ? 4 : 0}0001000000000000`]
+    const received = (data: Uint8Array): boolean => {
+      const answer = answers.shift()
+      if (answer === undefined) return origin.received(data)
+      link.write([new Uint8Array(Buffer.from(answer, 'hex'))])
+      return false
+    }
+    return { ...origin, received }
+  })
+  const connection = new SingleConnection({ networkBackend: sim, proxy: 'socks5://proxy.test:1' })
+  expect(await asked({ sim, connection })).toEqual(expect.any(Number))
+  expect(links).toBe(2)
 })
 
 it('lost under a request that could be sent again, it says so: there is no other to send it on', async () => {

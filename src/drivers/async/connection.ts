@@ -2,10 +2,9 @@
 // ConnectionNotAvailable at once; so whoever owns several of them decides which one takes a request.
 //
 // It knows no protocol: what the bytes travel over is the option `link`, or the network's own dial.
-import { ConnectError, ConnectionNotAvailable, formatOrigin } from '../../http/index.ts'
-import type { ConnectTarget, LinkInfo, LinkSide } from '../../pool/lean.ts'
+import { ConnectError, ConnectionNotAvailable, formatOrigin, type ErrorDetails } from '../../http/index.ts'
 import { nodeNetwork } from '../networks/node.ts'
-import type { Link, Network, Sink } from '../network.ts'
+import type { Network } from '../network.ts'
 import { originOf } from '../shared/options.ts'
 import { ConnectionPool, type PoolOptions, type RequestOptions } from './pool.ts'
 import type { Response } from './response.ts'
@@ -16,7 +15,7 @@ export interface SingleConnectionOptions extends Omit<PoolOptions, Shared> {
   readonly link?: Network['connect'] | undefined
 }
 
-/** One connection to one origin, dialled for the first request and never again. */
+/** One connection to one origin, dialled for the first request and, once it is made, never again. */
 export class SingleConnection implements AsyncDisposable {
   readonly #pool: ConnectionPool
   #origin: string | undefined
@@ -26,7 +25,11 @@ export class SingleConnection implements AsyncDisposable {
     this.#pool = new ConnectionPool({
       ...(link === undefined ? {} : { resolve: (host: string) => [host] }),
       ...others,
-      networkBackend: once(networkBackend, link ?? networkBackend.connect.bind(networkBackend)),
+      networkBackend: once(
+        networkBackend,
+        link ?? networkBackend.connect.bind(networkBackend),
+        () => this.info()?.endsWith('CONNECTING') !== true,
+      ),
       maxConnections: 1,
       maxQueuedRequests: 0,
       // There is no other connection on which a request could be sent again.
@@ -74,32 +77,33 @@ export class SingleConnection implements AsyncDisposable {
 /** Nothing was dialled where the second dial was refused. */
 function usedUp(error: unknown): never {
   if (!(error instanceof ConnectError && error.cause instanceof ConnectionNotAvailable)) throw error
-  const { origin, bytesSent, bytesReceived, disposition, cause } = error
-  const { message, code } = cause as ConnectionNotAvailable
-  throw new ConnectionNotAvailable(message, { code, phase: 'pool', origin, bytesSent, bytesReceived, disposition })
+  const { message, code } = error.cause
+  const facts: ErrorDetails = error
+  throw new ConnectionNotAvailable(message, { ...facts, code, phase: 'pool', attempts: [] })
 }
 
-/** The network, until one of its links is connected: another is refused from then on. */
-function once(network: Network, connect: Network['connect']): Network {
+/** The network, until the connection is made: from then on another link is refused. Till then `retries` may need one. */
+function once(network: Network, connect: Network['connect'], isMade: () => boolean): Network {
   let used = false
+  const look = <T>(answer: T): T => {
+    used ||= isMade()
+    return answer
+  }
   return {
     can: network.can,
     now: () => network.now(),
     timer: (at, fire, keepAlive) => network.timer(at, fire, keepAlive),
     resolve: (host, done) => network.resolve(host, done),
     ...(network.caughtUp && { caughtUp: network.caughtUp.bind(network) }),
-    connect: (target: ConnectTarget, sink: Sink): Link => {
+    connect: (target, sink) => {
       if (used) throw new ConnectionNotAvailable('the connection has been used up', { code: 'connection-used' })
       return connect(target, {
-        connected: (info: LinkInfo) => {
-          used = true
-          sink.connected(info)
-        },
-        secured: (info: LinkInfo) => sink.secured(info),
-        received: (data, turn) => sink.received(data, turn),
+        connected: (info) => look(sink.connected(info)),
+        secured: (info) => look(sink.secured(info)),
+        received: (data, turn) => look(sink.received(data, turn)),
         drained: (bytes, atOnce) => sink.drained(bytes, atOnce),
         eof: (clean) => sink.eof(clean),
-        failed: (error: unknown, side: LinkSide) => sink.failed(error, side),
+        failed: (error, side) => sink.failed(error, side),
         closed: () => sink.closed(),
       })
     },
