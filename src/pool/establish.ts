@@ -80,6 +80,15 @@ interface Hop {
 }
 
 type Step = 'idle' | 'resolving' | 'dialling' | 'securing' | 'proxying' | 'backoff' | 'over'
+const PHASES = {
+  idle: 'connect',
+  resolving: 'dns',
+  dialling: 'connect',
+  securing: 'tls',
+  proxying: 'proxy',
+  backoff: 'connect',
+  over: 'connect',
+} as const satisfies Record<Step, string>
 
 const EMPTY = new Uint8Array(0)
 /** A second attempt would end the same way. */
@@ -133,8 +142,8 @@ export class Establishing {
 
   /** Where an error says that it stood. */
   get phase(): string {
-    if (this.#host !== undefined) return 'dns'
-    return this.#step === 'securing' ? 'tls' : this.#step === 'proxying' ? 'proxy' : 'connect'
+    // A SOCKS proxy waits for an address.
+    return this.#host === undefined ? PHASES[this.#step] : 'dns'
   }
 
   start(now: Millis): void {
