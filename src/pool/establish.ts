@@ -128,6 +128,8 @@ export class Establishing {
   #refusal: { status: number; headers: Fields; content: Uint8Array } | undefined
   /** How much of its content has come. */
   #said = 0
+  /** Why nothing can be written to the proxy; what it has said may still be read. */
+  #unheard: { readonly error: unknown } | undefined
   #failures = 0
   /** The step that a trace was told the beginning of. */
   #tracing: string | undefined
@@ -413,6 +415,7 @@ export class Establishing {
 
   /** There is a way through the proxy. */
   #tunnelled(surplus: Bytes, now: Millis): void {
+    if (this.#unheard !== undefined) return this.#lost(undefined, now)
     const hop = this.#hops[this.#hop] as Hop
     this.#proxy = undefined
     this.#stepEnds('complete', {})
@@ -440,6 +443,11 @@ export class Establishing {
   }
   failed(link: Link, error: unknown, side: LinkSide, now: Millis): void {
     const dialled = link === this.#link
+    if (dialled && side === 'write' && this.#proxy !== undefined) {
+      // A proxy may have refused before it stopped listening.
+      this.#unheard = { error }
+      return this.#pool.timers.after(this.#attemptDeadline, this.#pool.limits.earlyResponseGrace, now)
+    }
     if (dialled && side !== 'tls') return this.#lost(error, now)
     if (!dialled && !this.#racing.delete(link)) return
     this.#attempts.push({ address: link.address, error })
@@ -457,8 +465,9 @@ export class Establishing {
     if (link === this.#link) this.#lost(undefined, now)
     else this.failed(link, new Error('the attempt was closed'), 'connect', now)
   }
-  #lost(cause: unknown, now: Millis): void {
+  #lost(reason: unknown, now: Millis): void {
     if (this.#step === 'over') return
+    const cause = this.#unheard?.error ?? reason
     if (this.#refusal !== undefined) return this.#refused(now)
     this.#attempts.push({ address: (this.#link as Link).address, error: cause ?? new Error('the connection ended') })
     const error =
@@ -480,7 +489,10 @@ export class Establishing {
   }
 
   timeout(timer: EstablishTimer, now: Millis): void {
-    if (timer === 'attempt') return this.#next < this.#addresses.length ? this.#dialNext(now) : undefined
+    if (timer === 'attempt') {
+      if (this.#unheard !== undefined) return this.#lost(undefined, now)
+      return this.#next < this.#addresses.length ? this.#dialNext(now) : undefined
+    }
     if (timer === 'retry') {
       this.#named = []
       this.#stepEnds('complete', {})
@@ -526,7 +538,7 @@ export class Establishing {
       this.#destroy(link)
     }
     if (this.#link !== undefined) this.#destroy(this.#link)
-    this.#link = this.#proxy = undefined
+    this.#link = this.#proxy = this.#unheard = undefined
     this.#pool.timers.clear(this.#attemptDeadline)
   }
   #end(): void {

@@ -1,8 +1,8 @@
 // From a name to a machine, told step by step: addresses, races, TLS, ALPN, retries, deadlines.
 import { describe, expect, it, vi } from 'vitest'
 import { A, bytes, goaway, H2, OK, Peer, Play, http, https, type Asked } from './play.ts'
-import { Fields } from '../../src/http/index.ts'
-import type { PoolSettings } from '../../src/pool/index.ts'
+import { Fields, type HttpCoreError } from '../../src/http/index.ts'
+import type { PoolSettings, ProxyTarget } from '../../src/pool/index.ts'
 
 const BOTH: Partial<PoolSettings> = { http2: true }
 
@@ -402,6 +402,35 @@ describe('a proxy that says no', () => {
       name: 'ProxyError',
       code: 'proxy-refused',
       answer: { status: 407, content: bytes('why ') },
+    })
+  })
+  describe('and stops listening before it was asked', () => {
+    const socks: ProxyTarget = { ...proxy, kind: 'socks5h', credentials: undefined }
+    const broken = Object.assign(new Error('broken pipe'), { code: 'EPIPE' })
+    const unheard = (target: ProxyTarget, then: (play: Play) => void): HttpCoreError => {
+      const play = new Play({ retries: 1, proxies: [target] })
+      const id = play.request({ origin: https('10.0.0.1') })
+      play.connectAll()
+      play.tell({ type: 'failed', link: 1, error: broken, side: 'write' })
+      expect(play.outcome(id)).toBeUndefined()
+      then(play)
+      expect([play.dials(), play.tlsTargets(), play.pool.nextTimeout()]).toEqual([[], [], undefined])
+      return play.error(id)
+    }
+    it('is heard: a status', () => {
+      const error = unheard(proxy, (play) => play.received(1, 'HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno'))
+      expect(error).toMatchObject({ code: 'proxy-refused', answer: { status: 403, content: bytes('no') } })
+    })
+    it('is heard: a method of SOCKS', () => {
+      expect(unheard(socks, (play) => play.received(1, '\x05\xff'))).toMatchObject({ code: 'socks-method' })
+    })
+    it.each<[string, ProxyTarget, (play: Play) => void]>([
+      ['or says nothing for a second', proxy, (play) => play.pass(1_000)],
+      ['or goes', proxy, (play) => play.closed(1)],
+      ['or says yes', proxy, (play) => play.received(1, 'HTTP/1.1 200 OK\r\n\r\n')],
+      ['or goes on as if it had been asked', socks, (play) => (play.received(1, '\x05\x00'), play.pass(1_000))],
+    ])('%s: there is no way through it, and why', (_, target, then) => {
+      expect(unheard(target, then)).toMatchObject({ name: 'ProxyError', code: 'proxy-disconnected', cause: broken })
     })
   })
   it('with the lowest status that is none of success', () => {
