@@ -117,7 +117,7 @@ export const LIMITS = {
   maxKeepAliveHint: limit(600_000, 3_600_000),
   /** How long content waits for 100 (Continue). RFC 9110 §10.1.1 leaves it open. */
   expectTimeout: timer(1_000),
-  /** After a failed write the response may still be read, for so long. */
+  /** After a failed write the head of a response may still come, for so long. */
   earlyResponseGrace: timer(1_000),
   /** A `close` that the network does not answer becomes a `destroy`. */
   closeTimeout: limit(1_000, 60_000),

@@ -2,7 +2,7 @@
 // anew with every byte: when they fire, it is looked at since when nothing has moved.
 import type { Millis } from '../http/index.ts'
 import type { ConnectionTimer, PoolConnection } from './connection.ts'
-import { breakConnection, fail, giveUp } from './ending.ts'
+import { breakConnection, fail, giveUp, graceOver } from './ending.ts'
 import type { Exchange, ExchangeTimer } from './exchange.ts'
 import { poolTimeout, readTimeout, totalTimeout, writeTimeout } from './failures.ts'
 import { armPing, destroy, expiryOf, ping, retire } from './lifecycle.ts'
@@ -77,7 +77,7 @@ export function connectionDue(pool: PoolState, connection: PoolConnection, timer
     case 'closing':
       return destroy(pool, connection)
     case 'grace':
-      return breakConnection(pool, connection)
+      return graceOver(pool, connection)
     case 'machine':
       connection.machine?.handleTimeout(pool.now)
       return drainMachine(pool, connection)

@@ -208,6 +208,18 @@ export function breakConnection(pool: PoolState, connection: PoolConnection, cau
   }
 }
 
+/** A write has failed, and whoever has no head by now gets none. Who reads a response reads it to its end. */
+export function graceOver(pool: PoolState, connection: PoolConnection): void {
+  const exchanges = connection.exchanges.all()
+  const lost = exchanges.filter(({ stage, attempt }) => stage !== 'receiving' || attempt.duplex)
+  if (lost.length === exchanges.length) return breakConnection(pool, connection)
+  for (const exchange of lost) {
+    connection.machine?.cancel(exchange.attempt.onConnection)
+    const error = connectionLost(exchange, connection.writeFailure?.error, true)
+    retryOrFail(pool, exchange, error, exchange.attempt.disposition, true)
+  }
+}
+
 // ── again ──
 
 function retryOrFail(

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { Fields } from '../../src/http/index.ts'
 import { H2Connection } from '../../src/h2/index.ts'
-import { A, B, goaway, H2, http, OK, Peer, Play, type Asked } from './play.ts'
+import { A, B, bytes, goaway, H2, http, OK, Peer, Play, type Asked } from './play.ts'
 
 const POST = { method: 'POST', content: { length: 6 } } as const
 
@@ -496,6 +496,45 @@ describe('an early response', () => {
     peer.machine.consume(tunnel, 65_535)
     peer.sync()
     expect([peer.ended.has(tunnel), peer.failed.has(tunnel)]).toEqual([true, false])
+  })
+  it('whose head comes within the grace is read to its end, however long that takes and its reader waits', () => {
+    const play = new Play()
+    const id = play.request(POST)
+    play.connectAll()
+    play.content(id, 'abc', false)
+    play.failed(1, 'write')
+    play.received(1, 'HTTP/1.1 413 Content Too Large\r\nContent-Length: 4\r\n\r\nno')
+    play.pass(5_000)
+    play.tell({ type: 'consumed', id, bytes: 2 })
+    play.received(1, '!!')
+    expect([play.outcome(id), play.delivered(id).content]).toEqual(['ok', 'no!!'])
+    expect(play.stats().connections).toBe(0)
+  })
+  it('over HTTP/2 is read on, while those without a head are lost; a tunnel, of which nothing leaves, is too', () => {
+    const play = new Play(H2)
+    const [read, silent, tunnel] = [
+      play.request({ target: '/read' }),
+      play.request({ target: '/silent', method: 'POST' }),
+      play.request({ method: 'CONNECT', target: 'b:1' }),
+    ]
+    play.connectAll()
+    const peer = new Peer(play, 1, 'h2').sync()
+    play.drained(1)
+    peer.machine.sendResponse(peer.of('/read'), { status: 200, headers: [], content: { length: 2 } })
+    peer.machine.sendResponse(peer.of('b:1'), { status: 200, headers: [] })
+    peer.sync()
+    play.failed(1, 'write')
+    play.pass(1_000)
+    expect([play.outcome(read), play.error(silent).code, play.error(tunnel).code]).toEqual([
+      undefined,
+      'server-disconnected',
+      'connection-lost',
+    ])
+    peer.machine.sendData(peer.of('/read'), bytes('ok'), true)
+    peer.write()
+    expect(play.outcome(read)).toBe('ok')
+    play.pass(1_000)
+    expect(play.stats().connections).toBe(0)
   })
   it('that does not come within the grace leaves the error of the write', () => {
     const play = new Play()
