@@ -141,6 +141,7 @@ const RESOLVED: Readonly<Record<Role, WeakSet<object>>> = { client: new WeakSet(
 /** Defaults of the role, overridden. TypeError: no such limit, or no number. RangeError: outside its bounds. */
 export function resolveLimits(given: Limits | undefined, role: Role): ResolvedLimits {
   if (given === undefined) return defaultsOf(role)
+  if (typeof given !== 'object') throw new TypeError('limits must be an object')
   if (RESOLVED[role].has(given)) return given as ResolvedLimits
   const own = { ...defaultsOf(role) } as Record<LimitName, number>
   for (const [name, value] of Object.entries(given)) {

@@ -33,7 +33,7 @@ import type { H2Connection } from '../h2/index.ts'
 import type { ConnectTarget, LinkId, LinkInfo, LinkSide, PoolCommand, TlsTarget } from './commands.ts'
 import { Link, type PoolConnection, type Site } from './connection.ts'
 import type { Exchange } from './exchange.ts'
-import { factsOf, handshakeFault, TLS_DISCONNECTED } from './failures.ts'
+import { factsOf, handshakeFault, misused, TLS_DISCONNECTED } from './failures.ts'
 import { isHttpProxy, type HttpProxy, type PoolSettings, type ProxyTarget, type SocksProxy } from './settings.ts'
 import type { Slots } from './slots.ts'
 import { Socks5Handshake } from './socks5.ts'
@@ -276,7 +276,7 @@ export class Establishing {
     try {
       ask()
     } catch (error) {
-      this.#give(error as HttpCoreError, now)
+      this.#give(misused(this.#opener, error) as HttpCoreError, now)
     }
   }
 

@@ -18,7 +18,7 @@ import { askers, decide, lend, seatsPerDial } from './decisions.ts'
 import { breakConnection, complete, dropContent, isCrowded, onCancel, settle, turnAway } from './ending.ts'
 import { Establishing, forwardingProxy, type EstablishTimer, type Http2 } from './establish.ts'
 import { Exchange, type ExchangeTimer, type RequestInput } from './exchange.ts'
-import { factsOf, poolClosed, unsupported } from './failures.ts'
+import { factsOf, misused, poolClosed, unsupported } from './failures.ts'
 import { destroy, gone, onCaughtUp, retire } from './lifecycle.ts'
 import { deliver, drainMachine, feed, onConsumed, onDrain } from './receiving.ts'
 import type { Need } from './scheduler.ts'
@@ -206,11 +206,8 @@ function refusalOf(pool: PoolState, exchange: Exchange): HttpCoreError | undefin
     return unsupported(exchange, 'extended CONNECT needs HTTP/2, and http2 is off', 'RFC 8441 §4')
   }
   if (proxies.length > 0 && head.headers.has('proxy-authorization') && forwardingProxy(settings, site) === undefined) {
-    return misuse(
-      'proxy-authorization',
-      'RFC 9110 §11.7.2',
-      'Proxy-Authorization would reach the origin: give it to the proxy option',
-    )
+    const message = 'Proxy-Authorization would reach the origin: give it to the proxy option'
+    return misused(exchange, misuse('proxy-authorization', 'RFC 9110 §11.7.2', message)) as HttpCoreError
   }
   return undefined
 }

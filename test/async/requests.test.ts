@@ -320,6 +320,8 @@ describe('what may not be sent', () => {
     ['a name', { sniHostname: 1 }],
     ['a callback', { onInformational: 'none' }],
     ['a trace', { trace: {} }],
+    ['a priority', { priority: 3 }],
+    ['a name within a priority', { priority: { urgent: 1 } }],
   ])('%s of another type', async (_, options) => {
     await expect(makePool().request('GET', 'http://127.0.0.1:1/', options as never)).rejects.toThrow(TypeError)
   })

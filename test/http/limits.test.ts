@@ -40,6 +40,9 @@ describe('resolveLimits', () => {
     else expect(() => resolveLimits({ [name]: null }, 'client')).toThrow(RangeError)
     expect(() => resolveLimits({ [name]: '1' } as unknown as Limits, 'client')).toThrow(TypeError)
   })
+  it.each([1, true, 'maxHeadBytes'])('takes no %o for limits', (given) => {
+    expect(() => resolveLimits(given as unknown as Limits, 'client')).toThrow('must be an object')
+  })
   it('an abandoned response is not read for longer than a minute, whatever is asked for', () => {
     expect(() => resolveLimits({ drainTimeout: 60_001 }, 'client')).toThrow(RangeError)
     expect(() => resolveLimits({ drainTimeout: null }, 'client')).toThrow(RangeError)

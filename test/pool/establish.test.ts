@@ -293,7 +293,12 @@ it('an address that cannot be named to a SOCKS proxy fails the request that aske
   const id = play.request({ origin: http('a.test') })
   play.connectAll()
   play.tell({ type: 'resolved', host: 'a.test', addresses: ['b'.repeat(256)] })
-  expect(play.error(id)).toMatchObject({ name: 'LocalProtocolError', code: 'socks-host' })
+  expect(play.error(id)).toMatchObject({
+    name: 'LocalProtocolError',
+    code: 'socks-host',
+    phase: 'proxy',
+    origin: 'http://a.test',
+  })
   expect(play.stats().connections).toBe(0)
 })
 

@@ -39,7 +39,12 @@ describe('a request is refused before anything is dialled', () => {
   ])('%s', (_, asked, settings, expected) => {
     const play = new Play(settings)
     const id = play.request(asked)
-    expect(play.error(id)).toMatchObject({ disposition: 'not-sent', ...expected })
+    expect(play.error(id)).toMatchObject({
+      disposition: 'not-sent',
+      phase: 'pool',
+      origin: expect.stringContaining('://10.0.0.1') as string,
+      ...expected,
+    })
     expect([play.dials(), play.stats().requests]).toEqual([[], 0])
   })
 

@@ -262,6 +262,7 @@ function prepare<Content>(
   checkText('protocol', protocol)
   // RFC 9218 §4.
   if (priority !== undefined) {
+    checkNames('priority', priority, PRIORITY_NAMES)
     checkInteger('priority.urgency', priority.urgency, 3, 0, 7)
     checkBoolean('priority.incremental', priority.incremental, false)
   }
@@ -289,6 +290,7 @@ function checkOrigin(origin: Origin): Origin {
   return splitUrl(`${scheme}://${authority}/`).origin
 }
 
+const PRIORITY_NAMES: ReadonlySet<string> = new Set(['urgency', 'incremental'])
 const NO_CONTENT: PreparedContent = { chunk: undefined, open: undefined, replayable: true }
 const encoder = new TextEncoder()
 
