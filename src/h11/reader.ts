@@ -115,9 +115,17 @@ export class SectionReader {
     own.copy(section)
     return (this.#own = own)
   }
-  /** Forgets what is held. */
+  /**
+   * Forgets what is held of a section that will not be over. The names are in part its own: they are not those of the
+   * section before, which may be a known one's, and nobody's to hand on.
+   */
   drop(): void {
+    if (this.#own === undefined) return
+    if (this.#own.bytes.length <= SCRATCH) spare = this.#own
     this.#own = undefined
+    this.#section = scratch
+    this.#names.length = 0
+    this.#raw = []
   }
   /** Nobody will ask for the last section again: an idle connection does not hold it, nor the names of a large one. */
   rest(): void {

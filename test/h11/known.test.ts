@@ -88,6 +88,21 @@ describe('a head that was met before', () => {
     expect(whole('client', hints + RESPONSE, { limits })).toEqual(byteByByte('client', hints + RESPONSE, { limits }))
   })
 
+  test('is nobody’s to write to, where it began a message that ended amid its trailers', () => {
+    const post = (path: string): string =>
+      `POST /${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n`
+    // However often its place was kept by another.
+    for (let i = 0; i < 65; i++) readBy('server', post('one'), Infinity)
+    const server = new H11Connection('server', { now: 0 })
+    for (const text of [post('one'), '0\r\nX-A: 1']) {
+      server.receiveData(bytes(text), 0)
+      while (server.nextEvent() !== undefined);
+    }
+    server.sendResponse(1, { status: 200, headers: [] }, { end: true })
+    expect(readBy('server', post('two'), 30)).toMatchObject([{ target: '/two' }, { type: 'draining' }])
+    expect(readBy('server', post('two'), Infinity)).toMatchObject([{ target: '/two' }, { type: 'draining' }])
+  })
+
   test.prop(
     [fc.array(head(), { minLength: 1, maxLength: 3 }), fc.array(fc.nat({ max: 2 }), { maxLength: 90, size: 'max' })],
     {

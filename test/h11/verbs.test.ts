@@ -1179,6 +1179,20 @@ describe('connections that take turns', () => {
     }
   })
 
+  it('a request that was answered amid its trailers leaves none of their names', () => {
+    const one = asked(
+      'POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: 1\r\nY: 2\r\nHost: 3\r\nZ',
+    )
+    one.sendResponse(1, { status: 200, headers: [], content: { length: 1 } })
+    one.sendData(1, bytes('a'))
+    one.takeOutput()
+    one.end(1)
+    const other = make('server')
+    other.receiveData(bytes('GET / HTTP/1.1\r\nX: 1\r\nY: 2\r\nHost: a\r\n\r\n'), 0)
+    const [request] = events(other)
+    expect((request as { headers: Fields }).headers.rawPairs().map(([name]) => name)).toEqual(['X', 'Y', 'Host'])
+  })
+
   it('a request that vanishes leaves nothing', () => {
     const machine = make('client')
     const before = JSON.stringify(machine.snapshot())
