@@ -293,6 +293,8 @@ export class H11Connection implements Connection<H11Event> {
     this.#exchange++
     this.#running = true
     this.#request = REQUEST.idle.head
+    // What is said in this exchange may be taken back.
+    this.#desk.output.seal()
     this.#awaitResponse(method, this.#desk.output.bytes)
     this.#desk.emptyBytes = 0
     const { connection } = notes
@@ -659,7 +661,6 @@ export class H11Connection implements Connection<H11Event> {
     }
     const desk = this.#desk
     const before = desk.output.bytes
-    desk.output.seal()
     const closes = writeInformationalHead(desk.output, status, fields, this.#rules.validate)
     if (closes) this.#live('drain', 'local-close')
     if (status === 100) desk.expects = false
@@ -688,7 +689,6 @@ export class H11Connection implements Connection<H11Event> {
     if (end && !bare && this.#rules.validate) refuseUnsent(plan)
     const desk = this.#desk
     const { output } = desk
-    output.seal()
     const before = output.bytes
     const closing = this.#life !== 'open'
     const sent = writeResponseHead(output, status, reasonPhrase, fields, plan, asked, closing, this.#rules.validate)

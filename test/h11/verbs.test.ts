@@ -570,6 +570,16 @@ describe('cancel', () => {
     machine.cancel(1)
     expect([machine.active, written(machine)]).toEqual([1, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'])
   })
+  it('of a server takes back what was written raw, and nothing of what waits before it', () => {
+    const get = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
+    const machine = asked(get + get)
+    machine.sendResponse(1, { status: 204, headers: [] }, { end: true })
+    machine.nextExchange()
+    hear(machine, '')
+    machine.sendRaw(bytes('raw'))
+    machine.cancel(2)
+    expect([machine.outputBytes, written(machine)]).toEqual([27, 'HTTP/1.1 204 No Content\r\n\r\n'])
+  })
   test.each<[string, () => H11Connection]>([
     ['of which a byte was taken', () => asking()],
     [
