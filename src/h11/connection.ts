@@ -422,7 +422,7 @@ export class H11Connection implements Connection<H11Event> {
   }
 
   #beginContent(decision: Decision): void {
-    this.#desk.contentBytes = this.#unread = 0
+    this.#desk.contentBytes = 0
     this.#desk.left = decision.length
     switch (decision.framing) {
       case 'none':
@@ -504,7 +504,7 @@ export class H11Connection implements Connection<H11Event> {
     const desk = this.#desk
     if (before > 0 && desk.exchangeBytes > 0) desk.before.push({ id: this.#exchange - 1, bytes: before })
     desk.method = method
-    desk.headBytes = desk.informational = desk.exchangeBytes = 0
+    desk.headBytes = desk.informational = desk.exchangeBytes = this.#unread = 0
     desk.receivedAny = false
     desk.responseHeaders = undefined
   }

@@ -533,6 +533,7 @@ describe('consume', () => {
     machine.consume(1, 3)
     hear(machine, 'de')
     machine.sendRequest(GET, { end: true })
+    refuses(machine, (client) => client.consume(2, 1), 'consume')
     machine.consume(1, 2)
     expect(machine.snapshot()).toMatchObject({ exchange: 2 })
   })
