@@ -67,10 +67,12 @@ export class Desk {
     this.taken = NONE
   }
   take(exchange: ExchangeId, maxBytes: number | undefined): ReturnType<Output['take']> {
-    const before = this.output.bytes
+    const waiting = this.output.bytes
     const chunks = this.output.take(maxBytes)
-    const bytes = before - this.output.bytes
-    if (this.ledger !== undefined) this.ledger.bytesSent += bytes
+    const bytes = waiting - this.output.bytes
+    // What the exchanges before it left behind goes first.
+    const own = bytes - (this.before.at(-1)?.bytes ?? 0)
+    if (this.ledger !== undefined && own > 0) this.ledger.bytesSent += own
     this.taken = bytes === 0 ? NONE : [exchange]
     if (this.before.length > 0) this.#tookBefore(bytes)
     return chunks

@@ -1096,6 +1096,19 @@ describe('a ledger', () => {
     hear(machine, 'ok')
     expect(ledger).toEqual({ bytesSent: sent, bytesReceived: head.length + 2 })
   })
+  it('counts nothing of a request before it that had not left when its response was over', () => {
+    const machine = make('client')
+    machine.sendRequest(GET, { end: true })
+    const size = machine.outputBytes
+    hear(machine, 'HTTP/1.1 204 No Content\r\n\r\n')
+    const ledger = { bytesSent: 0, bytesReceived: 0 }
+    machine.sendRequest(GET, { end: true, ledger })
+    const counted = [size - 1, 1, 2, size].map((n) => {
+      machine.takeOutput(n)
+      return ledger.bytesSent
+    })
+    expect(counted).toEqual([0, 0, 2, size])
+  })
   it('is done when its exchange is', () => {
     const machine = make('client')
     const ledger = { bytesSent: 0, bytesReceived: 0 }
