@@ -80,6 +80,11 @@ export class Session {
     return event
   }
 
+  /** The connection is over, and its caller has heard of it. */
+  get heard(): boolean {
+    return this.deaf && this.#events.length === 0
+  }
+
   /** Nothing more is said of a cancelled exchange, nor of what was already noted. */
   silence(exchange: ExchangeId): void {
     for (let i = this.#events.length - 1; i >= this.#nextEvent; i--) {
