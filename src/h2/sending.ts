@@ -122,13 +122,13 @@ export class Sending {
 
   // ── checks ──
 
-  /** A stream that we may send on; undefined: as far as is known the peer has reset it, which the caller may not know. */
+  /** A stream that we may send on; undefined: as far as is known the peer has stopped it, which the caller may not know. */
   #sendable(exchange: ExchangeId): Stream | undefined {
     const session = this.#session
     const stream = session.streams.get(exchange)
     const state = session.stateOf(exchange, stream)
     if (stream !== undefined && !isClosed(state)) return stream
-    if (state !== 'idle' && !session.deaf && !session.streams.closed.ended(exchange)) return undefined
+    if (state !== 'idle' && !session.heard && !session.streams.closed.ended(exchange)) return undefined
     throw misuse('exchange', 'RFC 9113 §5.1', `there is no running exchange ${exchange}`)
   }
 

@@ -80,6 +80,11 @@ export class Session {
     return event
   }
 
+  /** The connection is over, and its caller has heard of it. */
+  get heard(): boolean {
+    return this.deaf && this.#events.length === 0
+  }
+
   /** Nothing more is said of a cancelled exchange, nor of what was already noted. */
   silence(exchange: ExchangeId): void {
     for (let i = this.#events.length - 1; i >= this.#nextEvent; i--) {
@@ -176,20 +181,21 @@ export class Session {
   }
 
   /** @param refused the peer says that it did not look at it; what it answered it has looked at, whatever it says */
-  #dispositionOf(stream: Stream, refused: boolean | undefined): Disposition {
+  #dispositionOf(stream: Stream, refused: boolean): Disposition {
     if (stream.state === 'idle') return 'not-sent'
     if (stream.receiving !== 'head') return 'response-started'
     return refused ? 'refused' : 'maybe-processed'
   }
 
-  /** @param refused of what the peer stops, as above */
-  fail(stream: Stream, fault: PeerFault, refused?: boolean): void {
+  /** @param refused as above */
+  fail(stream: Stream, fault: PeerFault, refused = false): void {
     const exchange = stream.id
     if (this.#isRunning(stream)) {
       this.tell({ type: 'failed', exchange, fault, disposition: this.#dispositionOf(stream, refused) })
-    } else if (stream.blocked && refused !== undefined) {
+    } else {
+      stream.untold = true
       // Its response is whole: nothing has failed, and nobody need wait any more to send the rest of the request.
-      this.tell({ type: 'writable', exchange, room: this.limits.maxBufferedOut })
+      if (stream.blocked && !this.deaf) this.tell({ type: 'writable', exchange, room: this.limits.maxBufferedOut })
     }
   }
 

@@ -33,6 +33,8 @@ export class Stream {
   informational = 0
   /** Cancelled, while what was complete still leaves: nothing more is said of it. */
   silent = false
+  /** It was stopped when its response was whole: nothing failed, so nothing was said. */
+  untold = false
   /** Decoded header bytes. */
   headBytes = 0
 

@@ -41,7 +41,7 @@ export class Streams {
   close(stream: Stream): void {
     this.active--
     // What was never written has left no trace: its identifier is passed over.
-    if (stream.state !== 'idle') this.closed.add(stream.id, stream.state)
+    if (stream.state !== 'idle') this.closed.add(stream.id, stream.state, stream.untold)
     this.letGo(stream)
   }
   /** Of a stream that is closed. */
@@ -160,8 +160,9 @@ class ClosedStreams {
     this.#others = new Int32Array(remembered)
   }
 
-  add(id: ExchangeId, state: StreamState): void {
-    if (state === 'closed (by us)') this.#addReset(id)
+  add(id: ExchangeId, state: StreamState, untold = false): void {
+    // The sign tells whether the caller knows.
+    if (state === 'closed (by us)') this.#addReset(untold ? -id : id)
     else if (this.#others.length > 0) {
       // The sign tells how: nobody but the peer knows what it sent after its own reset.
       this.#others[this.#otherAt] = state === 'closed (by peer)' ? -id : id
@@ -171,13 +172,13 @@ class ClosedStreams {
 
   /** undefined: it was skipped, or ended longer ago than is remembered; we did not reset it. */
   stateOf(id: ExchangeId): StreamState | undefined {
-    if (this.#resets.includes(id)) return 'closed (by us)'
+    if (this.#resets.includes(id) || this.#resets.includes(-id)) return 'closed (by us)'
     if (this.#others.includes(id)) return 'closed (ended)'
     if (this.#others.includes(-id)) return 'closed (by peer)'
     return id <= this.#forgotten ? 'closed (by us)' : undefined
   }
 
-  /** We reset it, or both sides ended it: nothing that a caller of ours has not heard of. */
+  /** We reset it and said so, or both sides ended it: nothing that a caller of ours has not heard of. */
   ended(id: ExchangeId): boolean {
     return this.#resets.includes(id) || this.#others.includes(id)
   }
@@ -191,7 +192,7 @@ class ClosedStreams {
 
   #addReset(id: ExchangeId): void {
     const dropped = this.#resets.length === 0 ? id : (this.#resets[this.#resetAt] as number)
-    this.#forgotten = Math.max(this.#forgotten, dropped)
+    this.#forgotten = Math.max(this.#forgotten, Math.abs(dropped))
     if (this.#resets.length === 0) return
     this.#resets[this.#resetAt] = id
     this.#resetAt = (this.#resetAt + 1) % this.#resets.length

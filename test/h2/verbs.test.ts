@@ -25,6 +25,7 @@ import {
   POST_HEAD,
   PREFACE,
   ready,
+  reset,
   settings,
   SETTINGS_ACK,
   takeAll,
@@ -457,6 +458,35 @@ test.each([
   expect(drain(machine)).toContainEqual(expect.objectContaining({ type: 'failed', exchange: id }))
   expect(written(machine)).not.toContainEqual(expect.stringMatching(/HEADERS|DATA/))
 })
+
+test.each([
+  ['a reset', reset(1, 0), true],
+  ['GOAWAY', goaway(0, 0), false],
+  ['a connection error', ping('short'), false],
+])(
+  'content for what ended with its connection by %s is nothing, until its caller has heard of all',
+  (_, bytes, closes) => {
+    const machine = ready('client', { limits: { maxBufferedOut: 10 } }, settings([4, 5]))
+    for (const id of [machine.sendRequest(POST_HEAD), machine.sendRequest(POST_HEAD)]) {
+      if (id === 3 && closes) machine.cancel(id)
+      else expect(machine.sendData(id, new Uint8Array(16))).toBe(false)
+    }
+    machine.takeOutput()
+    if (closes) machine.close(0)
+    drain(machine)
+    feed(machine, headers(1, OK, true))
+    machine.receiveData(bytes, 0)
+    const types: string[] = []
+    for (let event = machine.nextEvent(); event !== undefined; event = machine.nextEvent()) {
+      types.push(event.type)
+      if (event.type !== 'writable' && event.type !== 'failed') continue
+      expect(machine.closed).toBe(true)
+      expect(machine.sendData(event.exchange, new Uint8Array(1))).toBe(true)
+    }
+    expect(['closed', 'error']).toContain(types.at(-1))
+    expect(() => machine.sendData(1, new Uint8Array(1))).toThrow('there is no running exchange')
+  },
+)
 
 describe('bytes', () => {
   test.each<[string, (machine: H2Connection, none: never) => unknown]>([
