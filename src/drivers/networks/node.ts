@@ -303,6 +303,8 @@ class NodeLink implements Link, Receiver {
     const carrier = this.#socket as Socket
     this.#phase = 'securing'
     try {
+      // Node would wait for ever for what an ended peer has to say.
+      if (!carrier.readable) throw Object.assign(new Error('the peer ended before TLS began'), { code: 'ECONNRESET' })
       carrier.off('data', onData)
       const socket = this.#client.connect(tls, { socket: carrier, host: this.#target.address }, this.#peer())
       this.#watch(socket)

@@ -474,8 +474,8 @@ class SimLink implements Link {
     const wait = this.#net.latencyOf(this.#conditions) + this.#net.latencyOf(this.#conditions) + late
     this.#net.later(wait, () => {
       if (this.over) return
-      if (fault?.what === 'refuse') {
-        this.fail(fault.error ?? systemError('ECONNRESET', 'read', {}), 'tls')
+      if (fault?.what === 'refuse' || this.incoming.ended !== 'no') {
+        this.fail(fault?.error ?? systemError('ECONNRESET', 'read', {}), 'tls')
         this.other?.peerGone()
       } else this.#shakeHands(tls)
     })
