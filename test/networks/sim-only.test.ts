@@ -42,6 +42,15 @@ test('time moves only when it is told to, and latency is what it says', async ()
   expect(sim.now()).toBe(40)
 })
 
+test('time goes on when two let it pass at once: the one who is through sooner does not turn it back', async () => {
+  const sim = new SimNetwork()
+  const times: number[] = []
+  for (const at of [10, 20, 40]) sim.timer(at, () => times.push(sim.now()), true)
+  await Promise.all([sim.advance(100), sim.advance(30).then(() => times.push(sim.now()))])
+  expect(times).toEqual([...times].sort((a, b) => a - b))
+  expect(sim.now()).toBe(100)
+})
+
 test('run ends with its promise, with quiet, or with the news that the promise is lost', async () => {
   const sim = new SimNetwork()
   await sim.run(new Promise<void>((resolve) => void sim.timer(500, resolve, true)))

@@ -240,7 +240,8 @@ export class SimNetwork implements Network {
       if (next === undefined || next.at > end) break
       this.step()
     }
-    this.#now = end
+    // Somebody else may have let more time pass meanwhile.
+    this.#now = Math.max(this.#now, end)
   }
 
   /** For a peer: its end of the connection goes away with a reset, where `destroy` would say goodbye. */
