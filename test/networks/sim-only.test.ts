@@ -122,6 +122,23 @@ test.each([
   expect(() => new SimNetwork({ [name]: undefined }).listen('a.test', 80, peer({}), { [name]: 1 })).not.toThrow()
 })
 
+test.each([
+  ['latency', [NaN, -1, Infinity, [1, NaN]]],
+  ['coalesce', [NaN, -1, Infinity]],
+  ['bandwidth', [NaN, -1, 0]],
+] as const)('%s is such that all arrives at some time, of a network and of a listener', (name, values) => {
+  for (const value of values) {
+    expect(() => new SimNetwork({ [name]: value })).toThrow(RangeError)
+    expect(() => new SimNetwork().listen('a.test', 80, peer({}), { [name]: value })).toThrow(RangeError)
+  }
+})
+
+test.each([NaN, -1, Infinity])('nothing is late by %s', (delay) => {
+  const sim = new SimNetwork()
+  expect(() => sim.resolveTo('a.test', ['::1'], delay)).toThrow(RangeError)
+  expect(() => sim.fault({ at: 'connect', what: 'late', delay })).toThrow(RangeError)
+})
+
 test('names resolve to what was told, after what was told', async () => {
   const sim = new SimNetwork()
   const error = new Error('mine')
@@ -333,7 +350,7 @@ test.each([
   expect(machine.active).toBe(0)
 })
 
-test.each([NaN, -1])('time does not pass by %s', async (ms) => {
+test.each([NaN, -1, Infinity])('time does not pass by %s', async (ms) => {
   const sim = new SimNetwork()
   await expect(sim.advance(ms)).rejects.toThrow(RangeError)
   expect(sim.now()).toBe(0)
