@@ -637,16 +637,23 @@ describe('in a process of its own', () => {
       const started = []
       threads.Worker = class extends threads.Worker { constructor(...a) { super(...a); started.push(this) } }
       syncBuiltinESMExports()`
-  it('survives its worker: a typed error, and a new one for the next request', { timeout: 30_000 }, async () => {
-    const code = `${counting}
+  it.each([
+    ['', 1],
+    [', though it writes more than there is room for', 1 << 20],
+  ])(
+    'survives its worker: a typed error, and a new one for the next request%s',
+    { timeout: 30_000 },
+    async (_, size) => {
+      const code = `${counting}
       const { request } = await import(${sync()})
-      const content = function* () { void started[0].terminate(); yield new Uint8Array(1) }
+      const content = function* () { void started[0].terminate(); yield new Uint8Array(${size}) }
       try { request('POST', '${http('/silent')}', { content: content() }) } catch (error) { console.log(error.name, error.code) }
       console.log(request('GET', '${http('/')}').status, started.length)
       void started[1].terminate()
       console.log(request('POST', '${http('/')}', { content: [new Uint8Array(1)] }).status, started.length)`
-    expect(await script('five.mjs', code)).toBe('NetworkError worker-lost\n200 2\n200 3')
-  })
+      expect(await script('five.mjs', code)).toBe('NetworkError worker-lost\n200 2\n200 3')
+    },
+  )
   it('does not notice a worker that has ended between two calls', { timeout: 30_000 }, async () => {
     const code = `${counting}
       const { ConnectionPool } = await import(${sync()})

@@ -219,6 +219,31 @@ test('a second handshake ends a connection of HTTP/2, and only that', async () =
   })
 })
 
+test.each([
+  ['as soon as it can be', 0],
+  ['while it is read', 1],
+])('the end of our half loses nothing of the other, also over TLS 1.2: %s', async (_, after) => {
+  const made = await certificates()
+  const content = Uint8Array.from({ length: 400_000 }, (_, i) => (i * 31 + (i >>> 8)) & 0xff)
+  const server = createTlsServer({ ...made.good, maxVersion: 'TLSv1.2', allowHalfOpen: true }, (socket) => {
+    socket.resume().end(content)
+  })
+  await withServer(serve(server), async ({ port }) => {
+    for (let round = 0; round < 10; round++) {
+      const tls = { serverName: 'localhost', alpn: [], options: { ca: made.ca } }
+      const { sink, link } = dial(network, { address: '127.0.0.1', port, tls })
+      const read: Uint8Array[] = []
+      sink.onReceived = (data) => {
+        if (read.push(data.slice()) === after) link.end()
+      }
+      if (after === 0) link.end()
+      await until(() => sink.has('closed'))
+      expect(sink.facts.filter((fact) => fact.startsWith('failed'))).toEqual([])
+      expect(Buffer.compare(Buffer.concat(read), content)).toBe(0)
+    }
+  })
+})
+
 test('TLS options are not changed, and bad ones fail with side tls', async () => {
   const made = await certificates()
   const options = Object.freeze({

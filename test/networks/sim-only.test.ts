@@ -42,6 +42,15 @@ test('time moves only when it is told to, and latency is what it says', async ()
   expect(sim.now()).toBe(40)
 })
 
+test('time goes on when two let it pass at once: the one who is through sooner does not turn it back', async () => {
+  const sim = new SimNetwork()
+  const times: number[] = []
+  for (const at of [10, 20, 40]) sim.timer(at, () => times.push(sim.now()), true)
+  await Promise.all([sim.advance(100), sim.advance(30).then(() => times.push(sim.now()))])
+  expect(times).toEqual([...times].sort((a, b) => a - b))
+  expect(sim.now()).toBe(100)
+})
+
 test('run ends with its promise, with quiet, or with the news that the promise is lost', async () => {
   const sim = new SimNetwork()
   await sim.run(new Promise<void>((resolve) => void sim.timer(500, resolve, true)))
@@ -111,6 +120,23 @@ test.each([
   }
   expect(() => new SimNetwork({ [name]: '1' })).toThrow(TypeError)
   expect(() => new SimNetwork({ [name]: undefined }).listen('a.test', 80, peer({}), { [name]: 1 })).not.toThrow()
+})
+
+test.each([
+  ['latency', [NaN, -1, Infinity, [1, NaN]]],
+  ['coalesce', [NaN, -1, Infinity]],
+  ['bandwidth', [NaN, -1, 0]],
+] as const)('%s is such that all arrives at some time, of a network and of a listener', (name, values) => {
+  for (const value of values) {
+    expect(() => new SimNetwork({ [name]: value })).toThrow(RangeError)
+    expect(() => new SimNetwork().listen('a.test', 80, peer({}), { [name]: value })).toThrow(RangeError)
+  }
+})
+
+test.each([NaN, -1, Infinity])('nothing is late by %s', (delay) => {
+  const sim = new SimNetwork()
+  expect(() => sim.resolveTo('a.test', ['::1'], delay)).toThrow(RangeError)
+  expect(() => sim.fault({ at: 'connect', what: 'late', delay })).toThrow(RangeError)
 })
 
 test('names resolve to what was told, after what was told', async () => {
@@ -324,7 +350,7 @@ test.each([
   expect(machine.active).toBe(0)
 })
 
-test.each([NaN, -1])('time does not pass by %s', async (ms) => {
+test.each([NaN, -1, Infinity])('time does not pass by %s', async (ms) => {
   const sim = new SimNetwork()
   await expect(sim.advance(ms)).rejects.toThrow(RangeError)
   expect(sim.now()).toBe(0)

@@ -23,10 +23,8 @@ export const COMMAND = {
   destroy: 8,
   /** Announces a host. */
   resolve: 9,
-  /** To be answered in the word PONG with its value: a worker that is gone cannot say so. */
-  ping: 10,
   /** To be answered when all that has come was told. */
-  catchUp: 11,
+  catchUp: 10,
 } as const
 
 /** A record's `what`, worker to caller. */
@@ -61,10 +59,12 @@ export const WORD = {
   factsWait: 3,
   /** 1: the worker has ended. */
   ended: 4,
-  /** The last ping that was answered. */
-  pong: 5,
+  /** Counts how often the worker was asked whether it lives: one that is gone cannot say so. */
+  ping: 5,
+  /** The last of them that was answered. */
+  pong: 6,
   /** 1: the caller waits for room in its own ring. */
-  commandsWait: 6,
+  commandsWait: 7,
 } as const
 export const WORDS = 16
 /** Small enough to stay in a core's own cache on the way from one thread to the other: at 1 MiB a copy costs half more. */

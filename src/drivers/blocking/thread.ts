@@ -191,8 +191,9 @@ export class WorkerThread {
   #askWhetherItLives(now: Millis): void {
     if (Atomics.load(this.#words, WORD.pong) !== this.#pings) {
       if (now - this.#askedAt > PATIENCE) this.#giveUp('does not answer')
-    } else if (now - this.#heardAt >= LONGEST_SLEEP && this.#commands.put(COMMAND.ping, 0, this.#pings + 1)) {
-      this.#pings++
+    } else if (now - this.#heardAt >= LONGEST_SLEEP) {
+      // In a word of its own: the ring of one that is gone may be full.
+      Atomics.store(this.#words, WORD.ping, ++this.#pings)
       this.#askedAt = now
       this.wake()
     }

@@ -64,6 +64,7 @@ class Pump {
   /** Woken: take every command, then see whether there is room for what waits. */
   run(): void {
     Atomics.store(this.#words, WORD.workerWoken, 0)
+    Atomics.store(this.#words, WORD.pong, Atomics.load(this.#words, WORD.ping))
     if (this.#commands.next()) {
       do this.#perform()
       while (this.#commands.next())
@@ -73,19 +74,19 @@ class Pump {
   }
 
   #perform(): void {
-    const { what, whose, value } = this.#commands
+    const { what, whose } = this.#commands
     const link = this.#links.get(whose)
     const chunks = what === COMMAND.write ? this.#written(whose) : this.#commands.take()
     try {
       if (chunks !== undefined) link?.link?.write(chunks)
-      else this.#order(what, whose, value, link)
+      else this.#order(what, whose, link)
     } catch (error) {
       // One link's trouble is not the others'.
       link?.failed(error, 'write')
       link?.link?.destroy()
     }
   }
-  #order(what: number, whose: number, value: number, link: PumpLink | undefined): void {
+  #order(what: number, whose: number, link: PumpLink | undefined): void {
     switch (what) {
       case COMMAND.connect:
         return this.#connect(whose)
@@ -103,9 +104,6 @@ class Pump {
         return link?.link?.destroy()
       case COMMAND.resolve:
         return this.#resolve(whose)
-      case COMMAND.ping:
-        Atomics.store(this.#words, WORD.pong, value)
-        return
       case COMMAND.catchUp:
         return this.#network.caughtUp?.(this.#caughtUp)
     }

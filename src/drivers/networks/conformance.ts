@@ -462,6 +462,13 @@ const START_TLS: Readonly<Record<string, Body>> = {
     link.close()
     await at.until(() => sink.has('closed'))
   },
+  'TLS over a link whose peer has ended fails with side tls, then closes': async (at) => {
+    const { sink, link } = await at.dial({ open: (peer) => peer.end() })
+    await at.until(() => sink.has('eof'))
+    link.startTls(at.tls())
+    await at.until(() => sink.has('closed'))
+    same([sink.facts, code(sink)], [['connected', 'eof', 'failed tls', 'closed'], 'ECONNRESET'])
+  },
 }
 
 /** The checks for a network that is able to do so much. Each is independent of the others and can be run at any time. */

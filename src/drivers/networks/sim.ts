@@ -105,11 +105,18 @@ interface Listener {
 }
 
 const MAX_READ = 65_536
-/** With less of either nothing would ever arrive. */
+/** With others nothing would ever arrive, or at no time: the clock would stand there, and no deadline come. */
 function checked<C extends SimConditions>(conditions: C): C {
   checkInteger('maxRead', conditions.maxRead, 1, 1, MAX_READ)
   checkInteger('sendBuffer', conditions.sendBuffer, 1, 1, Number.MAX_SAFE_INTEGER)
+  const { latency = 0, coalesce = 0, bandwidth = 1 } = conditions
+  for (const millis of [latency].flat()) checkTime('latency', millis)
+  checkTime('coalesce', coalesce)
+  if (!(bandwidth > 0)) throw new RangeError(`bandwidth must be above 0, not ${bandwidth}`)
   return conditions
+}
+function checkTime(name: string, millis: unknown): void {
+  if (checkMillis(name, millis) === Infinity) throw new RangeError(`${name} must have an end`)
 }
 /** What a lent buffer holds after it was given back: nothing that a parser would take for bytes of a message. */
 const OVERWRITTEN = 0xdb
@@ -222,17 +229,19 @@ export class SimNetwork implements Network {
   /** What looking the host up answers: addresses, or an error (anything that is no array), after `delay`. */
   resolveTo(host: string, answer: readonly string[] | Error, delay: Millis = 0): void {
     const found = Array.isArray(answer)
+    checkTime('delay', delay)
     this.#names.set(host, { addresses: found ? answer : [], error: found ? undefined : answer, delay })
   }
 
   /** Something will go wrong; faults for the same place apply in the order in which they were told. */
   fault(fault: SimFault): void {
+    if ('delay' in fault) checkTime('delay', fault.delay ?? 0)
     this.#faults.push({ fault, left: fault.times ?? 1 })
   }
 
   /** Lets so much time pass, with everything that happens in it. */
   async advance(ms: Millis): Promise<void> {
-    checkMillis('ms', ms)
+    checkTime('ms', ms)
     const end = this.#now + ms
     for (;;) {
       await turn()
@@ -240,7 +249,8 @@ export class SimNetwork implements Network {
       if (next === undefined || next.at > end) break
       this.step()
     }
-    this.#now = end
+    // Somebody else may have let more time pass meanwhile.
+    this.#now = Math.max(this.#now, end)
   }
 
   /** For a peer: its end of the connection goes away with a reset, where `destroy` would say goodbye. */
@@ -474,8 +484,8 @@ class SimLink implements Link {
     const wait = this.#net.latencyOf(this.#conditions) + this.#net.latencyOf(this.#conditions) + late
     this.#net.later(wait, () => {
       if (this.over) return
-      if (fault?.what === 'refuse') {
-        this.fail(fault.error ?? systemError('ECONNRESET', 'read', {}), 'tls')
+      if (fault?.what === 'refuse' || this.incoming.ended !== 'no') {
+        this.fail(fault?.error ?? systemError('ECONNRESET', 'read', {}), 'tls')
         this.other?.peerGone()
       } else this.#shakeHands(tls)
     })
