@@ -83,8 +83,8 @@ export const LIMITS = {
   glitchRate: limit(330, 1_000_000),
   maxDecoderTableBytes: limit(4 * KiB, 64 * KiB),
   maxEncoderTableBytes: limit(4 * KiB, 64 * KiB),
-  /** What a peer may send on one stream before it is read. */
-  streamWindow: limit(4 * MiB, 2 ** 31 - 1),
+  /** What a peer may send on one stream before it is read. Nothing would ever widen a window of 0. */
+  streamWindow: limit(4 * MiB, 2 ** 31 - 1, 1),
   connectionWindow: limit(16 * MiB, 2 ** 31 - 1, 65_535),
   /** Connection credit is withheld above it: from then on who does not read holds up the others. */
   maxUnreadBytes: limit(64 * MiB, GiB, 1),
