@@ -204,13 +204,3 @@ export class WriteError extends NetworkError {
     return 'WriteError'
   }
 }
-
-/** A caller's mistake, ready to be thrown. */
-export function misuse(code: string, rule: string, message: string): LocalProtocolError {
-  return new LocalProtocolError(message, { code, rule })
-}
-
-/** TypeError: what is given must be a string. */
-export function requireString(what: string, value: unknown): void {
-  if (typeof value !== 'string') throw new TypeError(`the ${what} must be a string, not ${typeof value}`)
-}

@@ -5,8 +5,8 @@
 // stood on the wire, or as the caller wrote it, is kept beside. Values are latin1 strings: one char is one byte.
 //
 // It does not know which fields may be sent: whoever writes them validates them (`checkField`), once, as it writes.
-import { misuse } from './errors.ts'
 import { asciiLower, excerpt, isFieldValue, isToken } from './grammar.ts'
+import { misuse } from './misuse.ts'
 
 export type FieldsInit =
   | Fields

@@ -2,9 +2,9 @@
 //
 // A head says what is sent and how much content there will be; which framing fields or pseudo-header fields that
 // becomes is the machine's business.
-import { misuse } from './errors.ts'
 import type { Fields, FieldsInit } from './fields.ts'
 import { asciiLower, listMembers, parseDecimal } from './grammar.ts'
+import { misuse } from './misuse.ts'
 
 export type Bytes = Uint8Array
 export type OwnedBytes = Uint8Array<ArrayBuffer>

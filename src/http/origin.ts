@@ -3,8 +3,9 @@
 //
 // It refuses what would be ambiguous on the wire (controls, spaces, non-ASCII, userinfo, a backslash in the
 // authority) rather than repair it. It does not resolve, escape or know about proxies.
-import { misuse, UnsupportedProtocol } from './errors.ts'
+import { UnsupportedProtocol } from './errors.ts'
 import { asciiLower, excerpt, isVisible } from './grammar.ts'
+import { misuse } from './misuse.ts'
 
 /** Scheme and host in lower case; an IPv6 host without brackets, its zone after a `%`. */
 export interface Origin {

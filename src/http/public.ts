@@ -15,25 +15,6 @@ export type {
 } from './messages.ts'
 export type * from './events.ts'
 export type * from './connection.ts'
-export {
-  ConnectError,
-  ConnectionNotAvailable,
-  ConnectTimeout,
-  HttpCoreError,
-  LocalProtocolError,
-  NetworkError,
-  PoolClosed,
-  PoolTimeout,
-  ProtocolError,
-  ProxyError,
-  ReadError,
-  ReadTimeout,
-  RemoteProtocolError,
-  TimeoutException,
-  UnsupportedProtocol,
-  WriteError,
-  WriteTimeout,
-} from './errors.ts'
-export type { Attempt, BlockedOn, Disposition, ErrorDetails, PeerFault, ProxyAnswer } from './errors.ts'
+export * from './errors.ts'
 export { formatAuthority, formatOrigin, splitHostPort, splitUrl, type Origin, type SplitUrl } from './origin.ts'
 export { LIMITS, type LimitName, type Limits } from './limits.ts'

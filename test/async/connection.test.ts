@@ -1,6 +1,6 @@
 // One connection held by hand, over the network's own dial and over a link that its owner brings.
 import { describe, expect, it } from 'vitest'
-import { SingleConnection, type SingleConnectionOptions } from '../../src/index.ts'
+import { ProxyError, SingleConnection, type SingleConnectionOptions } from '../../src/index.ts'
 import { SimNetwork } from '../../src/sim.ts'
 import { connectProxy, peers, server, socksProxy, type Server, type Version } from '../fixtures/peers.ts'
 
@@ -103,9 +103,12 @@ it.each([
   }
 })
 
-it('is dialled again for the next address of a host that a SOCKS proxy does not reach', async () => {
+it.each([
+  ['the next address', ['192.0.2.1', '192.0.2.2'], [expect.any(Number)]],
+  ['the next request', ['192.0.2.1'], [expect.any(ProxyError), expect.any(Number)]],
+])('is dialled again for %s where a SOCKS proxy does not reach a host', async (_, addresses, results) => {
   const sim = new SimNetwork()
-  sim.resolveTo('origin.test', ['192.0.2.1', '192.0.2.2'])
+  sim.resolveTo('origin.test', addresses)
   let links = 0
   sim.listen('proxy.test', 1, (link) => {
     const origin = server(sim, 'h1', peers())(link)
@@ -119,7 +122,7 @@ it('is dialled again for the next address of a host that a SOCKS proxy does not 
     return { ...origin, received }
   })
   const connection = new SingleConnection({ networkBackend: sim, proxy: 'socks5://proxy.test:1' })
-  expect(await asked({ sim, connection })).toEqual(expect.any(Number))
+  for (const result of results) expect(await asked({ sim, connection })).toEqual(result)
   expect(links).toBe(2)
 })
 

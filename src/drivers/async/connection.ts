@@ -25,11 +25,10 @@ export class SingleConnection implements AsyncDisposable {
     this.#pool = new ConnectionPool({
       ...(link === undefined ? {} : { resolve: (host: string) => [host] }),
       ...others,
-      networkBackend: once(
-        networkBackend,
-        link ?? networkBackend.connect.bind(networkBackend),
-        () => this.info()?.endsWith('CONNECTING') !== true,
-      ),
+      networkBackend: once(networkBackend, link ?? networkBackend.connect.bind(networkBackend), () => {
+        const info = this.info()
+        return info !== undefined && !info.endsWith('CONNECTING')
+      }),
       maxConnections: 1,
       maxQueuedRequests: 0,
       // There is no other connection on which a request could be sent again.

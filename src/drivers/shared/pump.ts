@@ -48,13 +48,15 @@ export function pump<E = H11Event | H2Event>(
     }
     if ((machine.readState === 'paused') !== paused) {
       paused = !paused
-      to[paused ? 'pause' : 'resume']()
+      if (paused) to.pause()
+      else to.resume()
     }
     if (machine.wantsClose === 'now') {
       open = false
       // A server lets its client read the last response (RFC 9112 §9.6): it ends its own half and waits for the other.
       // Neither loses what was written: a machine that says 'now' only has nothing to add.
-      to[machine.role === 'server' ? 'end' : 'close']()
+      if (machine.role === 'server') to.end()
+      else to.close()
     }
   }
 
