@@ -563,11 +563,15 @@ export class H11Connection implements Connection<H11Event> {
     return { type: 'closed', reason }
   }
   #switch(): H11Event {
-    const leading = this.#desk.input.take(Infinity)
+    const desk = this.#desk
+    const leading = desk.input.take(Infinity)
     const exchange = this.#exchange
+    const { ledger } = desk
     this.#live('switch', 'switched')
     this.#running = false
     this.#forget()
+    // What was said before may still wait to be taken.
+    desk.ledger = ledger
     return { type: 'switched', exchange, leading }
   }
   /** The peer broke the connection: the exchange fails where it runs, then the connection. */

@@ -18,7 +18,8 @@ export function markDirty(pool: PoolState, connection: PoolConnection): void {
 export function write(pool: PoolState, connection: PoolConnection): void {
   const { machine, link, closing, writeFailure } = connection
   if (machine === undefined || link === undefined || link.destroyed || closing || writeFailure !== undefined) return
-  const room = MAX_AHEAD - (connection.written - connection.accepted)
+  // What was said in HTTP leaves ahead of what goes through a tunnel.
+  const room = connection.tunnel === undefined ? MAX_AHEAD - (connection.written - connection.accepted) : Infinity
   if (room > 0 && machine.outputBytes > 0) {
     // Where nothing has to pass, a large chunk leaves whole: in pieces it costs a fifth more.
     const chunks = machine.takeOutput(connection.multiplexed ? room : Infinity)

@@ -19,7 +19,7 @@ import type { PoolConnection } from './connection.ts'
 import { complete, disappoint, dropContent, exchangeFailed, giveUp, refuseWaiting } from './ending.ts'
 import type { Exchange } from './exchange.ts'
 import { armMachine, armPing, over, rest, seatsOf } from './lifecycle.ts'
-import { markDirty } from './output.ts'
+import { markDirty, write } from './output.ts'
 import { SERVES } from './scheduler.ts'
 import { continueContent, pull, tunnelRoom } from './sending.ts'
 import type { PoolState } from './state.ts'
@@ -137,6 +137,7 @@ function onMessage(
       exchange.stage = 'tunnel'
       pool.timers.clear(exchange.io)
       pool.scheduler.leaving(connection)
+      write(pool, connection)
       deliver(pool, exchange, event)
       attempt.unconsumed += event.leading.byteLength
       return tunnelRoom(pool, connection, exchange)

@@ -305,6 +305,28 @@ test('the pump holds back whoever writes faster than the link takes it, and clos
   expect(over).toBe(true)
 })
 
+test('what was said in HTTP leaves ahead of what the owner of the bytes writes when it is told of the switch', () => {
+  const machine = new H11Connection('server', { now: 0 })
+  const written: string[] = []
+  const none = (): void => {}
+  const link: Link = {
+    write: (chunks) => written.push(...chunks.map((chunk) => new TextDecoder().decode(chunk))),
+    ...{ close: none, end: none, pause: none, resume: none, startTls: none, ref: none, unref: none, destroy: none },
+  }
+  const joined = pump<H11Event>(
+    machine,
+    () => 0,
+    (event) => {
+      if (event.type === 'end') machine.sendResponse(event.exchange, { status: 101, headers: [['Upgrade', 'x']] })
+      if (event.type === 'switched') link.write([text('hello'), event.leading])
+    },
+  )
+  joined.attach(link)
+  joined.connected({})
+  joined.received(text('GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n, you'))
+  expect(written.join('')).toMatch(/^HTTP\/1.1 101 [^]*\r\n\r\nhello, you$/)
+})
+
 test('what waits for a link that can no longer be written does not hold up its close', async () => {
   let [closed, written] = [false, 0]
   const machine = new H11Connection('client', { now: 0 })

@@ -689,6 +689,28 @@ describe('after a switch', () => {
     play.pass(1e9)
     expect(play.outcome(id)).toBeUndefined()
   })
+  it.each([0, 300 * 1024])(
+    'what was said before it leaves first, though %i bytes ahead of it were not accepted yet',
+    (much) => {
+      const play = new Play()
+      const id = play.request({ ...upgrade, method: 'POST', content: { length: much + 3 } })
+      play.connectAll()
+      if (much > 0) play.content(id, '-'.repeat(much), false)
+      play.received(1, 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n')
+      // A driver may give what was pulled before it takes the next command.
+      play.pool.handle({ type: 'content', id, data: bytes('end') }, play.now)
+      play.pool.handle({ type: 'contentEnd', id }, play.now)
+      play.pool.handle({ type: 'content', id, data: bytes('raw') }, play.now)
+      play.drained(1)
+      play.content(id, 'raw')
+      const said = play.saidOf(1, 'write', 'end')
+      const written = play.written(1)
+      expect(written.slice(written.indexOf('\r\n\r\n') + 4 + much)).toMatch(/^end(raw){1,2}$/)
+      expect(said.at(-1)).toBe('end')
+      play.cancel(id)
+      expect(play.take('settle')[0]?.bytesSent).toBe(written.length)
+    },
+  )
   it('what was written leaves before the connection closes, when both sides have ended', () => {
     const play = new Play()
     const id = switched(play)

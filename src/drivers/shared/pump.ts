@@ -33,19 +33,26 @@ export function pump<E = H11Event | H2Event>(
     if (flushing) return
     flushing = true
     try {
-      for (let event = machine.nextEvent(); event !== undefined; event = machine.nextEvent()) onEvent(event)
+      for (let event = machine.nextEvent(); event !== undefined; event = machine.nextEvent()) {
+        // What was said in HTTP leaves ahead of what its owner writes from then on.
+        if ((event as { readonly type?: unknown }).type === 'switched') write(Infinity)
+        onEvent(event)
+      }
     } finally {
       flushing = false
     }
-    if (open && link !== undefined) write(link)
+    if (open && link !== undefined) go(link)
   }
 
-  function write(to: Link): void {
-    if (ahead < MAX_AHEAD) {
-      const output = machine.takeOutput(MAX_AHEAD - ahead)
-      for (const { byteLength } of output) ahead += byteLength
-      if (output.length > 0) to.write(output)
-    }
+  function write(room: number): void {
+    if (!open || link === undefined || room <= 0) return
+    const output = machine.takeOutput(room)
+    for (const { byteLength } of output) ahead += byteLength
+    if (output.length > 0) link.write(output)
+  }
+
+  function go(to: Link): void {
+    write(MAX_AHEAD - ahead)
     if ((machine.readState === 'paused') !== paused) {
       paused = !paused
       if (paused) to.pause()
