@@ -4,9 +4,12 @@ import { expect, test } from 'vitest'
 import { ConnectionPool } from '../../src/index.ts'
 import type { Network, Sink } from '../../src/drivers/network.ts'
 import { idleLink, ignore } from '../fixtures/link.ts'
+import { contentOf, peers, relay, server } from '../fixtures/peers.ts'
 import { SimNetwork } from '../../src/sim.ts'
 
 const HEAD = new TextEncoder().encode('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n')
+
+const EARLY_HINTS = new TextEncoder().encode('HTTP/1.1 103 Early Hints\r\n\r\n')
 
 /** A network with the clock of another that connects when its sink is told so; `held`: whether each timer holds the process. */
 function onClock(sim: SimNetwork, held: boolean[], dialled: (sink: Sink) => void = ignore): Network {
@@ -38,17 +41,59 @@ test('is once for what came together', async () => {
     return looks - before
   }
   const pool = new ConnectionPool({ networkBackend: network })
-  const responses = ['http://10.0.0.1/', 'http://10.0.0.2/'].map((url) => pool.stream('GET', url))
+  const responses = ['http://10.0.0.1/', 'http://10.0.0.2/'].map((url) =>
+    pool.stream('GET', url, { onInformational: ignore }),
+  )
   await Promise.resolve()
   const [one, two] = sinks as [Sink, Sink]
   for (const sink of sinks) sink.connected({})
   expect(looked(() => one.drained(10, true))).toBe(0)
   expect(looked(() => one.drained(10))).toBe(1)
   expect(looked(() => one.received(HEAD, 7))).toBe(1)
+  // The callback may have taken its time.
+  expect(looked(() => two.received(EARLY_HINTS, 7))).toBe(1)
   expect(looked(() => two.received(HEAD, 7))).toBe(0)
   expect(looked(() => two.received(HEAD.subarray(0, 1), 8))).toBe(1)
   expect(looked(() => two.received(HEAD.subarray(0, 1)))).toBe(1)
   expect((await Promise.all(responses)).map(({ status }) => status)).toEqual([200, 200])
+  void pool.destroy()
+})
+
+test('is after what a user did with it: nobody is late for what a callback took its time over', async () => {
+  const sim = new SimNetwork()
+  const known = peers()
+  known.behaviours.set('/', { wait: 300, size: 3, pieces: 3, gap: 300, informational: true })
+  sim.listen('10.0.0.1', 80, server(sim, 'h1', known))
+  let lost = 0
+  const busy = (): void => void (lost += 350)
+  const network: Network = {
+    can: sim.can,
+    now: () => sim.now() + lost,
+    timer: (at, fire, keepAlive) => sim.timer(at - lost, fire, keepAlive),
+    resolve: ignore,
+    // What left at once, and what came together, is told without a look at the clock.
+    connect: (target, sink) =>
+      sim.connect(target, {
+        ...relay(() => sink),
+        connected: (info) => sink.connected(info),
+        drained: (bytes) => sink.drained(bytes, true),
+        received: (data) => sink.received(data, 1),
+      }),
+  }
+  const pool = new ConnectionPool({ networkBackend: network, timeout: { read: 400 } })
+  const streamed = pool.stream('GET', 'http://10.0.0.1/', {
+    trace: ({ name }) => (name === 'http11.send_request_body.complete' ? busy() : undefined),
+    onInformational: busy,
+  })
+  await sim.run(streamed)
+  let content = ''
+  const read = (await streamed).forEach((bytes) => {
+    content += new TextDecoder().decode(bytes)
+    busy()
+  })
+  await sim.run(read)
+  await read
+  expect([content, lost]).toEqual([contentOf('/', 3), 5 * 350])
   void pool.destroy()
 })
 

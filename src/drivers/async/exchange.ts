@@ -126,6 +126,7 @@ export class AsyncExchange extends Exchange {
     const lent = this.driver.lends(data.buffer) ? data : this.own(data)
     this.guard(() => {
       const pending: unknown = (this.#consumer as Lent)(lent)
+      this.driver.look()
       if (!isThenable(pending)) return this.consumed(data.byteLength)
       this.driver.keep(data.buffer)
       this.#holdFor(pending, data.byteLength)

@@ -101,7 +101,7 @@ export class Driver {
     const asked = this.#asked
     if (asked.length > 0) {
       this.#asked = []
-      this.#now = this.network.now()
+      this.look()
       for (const input of asked) this.#machine.handle(input, this.#now)
     }
     return this.#machine
@@ -129,8 +129,13 @@ export class Driver {
   }
   #tell(input: PoolInput, atOnce: boolean): void {
     const { machine } = this
-    if (!atOnce) this.#now = this.network.now()
+    if (!atOnce) this.look()
     machine.handle(input, this.#now)
+  }
+
+  /** A user was called, who takes his time: what follows from it is not as old as what led to it. */
+  look(): void {
+    this.#now = this.network.now()
   }
 
   /** Somebody has read so much. Mostly said while it is delivered: that takes no time worth a look at the clock. */
@@ -194,10 +199,11 @@ export class Driver {
       case 'catchUp':
         return this.#catchUp(command.link)
       case 'trace':
-        return this.#hooks.trace(
+        this.#hooks.trace(
           command.event,
           command.event.request === undefined ? undefined : this.#exchange(command.event.request),
         )
+        return this.look()
       case 'closed':
         this.#closing = false
         return this.#hooks.closed()

@@ -204,6 +204,7 @@ export abstract class Exchange {
     if (onInformational === undefined) return
     this.callBack(() => {
       onInformational(status, headers)
+      this.driver.look()
       this.heedSignal()
     })
   }
