@@ -234,6 +234,30 @@ describe('cancelling', () => {
     const options = { signal: signal as unknown as AbortSignal, onInformational: abort }
     for (let i = 0; i < 2; i++) await expect(one().request('GET', url, options)).rejects.toBe(own)
   })
+  it('is not heard of what cannot be listened to, or would keep its listener: that is no signal', async () => {
+    const pool = one()
+    for (const signal of [{ aborted: false }, { aborted: false, addEventListener() {} }]) {
+      const options = { signal: signal as unknown as AbortSignal }
+      await expect(pool.request('GET', 'http://127.0.0.1:1/', options)).rejects.toThrow('signal must be an AbortSignal')
+    }
+  })
+  it('is heard where another option led to it', async () => {
+    const pool = one()
+    for (const polyfilled of [false, true]) {
+      const controller = new AbortController()
+      const late = Object.assign(new EventTarget(), { aborted: false, reason: 'enough' })
+      const trailers = {
+        *[Symbol.iterator](): Iterator<readonly [string, string]> {
+          controller.abort('enough')
+          late.aborted = true
+          yield ['x', 'y']
+        },
+      }
+      const signal = polyfilled ? (late as unknown as AbortSignal) : controller.signal
+      await expect(pool.request('GET', 'http://127.0.0.1:1/', { signal, trailers })).rejects.toBe('enough')
+    }
+    expect(pool.stats).toMatchObject({ requests: 0, active: 0 })
+  })
   it('leaves no listener on each signal: Node never forgets a composed one that has any', async () => {
     const { url } = await serveHttp((_, response) => response.end())
     const pool = makePool()

@@ -85,13 +85,11 @@ export class ConnectionPool implements AsyncDisposable {
     const hooks = hooksOf(options)
     const loading = this.#prepared.settings.http2 ? loadHttp2() : undefined
     if (loading === undefined) return this.#start(request, mode, hooks)
-    return loading.then(() => this.#start(request, mode, hooks, true))
+    return loading.then(() => this.#start(request, mode, hooks))
   }
-  #start(request: PreparedRequest, mode: 'collect' | 'queue', hooks: ExchangeHooks, late = false): Promise<Response> {
+  #start(request: PreparedRequest, mode: 'collect' | 'queue', hooks: ExchangeHooks): Promise<Response> {
     const exchange = new AsyncExchange(this.#driver, request, mode, hooks)
-    const answer = exchange.begin(request, isTraced(hooks.trace, this.#prepared.trace))
-    if (late) exchange.heedSignal()
-    return answer
+    return exchange.begin(request, isTraced(hooks.trace, this.#prepared.trace))
   }
 
   /** The connections there are, connecting and draining ones included. */

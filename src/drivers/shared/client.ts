@@ -78,8 +78,9 @@ function trailersOf(init: FieldsInit): Fields {
   checkTrailers(trailers)
   return trailers
 }
+const SIGNAL_NAMES = ['aborted', 'addEventListener', 'removeEventListener']
 function checkSignal(signal: unknown): void {
-  if (typeof signal === 'object' && signal !== null && 'aborted' in signal && 'addEventListener' in signal) return
+  if (typeof signal === 'object' && signal !== null && SIGNAL_NAMES.every((name) => name in signal)) return
   throw new TypeError('signal must be an AbortSignal')
 }
 

@@ -171,6 +171,8 @@ export abstract class Exchange {
       sniHostname,
       trace,
     })
+    // It may have been aborted since it was looked at: by an option that was read after it, or while HTTP/2 was loaded.
+    this.heedSignal()
   }
 
   deliver(event: DeliveredEvent): void {
