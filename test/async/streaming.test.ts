@@ -391,6 +391,23 @@ describe('a streamed response', () => {
     expect(bytesReceived).toBeGreaterThan(1000)
   })
 
+  it('that there is no memory for in one piece is an error', async () => {
+    const parts = [12_000, 345].map((size) => Buffer.alloc(size))
+    const { url } = await serveHttp((_, response) => (response.write(parts[0]), response.end(parts[1])))
+    const full = new RangeError('Array buffer allocation failed')
+    const pool = makePool()
+    const construct = (target: typeof Uint8Array, given: unknown[]): object => {
+      if (given[0] === 12_345) throw full
+      return Reflect.construct(target, given) as object
+    }
+    vi.stubGlobal('Uint8Array', new Proxy(Uint8Array, { construct }))
+    try {
+      await expect(pool.request('GET', url)).rejects.toBe(full)
+    } finally {
+      vi.unstubAllGlobals()
+    }
+    expect(pool.stats).toMatchObject({ requests: 0, active: 0 })
+  })
   it('is read to its end, whatever maxContentBytes says, where it was asked for as a stream', async () => {
     const { url } = await serveContent()
     const pool = makePool()

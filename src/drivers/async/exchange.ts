@@ -57,8 +57,13 @@ export class AsyncExchange extends Exchange {
   }
 
   #answer(resolve: (value: Response | Promise<never>) => void): void {
-    resolve(this.failure === undefined ? new Response(this) : Promise.reject(this.failure.error as Error))
     this.#resolve = undefined
+    try {
+      resolve(this.failure === undefined ? new Response(this) : Promise.reject(this.failure.error as Error))
+    } catch (error) {
+      // There is no memory for all of its content in one piece.
+      resolve(Promise.reject(error as Error))
+    }
   }
 
   #answerReaders(readers: Waiter<OwnedBytes | undefined>[]): void {
