@@ -64,8 +64,9 @@ export function leave(pool: PoolState, exchange: Exchange): void {
   if (connection.tunnel === exchange && connection.phase !== 'gone') {
     const unsent = connection.accepted < connection.written
     if (exchange.content !== 'ended' || !(attempt.ended || unsent)) return destroy(pool, connection)
-    // Both sides have ended it, or ours has: what was written still leaves.
+    // Both sides have ended it, or ours has: what was written still leaves, and nobody hears what else comes.
     connection.flushing = true
+    connection.tunnel = undefined
     pool.scheduler.released(connection, 0)
     return closeLink(pool, connection)
   }

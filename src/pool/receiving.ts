@@ -135,6 +135,8 @@ function onMessage(
     case 'switched':
       connection.tunnel = exchange
       exchange.stage = 'tunnel'
+      // Its source has given all: what is pulled from now on is not content.
+      exchange.opened = false
       pool.timers.clear(exchange.io)
       pool.scheduler.leaving(connection)
       write(pool, connection)
