@@ -978,6 +978,22 @@ describe('what a connection sends back', () => {
     for (const i of [1, 2]) peers.at(-1)?.respond(`/${i}`)
     expect(ids.slice(1).map((id) => play.outcome(id))).toEqual(['ok', 'ok'])
   })
+  it.each(['failed', 'eof'] as const)(
+    'goes before who came after it, where there is room for one connection (%s)',
+    (how) => {
+      const play = new Play({ maxConnections: 1, maxConnectionsPerOrigin: 1 })
+      play.request()
+      for (const link of play.connectAll()) play.received(link, OK)
+      const ids = ['/lost', '/waits', '/late'].map((target) => play.request({ target }))
+      play[how](1)
+      const [link = 0] = play.connectAll()
+      for (const target of ['/lost', '/waits', '/late']) {
+        expect(play.written(link)).toContain(`GET ${target} `)
+        play.received(link, OK)
+      }
+      expect(ids.map((id) => play.outcome(id))).toEqual(['ok', 'ok', 'ok'])
+    },
+  )
   it('never holds back a request of the caller’s own', () => {
     const play = new Play(H2)
     play.request({ method: 'POST', target: '/0' })
