@@ -115,7 +115,6 @@ export function retire(pool: PoolState, connection: PoolConnection, reason: Reti
 
 /** The machine is done with the connection. */
 export function over(pool: PoolState, connection: PoolConnection): void {
-  pool.scheduler.leaving(connection)
   if (connection.active === 0) closeLink(pool, connection)
 }
 
