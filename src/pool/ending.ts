@@ -7,7 +7,7 @@ import type { LinkSide, RequestId, Settlement } from './commands.ts'
 import type { PoolConnection, Site } from './connection.ts'
 import type { Exchange } from './exchange.ts'
 import { connectionLost, handshakeFailed, peerFailed, queueFull, unsupported } from './failures.ts'
-import { closeLink, destroy, release, retire } from './lifecycle.ts'
+import { closeLink, destroy, release, retire, sever } from './lifecycle.ts'
 import { markDirty } from './output.ts'
 import { retryOf } from './retry.ts'
 import type { Need } from './scheduler.ts'
@@ -59,9 +59,8 @@ export function leave(pool: PoolState, exchange: Exchange): void {
   const { attempt } = exchange
   const { connection } = attempt
   if (connection === undefined) return
-  attempt.connection = undefined
-  connection.drop(exchange)
-  if (connection.tunnel === exchange && connection.phase !== 'gone') {
+  takeOff(exchange, connection)
+  if (connection.tunnel === exchange && connection.link?.destroyed === false) {
     const unsent = connection.accepted < connection.written
     if (exchange.content !== 'ended' || !(attempt.ended || unsent)) return destroy(pool, connection)
     // Both sides have ended it, or ours has: what was written still leaves, and nobody hears what else comes.
@@ -71,6 +70,11 @@ export function leave(pool: PoolState, exchange: Exchange): void {
     return closeLink(pool, connection)
   }
   release(pool, connection)
+}
+
+function takeOff(exchange: Exchange, connection: PoolConnection): void {
+  exchange.attempt.connection = undefined
+  connection.drop(exchange)
 }
 
 export function settle(pool: PoolState, exchange: Exchange, result: Settlement): void {
@@ -197,7 +201,9 @@ export function breakConnection(pool: PoolState, connection: PoolConnection, cau
   const { tunnel, writeFailure } = connection
   disappoint(pool, connection, cause)
   connection.machine?.abort()
-  destroy(pool, connection)
+  sever(pool, connection)
+  // Its room is given away when all that were lost stand in line for it.
+  if (exchanges.length > 0) pool.scheduler.leaving(connection)
   for (const exchange of exchanges) {
     const switched = exchange === tunnel
     const error =
@@ -207,6 +213,7 @@ export function breakConnection(pool: PoolState, connection: PoolConnection, cau
     if (switched) finish(pool, exchange, { ok: false, error })
     else retryOrFail(pool, exchange, error, exchange.attempt.disposition, true)
   }
+  destroy(pool, connection)
 }
 
 /** A write has failed, and whoever has no head by now gets none. Who reads a response reads it to its end. */
@@ -257,28 +264,35 @@ function retryOrFail(
   trace(pool, exchange, connection, 'pool.retry', { reason: retry, disposition, exception: error })
   stopContent(pool, exchange)
   pool.timers.clear(exchange.io)
-  leave(pool, exchange)
+  takeOff(exchange, connection)
   exchange.sendBack(retry === 'replay')
-  if (retry === 'fresh') {
-    exchange.staleRetries++
-    // What else waits idle there is as old: it would be the next disappointment.
-    const { idle } = exchange.site
-    for (let other = idle.first; other !== undefined; other = idle.first)
-      retire(pool, other.owner as PoolConnection, 'stale')
-    pool.scheduler.requeueFresh(exchange)
-  } else if (spared) pool.scheduler.requeue(exchange, false)
-  else {
-    exchange.replays++
-    // All that one connection sends back are one failure of its origin, and wait alike.
-    connection.backoff ??= backoffOf(pool, exchange.site)
-    const held = connection.backoff > 0
-    if (held) pool.timers.at(exchange.deadline('backoff'), pool.now + connection.backoff)
-    pool.scheduler.requeue(exchange, held)
-  }
+  // Who was lost stands in line before the room of its connection is given away.
+  if (retry === 'fresh') askAnew(pool, exchange)
+  release(pool, connection)
+  if (retry === 'replay') replay(pool, exchange, connection, spared)
   pool.decide(pool)
   if (!exchange.waiting) return
   traceQueued(pool, exchange)
   if (exchange.dial === undefined) awaitSeat(pool, exchange)
+}
+
+function askAnew(pool: PoolState, exchange: Exchange): void {
+  exchange.staleRetries++
+  pool.scheduler.requeueFresh(exchange)
+  // What else waits idle there is as old: it would be the next disappointment.
+  const { idle } = exchange.site
+  for (let other = idle.first; other !== undefined; other = idle.first)
+    retire(pool, other.owner as PoolConnection, 'stale')
+}
+
+function replay(pool: PoolState, exchange: Exchange, connection: PoolConnection, spared: boolean): void {
+  if (spared) return pool.scheduler.requeue(exchange, false)
+  exchange.replays++
+  // All that one connection sends back are one failure of its origin, and wait alike.
+  connection.backoff ??= backoffOf(pool, exchange.site)
+  const held = connection.backoff > 0
+  if (held) pool.timers.at(exchange.deadline('backoff'), pool.now + connection.backoff)
+  pool.scheduler.requeue(exchange, held)
 }
 
 /** What is lost in the step that gave it its seat leaves its source as it was: nobody was told yet to open and to pull it. */

@@ -29,8 +29,8 @@ type RetireReason =
 // ── an exchange has left it ──
 
 export function release(pool: PoolState, connection: PoolConnection): void {
-  const machine = connection.machine
-  if (connection.phase === 'gone' || machine === undefined) return
+  const { machine, link } = connection
+  if (link?.destroyed !== false || machine === undefined) return
   const unread = connection.multiplexed ? 0 : connection.written - connection.accepted
   const usable =
     !machine.draining &&
@@ -115,7 +115,6 @@ export function retire(pool: PoolState, connection: PoolConnection, reason: Reti
 
 /** The machine is done with the connection. */
 export function over(pool: PoolState, connection: PoolConnection): void {
-  pool.scheduler.leaving(connection)
   if (connection.active === 0) closeLink(pool, connection)
 }
 
@@ -148,12 +147,14 @@ export function closeLink(pool: PoolState, connection: PoolConnection): void {
 export function destroy(pool: PoolState, connection: PoolConnection, reason?: unknown): void {
   connection.establishing?.abandon(reason)
   connection.establishing = undefined
-  const { link } = connection
-  if (link !== undefined && !link.destroyed) {
-    link.destroyed = true
-    pool.commands.push({ type: 'destroy', link: link.id })
-  }
+  sever(pool, connection)
   gone(pool, connection)
+}
+
+export function sever(pool: PoolState, { link }: PoolConnection): void {
+  if (link === undefined || link.destroyed) return
+  link.destroyed = true
+  pool.commands.push({ type: 'destroy', link: link.id })
 }
 
 export function gone(pool: PoolState, connection: PoolConnection): void {

@@ -55,8 +55,10 @@ export function drainMachine(pool: PoolState, connection: PoolConnection): void 
   regulate(pool, connection)
   armMachine(pool, connection)
   if (machine.outputBytes > 0) markDirty(pool, connection)
-  if (machine.wantsClose === 'now' && connection.tunnel === undefined) over(pool, connection)
-  else if (machine.wantsClose === 'after-output') markDirty(pool, connection)
+  if (machine.wantsClose === 'no' || connection.tunnel !== undefined) return
+  pool.scheduler.leaving(connection)
+  if (machine.wantsClose === 'now') over(pool, connection)
+  else markDirty(pool, connection)
 }
 
 // ── events ──

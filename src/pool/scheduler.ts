@@ -49,8 +49,8 @@ export class Waiter extends Node {
   place = 0
   /** The dial that was opened for it. */
   dial: Carrier | undefined = undefined
-  /** Only a connection that is dialled for it, or for another that was lost, will do. */
-  fresh = false
+  /** A counter, not a time: since then only a connection that is dialled for it, or for another that was lost, will do. @internal */
+  lostAt = 0
   /** Nothing is dialled for it yet: it was sent back and waits out a backoff. */
   held = false
   waiting = false
@@ -86,6 +86,8 @@ export class Carrier extends Node {
   suspended = false
   /** A counter, not a time. @internal */
   usedAt = 0
+  /** Likewise: who was lost since is not served by it. @internal */
+  openedAt = 0
   /** In the idle list, or in that of connections that are only waiting to be gone. @internal */
   readonly idleTicket: Ticket<Carrier> = new Ticket<Carrier>(this)
   /** @internal */
@@ -198,7 +200,7 @@ export class Scheduler {
   /** It may be served only by a connection that is dialled for it, or for one that was lost like it. */
   requeueFresh(waiter: Waiter): void {
     this.#join(waiter)
-    waiter.fresh = true
+    waiter.lostAt = ++this.#uses
     freshLike(waiter).push(waiter)
     this.#serve(waiter.origin)
   }
@@ -229,19 +231,15 @@ export class Scheduler {
 
   /** The dial succeeded. `undecided`: it may serve more, `decide` will tell. */
   opened(carrier: Carrier, serves: number, free: number, undecided = false): void {
-    const { origin, bound } = carrier
+    const { origin } = carrier
     this.#endDial(carrier)
     carrier.phase = 'open'
     carrier.serves = serves
     carrier.free = free
     carrier.undecided = undecided
     if (undecided) origin.undecided++
-    // The opener is the first of them.
-    while (bound && carrier.free > 0) {
-      const fresh = origin.fresh[carrier.group].first
-      if (fresh === undefined || (serves & SERVES[fresh.need]) === 0) break
-      this.#seat(carrier, fresh)
-    }
+    carrier.openedAt = ++this.#uses
+    this.#seatLost(carrier)
     this.#show(carrier)
     this.#serve(origin)
     this.#restIfIdle(carrier)
@@ -276,6 +274,8 @@ export class Scheduler {
   seats(carrier: Carrier, free: number): void {
     carrier.free = free - carrier.promised
     if (carrier.phase !== 'open') return
+    // One of a single seat is as old as what it was used for.
+    if ((carrier.serves & SERVES.h1) === 0) this.#seatLost(carrier)
     if (carrier.free <= 0) remove(carrier)
     else {
       if (carrier.active === 0 && this.#yieldToStarved(carrier)) return
@@ -375,6 +375,14 @@ export class Scheduler {
     carrier.usedAt = ++this.#uses
     if (carrier.free <= 0) remove(carrier)
     this.#decisions.push({ type: 'assign', carrier, waiter })
+  }
+  /** Who was lost has the seats of what was dialled for it before all others; the opener is the first of them. */
+  #seatLost(carrier: Carrier): void {
+    while (carrier.bound && carrier.free > 0) {
+      const lost = carrier.origin.fresh[carrier.group].first
+      if (lost === undefined || lost.lostAt > carrier.openedAt || (carrier.serves & SERVES[lost.need]) === 0) return
+      this.#seat(carrier, lost)
+    }
   }
   #show(carrier: Carrier): void {
     if (carrier.phase !== 'open' || carrier.free <= 0 || carrier.list !== undefined) return
@@ -586,7 +594,8 @@ export class Scheduler {
     const { origin, dial } = waiter
     remove(waiter)
     waiter.waiting = false
-    waiter.fresh = waiter.held = false
+    waiter.held = false
+    waiter.lostAt = 0
     origin.waiting--
     this.waiting--
     if (dial === undefined) this.queued--

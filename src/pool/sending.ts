@@ -162,7 +162,8 @@ export function flush(pool: PoolState, connection: PoolConnection): void {
   write(pool, connection)
   const { machine, closing } = connection
   if (machine === undefined || closing || connection.tunnel !== undefined) return
-  if (machine.wantsClose !== 'no' && machine.outputBytes === 0) over(pool, connection)
+  // What the peer leaves no room for by now is not waited for.
+  if (machine.wantsClose !== 'no') over(pool, connection)
 }
 
 export function onDrained(pool: PoolState, id: number, bytes: number): void {

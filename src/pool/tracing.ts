@@ -76,7 +76,7 @@ function whyQueued(pool: PoolState, { dial, held, need, site }: Exchange): strin
   return site.connections >= pool.settings.maxConnectionsPerOrigin ? 'origin-limit' : 'pool-limit'
 }
 
-export function whyOpened({ fresh, site }: Exchange): string {
-  if (fresh) return 'stale-retry'
+export function whyOpened({ lostAt, site }: Exchange): string {
+  if (lostAt > 0) return 'stale-retry'
   return site.active > 0 || site.idle.length > 0 ? 'all-taken' : 'no-connection'
 }

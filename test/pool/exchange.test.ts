@@ -793,6 +793,30 @@ describe('after a switch', () => {
 })
 
 describe('the end of a connection', () => {
+  it.each([
+    ['breaks a rule', (play: Play): void => play.received(1, Uint8Array.of(0, 0, 0, 6, 0, 0, 0, 0, 0))],
+    ['ends', (play: Play): void => play.eof(1)],
+  ] as const)(
+    'that reads nothing any more, and then %s, gets no request, though there is more to write to it',
+    (_, end) => {
+      const play = new Play(H2)
+      play.request({ target: '/first' })
+      play.connectAll()
+      const peer = new Peer(play, 1, 'h2').sync().respond('/first')
+      play.drained(1)
+      const upload = play.request({ method: 'POST', target: '/early', content: { length: 600_000 } })
+      play.content(upload, 'x'.repeat(600_000))
+      peer.read().respond('/early')
+      expect([play.outcome(upload), play.stats().idle]).toEqual(['ok', 1])
+      end(play)
+      const id = play.request({ target: '/next' })
+      const [link = 0] = play.connectAll()
+      new Peer(play, link, 'h2').sync().respond('/next')
+      expect(play.outcome(id)).toBe('ok')
+      play.pass(1_000)
+      expect(play.has('destroy', 1)).toBe(true)
+    },
+  )
   it('is no handshake that failed, for a request that is on its way, whatever side the network names', () => {
     const play = new Play()
     const id = play.request({ method: 'POST' })
@@ -1023,6 +1047,22 @@ describe('what a connection sends back', () => {
     for (const i of [1, 2]) peers.at(-1)?.respond(`/${i}`)
     expect(ids.slice(1).map((id) => play.outcome(id))).toEqual(['ok', 'ok'])
   })
+  it.each(['failed', 'eof'] as const)(
+    'goes before who came after it, where there is room for one connection (%s)',
+    (how) => {
+      const play = new Play({ maxConnections: 1, maxConnectionsPerOrigin: 1 })
+      play.request()
+      for (const link of play.connectAll()) play.received(link, OK)
+      const ids = ['/lost', '/waits', '/late'].map((target) => play.request({ target }))
+      play[how](1)
+      const [link = 0] = play.connectAll()
+      for (const target of ['/lost', '/waits', '/late']) {
+        expect(play.written(link)).toContain(`GET ${target} `)
+        play.received(link, OK)
+      }
+      expect(ids.map((id) => play.outcome(id))).toEqual(['ok', 'ok', 'ok'])
+    },
+  )
   it('never holds back a request of the caller’s own', () => {
     const play = new Play(H2)
     play.request({ method: 'POST', target: '/0' })

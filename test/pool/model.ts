@@ -111,6 +111,12 @@ export class Model {
     this.scheduler.release(request.waiter)
     this.settle()
   }
+  /** The peer allows one more at a time. */
+  widened(connection: Connection): void {
+    connection.seats++
+    this.scheduler.seats(connection.carrier, connection.seats - connection.running.size)
+    this.settle()
+  }
   leaving(connection: Connection): void {
     connection.state = 'leaving'
     this.scheduler.leaving(connection.carrier)
@@ -185,6 +191,7 @@ export class Model {
         (one) => one.state === 'open' && (one.serves & SERVES[request.need]) !== 0 && one.running.size < one.seats,
       )
       if (!request.fresh) expect(usable, 'P6: nobody waits while there is a seat').toBe(false)
+      else expect(this.#newFor(request), 'P6: nor while there is one on what was dialled for who was lost').toBe(false)
       if (request.held || this.#dialledFor(request)) continue
       if (mine.length >= this.#capacity.maxConnectionsPerOrigin) {
         expect(mine.filter((one) => spare.includes(one)).length, 'P6: nor while its origin has one to spare').toBe(0)
@@ -193,6 +200,24 @@ export class Model {
         expect(spare.length, 'P6: nor while another is to spare').toBe(0)
       }
     }
+  }
+  /** A connection of many seats with a free one, that was dialled for who was lost with it. They are served in turn. */
+  #newFor(request: Request): boolean {
+    const { origin, need, lostAt } = request
+    const like = (one: { need: Need }): boolean => (one.need === 'h1') === (need === 'h1')
+    if (this.#dialOf(request) !== undefined) return false
+    if (this.#waiting(origin).some((one) => one.fresh && like(one) && one.need !== need)) return false
+    return this.#counted().some(
+      (one) =>
+        one.origin === origin &&
+        one.state === 'open' &&
+        one.bound &&
+        like({ need: one.h1Only ? 'h1' : 'any' }) &&
+        (one.serves & SERVES.h1) === 0 &&
+        (one.serves & SERVES[need]) !== 0 &&
+        one.openedAt > lostAt &&
+        one.running.size < one.seats,
+    )
   }
   /** Dials enough are under way for those of its kind: one each, or one that all of them wait for. */
   #dialledFor(request: Request): boolean {

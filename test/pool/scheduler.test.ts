@@ -34,6 +34,10 @@ const MOVES: Readonly<Record<string, Move>> = {
     const busy = pick(model.connections, which, ({ running }) => running.size > 0)
     return busy && (() => model.gone(busy, (['over', 'back', 'fresh'] as const)[how % 3]))
   },
+  widened: (model, which) => {
+    const many = pick(model.connections, which, (one) => one.state === 'open' && (one.serves & SERVES.h1) === 0)
+    return many && (() => model.widened(many))
+  },
   leaving: (model, which) => {
     const live = pick(model.connections, which, ({ state }) => state === 'open')
     return live && (() => model.leaving(live))
@@ -288,6 +292,20 @@ describe('a dial for who was lost', () => {
     const model = lost(2)
     model.connected(model.connections[1] as (typeof model.connections)[0], SERVES.any, 1)
     expect(model.requests.map(({ state }) => state)).toEqual(['running', 'waiting'])
+  })
+  it('that has more seats later has them for who was lost, before those who came after', () => {
+    const model = new Model({ maxConnections: 1, maxConnectionsPerOrigin: 1, maxIdleConnections: 1 }, 1, Infinity)
+    model.request(0, 'any')
+    const [first] = model.connections as [(typeof model.connections)[0]]
+    model.connected(first, SERVES.any, 3)
+    for (let n = 0; n < 2; n++) model.request(0, 'any')
+    model.gone(first, 'fresh')
+    model.request(0, 'any')
+    const next = model.connections[1] as (typeof model.connections)[0]
+    model.connected(next, SERVES.any, 2)
+    expect(model.requests.map(({ state }) => state)).toEqual(['running', 'running', 'waiting', 'waiting'])
+    model.widened(next)
+    expect(model.requests.map(({ state }) => state)).toEqual(['running', 'running', 'running', 'waiting'])
   })
   it('leaves no trace when it is given up: later requests share one again', () => {
     const model = lost(1)
