@@ -186,6 +186,16 @@ describe('addresses', () => {
     })
   })
 
+  it.each(['http', 'https'])('a localAddress that is none leaves no socket behind: %s', async (scheme) => {
+    const sockets = (): number => process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap').length
+    const before = sockets()
+    await withPool({ localAddress: 'lo' }, async (pool) => {
+      const error = await failure(pool, `${scheme}://127.0.0.1:${await freePort()}/`)
+      expect(error).toMatchObject({ name: 'ConnectError', phase: 'connect', cause: expect.any(TypeError) as unknown })
+    })
+    expect(sockets()).toBe(before)
+  })
+
   it.each([
     ['throws', () => expect.unreachable('no such name')],
     ['rejects', () => Promise.reject(new Error('no such name'))],
