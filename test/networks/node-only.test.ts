@@ -188,11 +188,31 @@ test('an ALPN answer that was not offered is refused; what is offered is not for
     await until(() => sink.has('secured') || sink.has('closed'))
     expect(sink.alpn).toBe('h2')
     // No server of Node's can be made to answer what was not offered.
-    const answer = (alpnProtocol: string | false): unknown => refusedAlpn({ alpnProtocol } as TLSSocket, tls)
+    const answer = (alpnProtocol: string | false): unknown =>
+      refusedAlpn({ alpnProtocol, getProtocol: () => 'TLSv1.3' } as TLSSocket, tls)
     expect(answer('evil')).toMatchObject({ code: 'ERR_TLS_ALPN_NOT_OFFERED' })
     expect([answer('h2'), answer(false)]).toEqual([undefined, undefined])
     link.destroy()
     await until(() => sink.has('closed'))
+  })
+})
+
+test('HTTP/2 is not spoken over what is older than TLS 1.2, though the options allow it', async () => {
+  const made = await certificates()
+  const old = { minVersion: 'TLSv1', ciphers: 'ALL:@SECLEVEL=0' } as const
+  const options = { ...made.good, ...old, maxVersion: 'TLSv1.1', ALPNProtocols: ['h2', 'http/1.1'] } as const
+  const server = createTlsServer(options, (socket) => socket.on('error', () => {}))
+  await withServer(serve(server), async ({ port }) => {
+    for (const [alpn, facts] of [
+      ['h2', ['connected', 'failed tls', 'closed']],
+      ['http/1.1', ['connected', 'secured']],
+    ] as const) {
+      const tls = { serverName: 'localhost', alpn: [alpn], options: { ca: made.ca, ...old } }
+      const { sink, link } = dial(network, { address: '127.0.0.1', port, tls })
+      await until(() => sink.has('secured') || sink.has('closed'))
+      expect(sink.facts).toEqual(facts)
+      link.destroy()
+    }
   })
 })
 

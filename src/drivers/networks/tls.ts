@@ -134,12 +134,14 @@ function answerOf({ alpnProtocol }: TLSSocket): string | undefined {
   return alpnProtocol || undefined
 }
 
-/** An answer that was not offered is somebody else's protocol (RFC 7301 §3.2). */
+/** An answer that was not offered is somebody else's protocol (RFC 7301 §3.2), and HTTP/2 needs TLS 1.2 (RFC 9113 §9.2). */
 export function refusedAlpn(socket: TLSSocket, target: TlsTarget): Error | undefined {
   const answer = answerOf(socket)
-  if (answer === undefined || target.alpn.includes(answer)) return undefined
-  const error = new Error(`the peer chose the protocol ${JSON.stringify(answer)}, which was not offered`)
-  return Object.assign(error, { code: 'ERR_TLS_ALPN_NOT_OFFERED' })
+  const offered = answer === undefined || target.alpn.includes(answer)
+  if (offered && (answer !== 'h2' || !/^TLSv1(?:\.1)?$/.test(socket.getProtocol() ?? ''))) return undefined
+  const why = offered ? 'needs TLS 1.2' : 'was not offered'
+  const error = new Error(`the peer chose the protocol ${JSON.stringify(answer)}, which ${why}`)
+  return Object.assign(error, { code: `ERR_TLS_ALPN_${offered ? 'INADEQUATE' : 'NOT_OFFERED'}` })
 }
 
 /** A snapshot: it stays true after the socket is gone. */
