@@ -76,7 +76,8 @@ export class PoolConnection extends Carrier {
   tunnel: Exchange | undefined
   /** How many requests it was given. */
   requests = 0
-  idleSince: Millis = 0
+  /** -Infinity: it never was. */
+  idleSince: Millis = -Infinity
   lastDrained = -Infinity
   /** Bytes given to the network since the beginning, and accepted by it. */
   written = 0

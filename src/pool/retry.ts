@@ -3,8 +3,8 @@
 // (a) What is provably unprocessed: no byte of it was written, or the peer said so (REFUSED_STREAM, above GOAWAY's last
 //     id). Any method; back to its old place in the queue; content that was not pulled yet counts as replayable. Not where
 //     a new connection spoke first.
-// (b) What is idempotent and replayable, after a *reused* connection died with no byte of response: once, on a
-//     connection that is dialled for it. Timeouts, TLS, proxies, limits and broken protocol are never retried.
+// (b) What is idempotent and replayable, after a *reused* connection, or one that was idle before its first request,
+//     died with no byte of response: once, on a connection that is dialled for it. Timeouts, TLS, proxies, limits and broken protocol are never retried.
 import type { Disposition } from '../http/index.ts'
 
 export interface Failure {

@@ -143,7 +143,7 @@ test('an IP literal has no SNI, and its certificate is checked for it', async ()
   const names: (string | false | null)[] = []
   const server = createTlsServer({ ...made.good }, (socket) => names.push(socket.servername))
   await withServer(serve(server), async ({ port }) => {
-    for (const serverName of ['127.0.0.1', undefined, 'localhost']) {
+    for (const serverName of ['127.0.0.1', '127.0.0.1.', undefined, 'localhost']) {
       const tls = { serverName, alpn: [], options: { ca: made.ca } }
       const { sink, link } = dial(network, { address: '127.0.0.1', port, tls })
       await until(() => sink.has('secured') || sink.has('closed'))
@@ -155,7 +155,7 @@ test('an IP literal has no SNI, and its certificate is checked for it', async ()
     const { sink } = dial(network, { address: '127.0.0.1', port, tls: other })
     await until(() => sink.has('closed'))
     expect(sink.error).toMatchObject({ code: 'ERR_TLS_CERT_ALTNAME_INVALID' })
-    expect(names.slice(0, 3)).toEqual([false, false, 'localhost'])
+    expect(names.slice(0, 4)).toEqual([false, false, false, 'localhost'])
   })
 })
 
@@ -172,7 +172,8 @@ test('the zone of an IPv6 address is not of the certificate; what only looks lik
       return sink
     }
     expect((await dialled('::1%lo')).has('secured')).toBe(true)
-    for (const serverName of ['fe80::1%lo', '[::1]', 'localhost:443']) {
+    // Nor is one of which nothing can be sent that of the address that was dialled.
+    for (const serverName of ['fe80::1%lo', '[::1]', 'localhost:443', '.']) {
       expect((await dialled(serverName)).error).toMatchObject({ code: 'ERR_TLS_CERT_ALTNAME_INVALID' })
     }
   })
@@ -187,11 +188,31 @@ test('an ALPN answer that was not offered is refused; what is offered is not for
     await until(() => sink.has('secured') || sink.has('closed'))
     expect(sink.alpn).toBe('h2')
     // No server of Node's can be made to answer what was not offered.
-    const answer = (alpnProtocol: string | false): unknown => refusedAlpn({ alpnProtocol } as TLSSocket, tls)
+    const answer = (alpnProtocol: string | false): unknown =>
+      refusedAlpn({ alpnProtocol, getProtocol: () => 'TLSv1.3' } as TLSSocket, tls)
     expect(answer('evil')).toMatchObject({ code: 'ERR_TLS_ALPN_NOT_OFFERED' })
     expect([answer('h2'), answer(false)]).toEqual([undefined, undefined])
     link.destroy()
     await until(() => sink.has('closed'))
+  })
+})
+
+test('HTTP/2 is not spoken over what is older than TLS 1.2, though the options allow it', async () => {
+  const made = await certificates()
+  const old = { minVersion: 'TLSv1', ciphers: 'ALL:@SECLEVEL=0' } as const
+  const options = { ...made.good, ...old, maxVersion: 'TLSv1.1', ALPNProtocols: ['h2', 'http/1.1'] } as const
+  const server = createTlsServer(options, (socket) => socket.on('error', () => {}))
+  await withServer(serve(server), async ({ port }) => {
+    for (const [alpn, facts] of [
+      ['h2', ['connected', 'failed tls', 'closed']],
+      ['http/1.1', ['connected', 'secured']],
+    ] as const) {
+      const tls = { serverName: 'localhost', alpn: [alpn], options: { ca: made.ca, ...old } }
+      const { sink, link } = dial(network, { address: '127.0.0.1', port, tls })
+      await until(() => sink.has('secured') || sink.has('closed'))
+      expect(sink.facts).toEqual(facts)
+      link.destroy()
+    }
   })
 })
 

@@ -124,6 +124,30 @@ describe('a request whose reused connection was lost', () => {
     })
   })
 
+  it.each(['GET', 'POST'])('is one too where nothing was sent before, but it stood idle: %s', (method) => {
+    // Also on a clock below zero.
+    const play = new Play({ maxConnections: 2 }, -5_000)
+    play.request()
+    play.connectAll()
+    // The second is dialled for who is then served by the first.
+    play.request()
+    for (let n = 0; n < 2; n++) {
+      play.drained(1)
+      play.received(1, OK)
+    }
+    play.connectAll()
+    const id = play.request({ method })
+    expect(play.written(2)).toContain(method)
+    play.drained(2)
+    play.eof(2)
+    if (method === 'POST') return expect(play.error(id)).toMatchObject({ disposition: 'maybe-processed' })
+    expect(play.outcome(id)).toBeUndefined()
+    play.connectAll()
+    play.drained(3)
+    play.received(3, OK)
+    expect(play.outcome(id)).toBe('ok')
+  })
+
   /** Lost over HTTP/1.1, and dialled for again. */
   const lost = (play: Play, asked: Asked = {}): number => {
     const link = play.idle()

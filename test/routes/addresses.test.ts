@@ -186,11 +186,23 @@ describe('addresses', () => {
     })
   })
 
+  it.each(['http', 'https'])('a localAddress that is none leaves no socket behind: %s', async (scheme) => {
+    const sockets = (): number => process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap').length
+    const before = sockets()
+    await withPool({ localAddress: 'lo' }, async (pool) => {
+      const error = await failure(pool, `${scheme}://127.0.0.1:${await freePort()}/`)
+      expect(error).toMatchObject({ name: 'ConnectError', phase: 'connect', cause: expect.any(TypeError) as unknown })
+    })
+    expect(sockets()).toBe(before)
+  })
+
   it.each([
     ['throws', () => expect.unreachable('no such name')],
     ['rejects', () => Promise.reject(new Error('no such name'))],
     ['gives none', () => []],
     ['gives no addresses', () => 'localhost' as never],
+    ['gives an empty one', () => ['127.0.0.1', '']],
+    ['gives holes', () => new Array<string>(2)],
   ])('a hook that %s: ConnectError of phase dns', async (_, resolve) => {
     await withPool({ resolve }, async (pool) => {
       const error = await failure(pool, 'http://name.test/')

@@ -77,7 +77,7 @@ class NodeNetwork implements Network {
   }
 
   connect(target: ConnectTarget, sink: Sink): Link {
-    if (target.path !== undefined) checkPath(target.path)
+    checkPlace(target)
     return new NodeLink(target, sink, this.#tls)
   }
 
@@ -90,13 +90,14 @@ class NodeNetwork implements Network {
   }
 }
 
-/**
- * The system would cut such a path, and somebody else may listen at its beginning. An abstract name may have a NUL in it, a
- * pipe of Windows may be longer.
- */
-function checkPath(path: string): void {
+function checkPlace({ path = '', localAddress }: ConnectTarget): void {
+  // The system would cut such a path, and somebody else may listen at its beginning. An abstract name may have a NUL in it,
+  // a pipe of Windows may be longer.
   if (/^[^\0].*\0/s.test(path) || (!path.startsWith('\\\\') && Buffer.byteLength(path.replace('\0', '')) > 107))
     throw new Error('a path above 107 bytes, or with a NUL')
+  // Node makes a socket before it looks, and never ends it.
+  if (localAddress && needed('node:net').isIP(localAddress) === 0)
+    throw new TypeError(`localAddress is no IP address: ${localAddress}`)
 }
 
 /** Whose a socket is. What is hung on sockets are the same functions for all of them, which find their link here. */

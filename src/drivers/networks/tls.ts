@@ -99,14 +99,17 @@ export class TlsClient {
 type Check = NonNullable<ConnectionOptions['checkServerIdentity']>
 
 /** Never sent as a name (RFC 6066 §3): the dot that ends one, and an IP literal. The certificate is checked for both. */
-function nameOf(target: TlsTarget, options: ConnectionOptions): ConnectionOptions {
-  const name = target.serverName ?? ''
-  const own = options.checkServerIdentity
+function nameOf({ serverName }: TlsTarget, { checkServerIdentity: own }: ConnectionOptions): ConnectionOptions {
   const check = own === undefined ? ownCheck : guarded(own)
-  if (needed('node:net').isIP(name) === 0) return { servername: name.replace(/\.$/, ''), checkServerIdentity: check }
+  const plain = serverName?.replace(/\.$/, '') ?? ''
+  const literal = needed('node:net').isIP(plain) !== 0
   // The zone of an address means nothing to its peer.
-  const address = name.replace(/%.*/, '')
-  return { servername: '', checkServerIdentity: (_, certificate) => check(address, certificate) }
+  const name = literal ? plain.replace(/%.*/, '') : plain
+  return {
+    servername: literal ? '' : name,
+    // Where no name is sent Node takes what was dialled for it: that is with whom TLS is only where no other was given.
+    checkServerIdentity: (dialled, certificate) => check(serverName ? name : dialled, certificate),
+  }
 }
 /** Node's. In 22.23 it takes no IPv6 address for one: OpenSSL knows which addresses a certificate has. */
 function ownCheck(name: string, certificate: PeerCertificate): Error | undefined {
@@ -131,12 +134,14 @@ function answerOf({ alpnProtocol }: TLSSocket): string | undefined {
   return alpnProtocol || undefined
 }
 
-/** An answer that was not offered is somebody else's protocol (RFC 7301 §3.2). */
+/** An answer that was not offered is somebody else's protocol (RFC 7301 §3.2), and HTTP/2 needs TLS 1.2 (RFC 9113 §9.2). */
 export function refusedAlpn(socket: TLSSocket, target: TlsTarget): Error | undefined {
   const answer = answerOf(socket)
-  if (answer === undefined || target.alpn.includes(answer)) return undefined
-  const error = new Error(`the peer chose the protocol ${JSON.stringify(answer)}, which was not offered`)
-  return Object.assign(error, { code: 'ERR_TLS_ALPN_NOT_OFFERED' })
+  const offered = answer === undefined || target.alpn.includes(answer)
+  if (offered && (answer !== 'h2' || !/^TLSv1(?:\.1)?$/.test(socket.getProtocol() ?? ''))) return undefined
+  const why = offered ? 'needs TLS 1.2' : 'was not offered'
+  const error = new Error(`the peer chose the protocol ${JSON.stringify(answer)}, which ${why}`)
+  return Object.assign(error, { code: `ERR_TLS_ALPN_${offered ? 'INADEQUATE' : 'NOT_OFFERED'}` })
 }
 
 /** A snapshot: it stays true after the socket is gone. */
