@@ -85,7 +85,7 @@ if (loaded.length > 0) throw new Error('an import loads ' + loaded.join(', '))
 `
 }
 
-/** A blocking request, in the three ways in which its module is loaded and has to find its worker. */
+/** A blocking request, in the ways in which its module is loaded and has to find its worker. */
 function blocking() {
   const ask = `
 const server = "const s = require('node:http').createServer((_, r) => r.end('hello')).listen(0, () => require('node:worker_threads').parentPort.postMessage(s.address().port))"
@@ -102,6 +102,7 @@ other.once('message', (port) => {
     'blocking.mjs': `import { request } from 'httpcore/sync'\nimport threads from 'node:worker_threads'${ask}`,
     'blocking.cjs': required('httpcore/sync'),
     'blocking-old.cjs': required('./node_modules/httpcore/dist/sync.cjs'),
+    'blocking-window.cjs': `globalThis.document = { baseURI: 'http://h/' }\n${required('./node_modules/httpcore/dist/sync.cjs')}`,
   }
 }
 
