@@ -38,6 +38,7 @@ const named = { keep_fnames: true, keep_classnames: true }
 const short = terser({
   module: true,
   compress: {
+    ...named,
     defaults: false,
     arrows: true,
     booleans: true,

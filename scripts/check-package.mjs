@@ -1,7 +1,7 @@
 // The package as its users get it: packed, installed into an empty folder, linted by publint and are-the-types-wrong,
 // imported both ways through every subpath, looked at while it is imported, compiled against, and weighed.
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { rollup } from 'rollup'
@@ -38,6 +38,10 @@ try {
   for (const [file, script] of Object.entries(blocking())) {
     writeFileSync(join(folder, file), script)
     if (run(process.execPath, [file]).trim() !== '200 hello') throw new Error(`${file}: the blocking interface fails`)
+  }
+  for (const chunk of ['core', 'http2']) {
+    const code = readFileSync(join(folder, `node_modules/httpcore/dist/chunks/${chunk}.js`), 'utf8')
+    if (/\bclass(?:\{| extends )/.test(code)) throw new Error(`a class of ${chunk} has no name in stack traces`)
   }
   await shake()
   compile(names)
