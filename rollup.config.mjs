@@ -38,6 +38,7 @@ const named = { keep_fnames: true, keep_classnames: true }
 const short = terser({
   module: true,
   compress: {
+    ...named,
     defaults: false,
     arrows: true,
     booleans: true,
@@ -179,6 +180,8 @@ const esm = {
   sourcemapExcludeSources: true,
   plugins: [short, tight, lineMaps],
 }
+/** Else rollup asks the document, where there is one (a test's, Electron's), for the place of a file that was required. */
+const noImportMeta = { name: 'no-import-meta', resolveImportMeta: () => 'undefined' }
 /** As small as it gets; functions with arguments, put in place, are longer than their calls. */
 const compress = { passes: 3, inline: 1 }
 const cjs = { ...output('cjs', '.cjs'), exports: 'named', plugins: [terser({ compress }), tight] }
@@ -202,6 +205,7 @@ export default [
     input: input('.js', imported),
     external,
     onwarn,
+    plugins: [noImportMeta],
     output: { ...cjs, manualChunks },
   },
   {

@@ -1,7 +1,7 @@
 // The package as its users get it: packed, installed into an empty folder, linted by publint and are-the-types-wrong,
 // imported both ways through every subpath, looked at while it is imported, compiled against, and weighed.
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { rollup } from 'rollup'
@@ -38,6 +38,10 @@ try {
   for (const [file, script] of Object.entries(blocking())) {
     writeFileSync(join(folder, file), script)
     if (run(process.execPath, [file]).trim() !== '200 hello') throw new Error(`${file}: the blocking interface fails`)
+  }
+  for (const chunk of ['core', 'http2']) {
+    const code = readFileSync(join(folder, `node_modules/httpcore/dist/chunks/${chunk}.js`), 'utf8')
+    if (/\bclass(?:\{| extends )/.test(code)) throw new Error(`a class of ${chunk} has no name in stack traces`)
   }
   await shake()
   compile(names)
@@ -85,7 +89,7 @@ if (loaded.length > 0) throw new Error('an import loads ' + loaded.join(', '))
 `
 }
 
-/** A blocking request, in the three ways in which its module is loaded and has to find its worker. */
+/** A blocking request, in the ways in which its module is loaded and has to find its worker. */
 function blocking() {
   const ask = `
 const server = "const s = require('node:http').createServer((_, r) => r.end('hello')).listen(0, () => require('node:worker_threads').parentPort.postMessage(s.address().port))"
@@ -102,6 +106,7 @@ other.once('message', (port) => {
     'blocking.mjs': `import { request } from 'httpcore/sync'\nimport threads from 'node:worker_threads'${ask}`,
     'blocking.cjs': required('httpcore/sync'),
     'blocking-old.cjs': required('./node_modules/httpcore/dist/sync.cjs'),
+    'blocking-window.cjs': `globalThis.document = { baseURI: 'http://h/' }\n${required('./node_modules/httpcore/dist/sync.cjs')}`,
   }
 }
 

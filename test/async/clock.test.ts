@@ -1,11 +1,12 @@
 // When the clock is looked at: once for what the interface asks, once for what came together, and not again where no time
 // can have passed. And when it holds the process.
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { ConnectionPool } from '../../src/index.ts'
 import type { Network, Sink } from '../../src/drivers/network.ts'
 import { idleLink, ignore } from '../fixtures/link.ts'
 import { contentOf, peers, relay, server } from '../fixtures/peers.ts'
 import { SimNetwork } from '../../src/sim.ts'
+import { httpServer, withServer } from '../fixtures/servers.ts'
 
 const HEAD = new TextEncoder().encode('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n')
 
@@ -167,4 +168,25 @@ test('is looked at when what a turn asks for is done: a thread that is busy unti
   expect(pool.stats).toMatchObject({ requests: 2, connections: 2 })
   void pool.destroy()
   await Promise.all([second, third])
+})
+
+test('is the real one where the timers of a test are fake, and sockets go on; also afterwards', async () => {
+  const server = httpServer((request, response) => void (request.url === '/silent' || response.end()))
+  await withServer(server, async ({ port }) => {
+    const url = `http://127.0.0.1:${port}`
+    vi.useFakeTimers()
+    const pool = new ConnectionPool({ keepAliveExpiry: 50 })
+    const silent = (): Promise<unknown> =>
+      pool.request('GET', `${url}/silent`, { timeout: { read: 50 } }).catch((error: unknown) => error)
+    try {
+      // The second waits until all that has come was told.
+      for (const method of ['GET', 'POST']) expect((await pool.request(method, url)).status).toBe(200)
+      expect(await silent()).toMatchObject({ code: 'read-timeout' })
+    } finally {
+      vi.useRealTimers()
+    }
+    expect(await silent()).toMatchObject({ code: 'read-timeout' })
+    await vi.waitFor(() => expect(pool.connections).toEqual([]))
+    await pool.close()
+  })
 })

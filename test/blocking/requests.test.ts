@@ -18,6 +18,7 @@ import {
   type NetworkStream,
   PoolClosed,
   ReadTimeout,
+  TimeoutException,
   type PoolOptions,
   type Response,
 } from '../../src/sync.ts'
@@ -152,6 +153,16 @@ describe.each(ROUTES)('%s', (_, version, options, url) => {
       )
       expect(pool.request('GET', `${url()}/`).status).toBe(200)
     })
+  })
+  it('does so too where the timers of a test are fake', () => {
+    vi.useFakeTimers()
+    try {
+      withPool(options, (pool) => {
+        expect(thrown(() => pool.request('GET', `${url()}/silent`, { timeout: 50 }))).toBeInstanceOf(TimeoutException)
+      })
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   it('tells a trace the same names as the asynchronous interface, and gives the same content', async () => {

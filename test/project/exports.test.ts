@@ -44,6 +44,11 @@ test('there are no runtime dependencies, and importing has no side effects', () 
   expect(manifest.type).toBe('module')
 })
 
+// Of 21 and of the first of 22 some have no process.getBuiltinModule, and none gives require() and import() one identity.
+test('only what knows module-sync is promised', () => {
+  expect(manifest.engines.node).toBe('^20.19.0 || >=22.12.0')
+})
+
 test('what stands between machines and drivers is not exported to users', async () => {
   const shared = [
     ...['ConnectError', 'ConnectTimeout', 'ConnectionNotAvailable', 'ConnectionPool', 'Fields', 'HttpCoreError'],

@@ -8,6 +8,7 @@
 import type { Bytes, Millis } from '../../http/index.ts'
 import type { ConnectTarget, LinkInfo, LinkSide, TlsTarget } from '../../pool/lean.ts'
 import type { Link, Network, NetworkCapabilities, Sink } from '../network.ts'
+import { now } from '../shared/time.ts'
 import { CLEAN, COMMAND, FACT, receivedError, RING_BYTES, type SentTls, type ToCaller } from './protocol.ts'
 import { MAX_RECORD_BYTES } from './ring.ts'
 import { WorkerThread, type WorkerLost } from './thread.ts'
@@ -53,9 +54,7 @@ export class WorkerNetwork implements Network {
 
   // ── what every network does ──
 
-  now(): Millis {
-    return performance.now()
-  }
+  readonly now = now
 
   timer(at: Millis, fire: () => void): () => void {
     const timer = { at, fire }

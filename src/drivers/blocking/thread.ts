@@ -6,6 +6,7 @@ import type * as WorkerThreads from 'node:worker_threads'
 import type { MessagePort, Worker } from 'node:worker_threads'
 import { NetworkError, type Bytes, type Millis } from '../../http/index.ts'
 import { builtin } from '../shared/builtin.ts'
+import { now } from '../shared/time.ts'
 import {
   COMMAND,
   isWorkerStart,
@@ -91,7 +92,7 @@ export class WorkerThread {
   #lost: WorkerLost | undefined
   #pings = 0
   #askedAt: Millis = 0
-  #heardAt: Millis = performance.now()
+  #heardAt: Millis = now()
 
   constructor() {
     this.#threads = threads()
@@ -185,8 +186,8 @@ export class WorkerThread {
     Atomics.store(this.#words, WORD.callerSleeps, 1)
     const woken = Atomics.wait(this.#words, WORD.bell, seen, Math.min(millis, LONGEST_SLEEP))
     Atomics.store(this.#words, WORD.callerSleeps, 0)
-    if (woken === 'timed-out') this.#askWhetherItLives(performance.now())
-    else this.#heardAt = performance.now()
+    if (woken === 'timed-out') this.#askWhetherItLives(now())
+    else this.#heardAt = now()
   }
   #askWhetherItLives(now: Millis): void {
     if (Atomics.load(this.#words, WORD.pong) !== this.#pings) {

@@ -9,6 +9,7 @@
 //
 // A socket that reads much gets a buffer of its own, no larger than one of its reads can be, is read without a copy, and
 // goes back to the shared one when its reads are small again. It knows no socket and no HTTP.
+import { setImmediate } from '../shared/time.ts'
 
 /** What one read takes at most: a receiver is fed no more at once, so that no peer starves the others. */
 export const READ_BYTES = 64 * 1024

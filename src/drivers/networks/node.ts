@@ -16,6 +16,7 @@ import type { ConnectTarget, LinkInfo, LinkSide, TlsTarget } from '../../pool/le
 import type { Link, Network, NetworkCapabilities, Sink } from '../network.ts'
 import { needed } from '../shared/builtin.ts'
 import { soon } from '../shared/soon.ts'
+import { clearInterval, clearTimeout, now, setImmediate, setInterval, setTimeout } from '../shared/time.ts'
 import { deliver, flush, nextBuffer, READ_BYTES, release } from './buffers.ts'
 import type { Receiver } from './buffers.ts'
 import { refusedAlpn, TlsClient, tlsInfo } from './tls.ts'
@@ -43,12 +44,7 @@ class NodeNetwork implements Network {
     closeNotify: false,
   }
   readonly #tls = new TlsClient()
-  /** The global of that name is a getter: it is looked up at each use, and loads ten modules at the first, in 0.8 ms. */
-  readonly #clock = globalThis.performance
-
-  now(): Millis {
-    return this.#clock.now()
-  }
+  readonly now = now
 
   timer(at: Millis, fire: () => void, keepAlive: boolean): () => void {
     let handle: NodeJS.Timeout | undefined
@@ -179,7 +175,7 @@ class NodeLink implements Link, Receiver {
     try {
       this.#dial()
     } catch (error) {
-      queueMicrotask(() => this.#failedToStart(error))
+      soon(() => this.#failedToStart(error))
     }
   }
 
@@ -312,7 +308,7 @@ class NodeLink implements Link, Receiver {
       this.#whenSecured(socket, tls)
       socket.on('data', onData)
     } catch (error) {
-      queueMicrotask(() => {
+      soon(() => {
         if (this.#over) return
         this.#fail(error, 'tls')
         carrier.destroy()
@@ -484,7 +480,7 @@ class NodeLink implements Link, Receiver {
       this.accepted(false)
     } else if (this.#socket?.destroyed === true) done(error)
     // Node tells it from inside write where the system refuses at once.
-    else queueMicrotask(() => this.#cannotWrite(error))
+    else soon(() => this.#cannotWrite(error))
   }
 
   /** Node says when a whole batch was accepted; how much of it already was, only the handle's queue tells. @internal */

@@ -18,6 +18,7 @@ import type { Bytes, Millis } from '../../http/index.ts'
 import type { ConnectTarget, LinkInfo, LinkSide, TlsTarget } from '../../pool/lean.ts'
 import type { Link, Network, NetworkCapabilities, Sink } from '../network.ts'
 import { checkInteger, checkMillis } from '../shared/options.ts'
+import { setImmediate } from '../shared/time.ts'
 
 /** How bytes travel; what a listener says of its connections goes before what the network says of all. */
 export interface SimConditions {
@@ -121,8 +122,6 @@ function checkTime(name: string, millis: unknown): void {
 /** What a lent buffer holds after it was given back: nothing that a parser would take for bytes of a message. */
 const OVERWRITTEN = 0xdb
 
-// Taken before anybody can replace them: tests with fake timers use this network too.
-const { setImmediate } = globalThis
 const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve))
 /** Turns that a promise gets to settle when nothing is left to happen. */
 const LAST_TURNS = 10

@@ -6,6 +6,8 @@ import type * as DiagnosticsChannel from 'node:diagnostics_channel'
 import type * as Dns from 'node:dns'
 import type * as Fs from 'node:fs'
 import type * as Net from 'node:net'
+import type * as PerfHooks from 'node:perf_hooks'
+import type * as Timers from 'node:timers'
 import type * as Tls from 'node:tls'
 import type * as Url from 'node:url'
 import type * as WorkerThreads from 'node:worker_threads'
@@ -16,6 +18,8 @@ interface Builtins {
   'node:dns': typeof Dns
   'node:fs': typeof Fs
   'node:net': typeof Net
+  'node:perf_hooks': typeof PerfHooks
+  'node:timers': typeof Timers
   'node:tls': typeof Tls
   'node:url': typeof Url
   'node:worker_threads': typeof WorkerThreads
