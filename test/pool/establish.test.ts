@@ -240,6 +240,15 @@ it.each([
   ).toEqual([method, sent])
 })
 
+it('a proxy that forwards is asked for * by nobody but OPTIONS: GET has none, of another method it is its own affair', () => {
+  const play = new Play({ proxies: [proxy] })
+  const id = play.request({ origin: http('10.0.0.1'), target: '*' })
+  const [link] = play.connectAll()
+  expect(play.error(id)).toMatchObject({ name: 'LocalProtocolError', code: 'target' })
+  play.request({ origin: http('10.0.0.1'), method: 'X-ALL', target: '*' })
+  expect(play.written(link as number)).toBe('X-ALL * HTTP/1.1\r\nHost: 10.0.0.1\r\n\r\n')
+})
+
 it.each([
   [http('10.0.0.1'), '/x', 'http://b.test:81/x'],
   [http('10.0.0.1'), '*', 'http://b.test:81'],
