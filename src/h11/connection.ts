@@ -502,7 +502,7 @@ export class H11Connection implements Connection<H11Event> {
   #awaitResponse(method: string, before: number): void {
     this.#response = RESPONSE.idle.request
     const desk = this.#desk
-    if (before > 0 && desk.exchangeBytes > 0) desk.before.push({ id: this.#exchange - 1, bytes: before })
+    if (before > 0 && desk.exchangeBytes > 0) desk.leaveBehind(this.#exchange - 1, before)
     desk.method = method
     desk.headBytes = desk.informational = desk.exchangeBytes = this.#unread = 0
     desk.receivedAny = false
@@ -924,9 +924,8 @@ export class H11Connection implements Connection<H11Event> {
     return this.#closeReason
   }
   unsent(exchange: ExchangeId): number {
-    const { before, exchangeBytes, output } = this.#desk
-    const own = exchange === this.#exchange ? exchangeBytes : (before.find(({ id }) => id === exchange)?.bytes ?? 0)
-    return Math.min(own, output.bytes)
+    const { exchangeBytes, output } = this.#desk
+    return exchange === this.#exchange ? Math.min(exchangeBytes, output.bytes) : this.#desk.unsent(exchange)
   }
   sendWindow(_exchange: ExchangeId): number {
     return Infinity

@@ -10,7 +10,7 @@ import type { ExchangeId, Fields, Framing, Ledger } from '../http/index.ts'
 import { ChunkReader } from './chunks.ts'
 import { Input } from './input.ts'
 import { SectionReader } from './reader.ts'
-import { Output } from './writer.ts'
+import { forgetGone, Output } from './writer.ts'
 
 /** Desks that nobody sits at; a burst of more connections leaves the rest to the collector. */
 const MAX_FREE = 32
@@ -48,8 +48,12 @@ export class Desk {
   sendLeft = 0
   /** Bytes written of the current exchange: while as many wait, none has been taken. */
   exchangeBytes = 0
-  /** Exchanges before the current one, and how many bytes are to be taken until nothing of them waits. */
-  readonly before: { readonly id: ExchangeId; bytes: number }[] = []
+  /** Exchanges before the current one, each with where it ends among all bytes that are ever taken here. */
+  readonly #before: { readonly id: ExchangeId; readonly end: number }[] = []
+  /** How many of them have left. */
+  #gone = 0
+  /** Bytes that have. */
+  #taken = 0
   taken: readonly ExchangeId[] = NONE
   blocked = false
 
@@ -66,22 +70,42 @@ export class Desk {
     this.sendLeft = this.exchangeBytes = 0
     this.taken = NONE
   }
+  /** The exchange is over, and so many bytes wait, of it and of those before it. */
+  leaveBehind(id: ExchangeId, bytes: number): void {
+    this.#before.push({ id, end: this.#taken + bytes })
+  }
+  /** How much waits of an exchange before the current one. */
+  unsent(id: ExchangeId): number {
+    const before = this.#before
+    const i = before.findIndex((one) => one.id === id)
+    const from = Math.max(before[i - 1]?.end ?? 0, this.#taken)
+    return Math.max((before[i]?.end ?? 0) - from, 0)
+  }
   take(exchange: ExchangeId, maxBytes: number | undefined): ReturnType<Output['take']> {
     const waiting = this.output.bytes
     const chunks = this.output.take(maxBytes)
-    const bytes = waiting - this.output.bytes
-    // What the exchanges before it left behind goes first.
-    const own = bytes - (this.before.at(-1)?.bytes ?? 0)
-    if (this.ledger !== undefined && own > 0) this.ledger.bytesSent += own
-    this.taken = bytes === 0 ? NONE : [exchange]
-    if (this.before.length > 0) this.#tookBefore(bytes)
+    const to = this.#taken + waiting - this.output.bytes
+    this.taken = NONE
+    const from = this.#before.length === 0 ? this.#taken : this.#takeBefore(to)
+    this.#taken = to
+    if (from >= to) return chunks
+    this.taken = this.taken.length === 0 ? [exchange] : [...this.taken, exchange]
+    if (this.ledger !== undefined) this.ledger.bytesSent += to - from
     return chunks
   }
-  #tookBefore(bytes: number): void {
-    const { before } = this
-    this.taken = [...before.map(({ id }) => id), ...this.taken]
-    for (const one of before) one.bytes -= bytes
-    while (before.length > 0 && (before[0] as { bytes: number }).bytes <= 0) before.shift()
+  /** What the exchanges before the current one left behind goes first; answers where it ends. */
+  #takeBefore(to: number): number {
+    const before = this.#before
+    const taken: ExchangeId[] = []
+    let from = this.#taken
+    for (let one = before[this.#gone]; one !== undefined && from < to; one = before[this.#gone]) {
+      taken.push(one.id)
+      from = one.end
+      if (from <= to) this.#gone++
+    }
+    this.#gone = forgetGone(before, this.#gone)
+    this.taken = taken
+    return from
   }
 }
 

@@ -25,11 +25,22 @@ function begin(room: number): void {
   at = committed
 }
 
+const NOTHING = new Uint8Array(0)
+
+/** Of a list whose first so many are gone; what is left is not moved for each of them, but when it is no more than they. */
+export function forgetGone(list: unknown[], gone: number): number {
+  if (2 * gone < list.length) return gone
+  list.splice(0, gone)
+  return 0
+}
+
 /** Chunks in order. */
 export class Output {
   /** How many bytes wait. */
   bytes = 0
   #chunks: Bytes[] = []
+  /** How many of them were taken. */
+  #gone = 0
   // What was written last, still open for what follows it in the same slab.
   #slab = slab
   #from = 0
@@ -69,25 +80,27 @@ export class Output {
     this.seal()
     const chunks = this.#chunks
     if (max === undefined || max >= this.bytes) {
+      const gone = this.#gone
       this.#chunks = []
-      this.bytes = 0
-      return chunks
+      this.#gone = this.bytes = 0
+      return gone === 0 ? chunks : chunks.slice(gone)
     }
     const taken: Bytes[] = []
     const most = wholeBytes(max)
     let room = most
     while (room > 0) {
-      const chunk = chunks[0] as Bytes
+      const chunk = chunks[this.#gone] as Bytes
       if (chunk.length > room) {
         taken.push(chunk.subarray(0, room))
-        chunks[0] = chunk.subarray(room)
+        chunks[this.#gone] = chunk.subarray(room)
         room = 0
       } else {
         taken.push(chunk)
-        chunks.shift()
+        chunks[this.#gone++] = NOTHING
         room -= chunk.length
       }
     }
+    this.#gone = forgetGone(chunks, this.#gone)
     this.bytes -= most
     return taken
   }

@@ -387,6 +387,8 @@ export class Establishing {
         case 'failed':
         case 'error':
           if (this.#refusal !== undefined) return this.#refused(now)
+          // That it has gone is said by whoever saw it go.
+          if (event.fault.code === 'server-disconnected') return
           return this.#proxyFails(
             `the proxy: ${event.fault.message}`,
             { code: event.fault.code, fault: event.fault },

@@ -73,9 +73,12 @@ function headFor(pool: PoolState, exchange: Exchange): RequestHead {
   return { ...head, headers: all, content: plan, target: absoluteForm(site, head) }
 }
 
-/** `scheme://authority/path`; for `*` without a path. What has an authority already stays. RFC 9112 §3.2.2, §3.2.4. */
-function absoluteForm(site: Site, { target, headers, authority }: Exchange['head']): string {
-  if (target !== '*' && !target.startsWith('/')) return target
+/**
+ * `scheme://authority/path`; for the `*` of OPTIONS without a path: of another method that would be asked of a resource.
+ * What has an authority already stays. RFC 9112 §3.2.2, §3.2.4.
+ */
+function absoluteForm(site: Site, { method, target, headers, authority }: Exchange['head']): string {
+  if (target === '*' ? method !== 'OPTIONS' : !target.startsWith('/')) return target
   // Host is to say the same, and the proxy does not look at it. RFC 9112 §3.2.
   const host = headers.get('host') || authority || formatAuthority(site.origin)
   return `http://${host}${target === '*' ? '' : target}`

@@ -361,6 +361,29 @@ describe('what may not be sent', () => {
     })
     await expect(makePool().handleRequest(origin, long)).rejects.toMatchObject({ code: 'content-length' })
   })
+  it.each([
+    ['Content-Length', '1', { length: 2 }],
+    ['Content-Length', '1', 'none'],
+    ['Transfer-Encoding', 'chunked', { length: 1 }],
+    ['Transfer-Encoding', 'chunked', 'none'],
+  ] as const)('%s: %s beside a plan that says otherwise: %o', async (name, value, content) => {
+    const origin = { scheme: 'http', host: '127.0.0.1', port: 1 }
+    const head = { method: 'PUT', target: '/', headers: [[name, value]], content } as const
+    await expect(makePool().handleRequest(origin, head, { content: 'a' })).rejects.toMatchObject({ code: 'framing' })
+  })
+  it('a length that is another by the time it is sent', async () => {
+    const url = await serveTcp((socket) => {
+      socket.once('data', (sent: Buffer) => socket.end(`HTTP/1.1 200 OK\r\n\r\n${sent.toString()}`))
+    })
+    const { port } = new URL(url)
+    const content = { length: 1 }
+    const head = { method: 'PUT', target: '/', authority: 'a', headers: [], content } as const
+    const answer = makePool().handleRequest({ scheme: 'http', host: '127.0.0.1', port: Number(port) }, head, {
+      content: 'x',
+    })
+    content.length = 2
+    expect(text(await (await answer).read())).toBe('PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx')
+  })
 
   it('content of which a function gives none', async () => {
     const { url } = await serveHttp((_, response) => response.end())

@@ -240,6 +240,15 @@ it.each([
   ).toEqual([method, sent])
 })
 
+it('a proxy that forwards is asked for * by nobody but OPTIONS: GET has none, of another method it is its own affair', () => {
+  const play = new Play({ proxies: [proxy] })
+  const id = play.request({ origin: http('10.0.0.1'), target: '*' })
+  const [link] = play.connectAll()
+  expect(play.error(id)).toMatchObject({ name: 'LocalProtocolError', code: 'target' })
+  play.request({ origin: http('10.0.0.1'), method: 'X-ALL', target: '*' })
+  expect(play.written(link as number)).toBe('X-ALL * HTTP/1.1\r\nHost: 10.0.0.1\r\n\r\n')
+})
+
 it.each([
   [http('10.0.0.1'), '/x', 'http://b.test:81/x'],
   [http('10.0.0.1'), '*', 'http://b.test:81'],
@@ -409,8 +418,16 @@ describe('a proxy that says no', () => {
       answer: { status: 407, content: bytes('why ') },
     })
   })
+  const socks: ProxyTarget = { ...proxy, kind: 'socks5h', credentials: undefined }
+  it.each<[string, ProxyTarget, (play: Play) => void]>([
+    ['one of HTTP, ends', proxy, (play) => play.eof(1)],
+    ['one of HTTP, is reset', proxy, (play) => play.failed(1)],
+    ['one of SOCKS, ends', socks, (play) => play.eof(1)],
+    ['one of SOCKS, is reset', socks, (play) => play.failed(1)],
+  ])('or, %s without an answer, has gone', (_, target, then) => {
+    expect(refused({ proxies: [target] }, '', then)).toMatchObject({ name: 'ProxyError', code: 'proxy-disconnected' })
+  })
   describe('and stops listening before it was asked', () => {
-    const socks: ProxyTarget = { ...proxy, kind: 'socks5h', credentials: undefined }
     const broken = Object.assign(new Error('broken pipe'), { code: 'EPIPE' })
     const unheard = (target: ProxyTarget, then: (play: Play) => void): HttpCoreError => {
       const play = new Play({ retries: 1, proxies: [target] })
@@ -432,6 +449,7 @@ describe('a proxy that says no', () => {
     it.each<[string, ProxyTarget, (play: Play) => void]>([
       ['or says nothing for a second', proxy, (play) => play.pass(1_000)],
       ['or goes', proxy, (play) => play.closed(1)],
+      ['or ends', proxy, (play) => play.eof(1)],
       ['or says yes', proxy, (play) => play.received(1, 'HTTP/1.1 200 OK\r\n\r\n')],
       ['or goes on as if it had been asked', socks, (play) => (play.received(1, '\x05\x00'), play.pass(1_000))],
     ])('%s: there is no way through it, and why', (_, target, then) => {

@@ -322,9 +322,9 @@ function isIterable(value: unknown): boolean {
   return typeof value === 'object' && value !== null && (Symbol.asyncIterator in value || Symbol.iterator in value)
 }
 
-/** The caller's own framing fields come first; content of known length must agree with them. */
+/** What the caller's own head says of the content comes first; content of known length must agree with it. */
 function plan(head: OwnHead, source: PreparedContent, trailers: boolean): ContentPlan {
-  const said = planOf(head.headers, undefined) ?? head.content
+  const said = planOf(head.headers, head.content)
   const own: ContentPlan =
     source.chunk !== undefined ? { length: source.chunk.byteLength } : source.open !== undefined ? 'unknown' : 'none'
   if (said === undefined || said === own) return trailers ? 'unknown' : own
