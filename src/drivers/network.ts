@@ -56,7 +56,7 @@ export interface Sink {
   connected(info: LinkInfo): void
   secured(info: LinkInfo): void
   /**
-   * Lent until it returns; true: the receiver keeps the buffer and the network takes a fresh one.
+   * 1 to 65,536 bytes, lent until it returns; true: the receiver keeps the buffer, which no other piece shares.
    * @param turn the same number for what came together: one look at the clock is enough for it
    */
   received(data: Bytes, turn?: number): boolean
