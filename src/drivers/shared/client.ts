@@ -13,7 +13,7 @@ import {
   checkText,
   type CommonRequestOptions,
 } from './options.ts'
-import { tell, type TraceCallback } from './trace.ts'
+import { tell, type Traced } from './trace.ts'
 
 const GiB = 1024 ** 3
 const DEFAULT_GRACE: Millis = 30_000
@@ -101,7 +101,7 @@ export function checkAddresses(addresses: unknown): readonly string[] {
 }
 
 /** Tells everybody; the request whose event it is fails with what a callback throws. */
-export function report(event: TraceEvent, exchange: Exchange | undefined, pool: TraceCallback | undefined): void {
+export function report(event: TraceEvent, exchange: Exchange | undefined, pool: Traced): void {
   try {
     tell(event, exchange?.trace, pool)
   } catch (error) {
