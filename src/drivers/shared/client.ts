@@ -19,7 +19,7 @@ const GiB = 1024 ** 3
 const DEFAULT_GRACE: Millis = 30_000
 
 export function makeMachine(settings: PoolSettings, network: Network, http2: Http2): PoolMachine {
-  const seed = Math.floor(Math.random() * 2 ** 32)
+  const seed = Math.floor((network.random?.() ?? Math.random()) * 2 ** 32)
   return new PoolMachine({ catchUp: network.caughtUp !== undefined, ...settings }, { now: network.now(), seed, http2 })
 }
 
