@@ -50,7 +50,8 @@ export function portLink(port, sink, refused) {
     if (over) return
     if (typeof message === 'number') sink.drained(message, (unread -= message))
     else if (message === 'end') queue.push(message)
-    else for (let at = 0; at < message.length; at += 65_536) queue.push(message.subarray(at, at + 65_536))
+    // Whoever keeps a piece has its buffer: no two share one.
+    else for (let at = 0; at < message.length; at += 65_536) queue.push(message.slice(at, at + 65_536))
     flow()
   })
   port.on('close', () => gone(Object.assign(new Error('the far end is gone'), { code: 'ECONNRESET' }), 'read'))

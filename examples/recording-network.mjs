@@ -12,6 +12,7 @@ export function recordingNetwork(network, note) {
     timer: (at, fire, keepAlive) => network.timer(at, fire, keepAlive),
     resolve: (host, done) => network.resolve(host, done),
     caughtUp: network.caughtUp?.bind(network), // left out where the network inside leaves it out
+    random: network.random?.bind(network),
     connect(target, sink) {
       const id = ++links
       const told = (fact, info, ...more) => {

@@ -30,6 +30,8 @@ export interface Network {
    * not told at once.
    */
   readonly caughtUp?: ((done: () => void) => void) | undefined
+  /** Chance for the jitter of pools, from 0 to below 1. Left out: the platform's. */
+  readonly random?: (() => number) | undefined
 }
 
 /** One connection, as far as a network cares. Every call is answered by facts at its Sink, never from inside the call. */
@@ -56,7 +58,7 @@ export interface Sink {
   connected(info: LinkInfo): void
   secured(info: LinkInfo): void
   /**
-   * Lent until it returns; true: the receiver keeps the buffer and the network takes a fresh one.
+   * 1 to 65,536 bytes, lent until it returns; true: the receiver keeps the buffer, which no other piece shares.
    * @param turn the same number for what came together: one look at the clock is enough for it
    */
   received(data: Bytes, turn?: number): boolean

@@ -2,7 +2,7 @@
 // machines. An hour takes milliseconds, and every cut, delay and reset comes from a seed.
 import { fc, test } from '@fast-check/vitest'
 import { describe, expect, it } from 'vitest'
-import { H2Connection } from '../../src/h2/index.ts'
+import { H2_ERROR, H2Connection } from '../../src/h2/index.ts'
 import { ConnectionPool, PoolClosed, pump, type H2Event, type Network, type PoolOptions } from '../../src/index.ts'
 import { SimNetwork, type SimOptions } from '../../src/sim.ts'
 import { contentOf, peers, server } from '../fixtures/peers.ts'
@@ -220,6 +220,36 @@ it.each([
   const head = { method: 'GET', scheme, authority: 'example.test', target: '/', headers: [] }
   await network.run(pool.handleRequest({ scheme: 'http', host: 'example.test', port: 80 }, head))
   expect(seen).toEqual([sent])
+})
+
+it('goes the same way every time, the jitter of its pool as well', async () => {
+  const played = async (seed: number): Promise<string> => {
+    const network = new SimNetwork({ seed, latency: [1, 20] })
+    network.listen('example.test', 80, (link) => {
+      const machine = new H2Connection('server', { now: network.now() })
+      const refuse = (event: H2Event): void => {
+        if (event.type === 'request') machine.cancel(event.exchange, H2_ERROR.REFUSED_STREAM)
+      }
+      const joined = pump(machine, () => network.now(), refuse)
+      joined.attach(link)
+      return joined
+    })
+    const told: string[] = []
+    const pool = new ConnectionPool({
+      networkBackend: network,
+      http1: false,
+      http2: true,
+      maxConnectionAge: 5_000,
+      trace: ({ name, time }) => told.push(`${time} ${name}`),
+    })
+    await network.run(pool.request('GET', URL).catch(() => undefined))
+    await network.advance(6_000)
+    return told.join()
+  }
+  const once = await played(7)
+  expect(once).toMatch(/pool.retry.*pool.close/)
+  expect(await played(7)).toBe(once)
+  expect(await played(8)).not.toBe(once)
 })
 
 it('100 requests to one HTTP/2 origin share one connection', async () => {

@@ -64,6 +64,25 @@ it('is published on httpcore:trace, and fails only the request whose own callbac
   expect((await pool.request('GET', url)).status).toBe(200)
 })
 
+it('tells on httpcore:trace whose request and connection it is: each pool numbers them for itself', async () => {
+  const { url } = await serveHttp((_, response) => response.end('ok'))
+  const heard: (TraceEvent & { pool?: number })[] = []
+  const listen = (message: unknown): void => void heard.push(message as TraceEvent)
+  subscribe('httpcore:trace', listen)
+  const own: TraceEvent[] = []
+  await Promise.all(
+    [makePool({ trace: (event) => own.push(event) }), makePool()].map((pool) => pool.request('GET', url)),
+  )
+  unsubscribe('httpcore:trace', listen)
+  const numbers = [...new Set(heard.map(({ pool }) => pool))]
+  expect(numbers).toEqual([expect.any(Number), expect.any(Number)])
+  for (const number of numbers) {
+    const names = heard.filter(({ pool }) => pool === number).map(({ name }) => name)
+    expect(names.filter((name) => EXCHANGE.includes(name))).toEqual(EXCHANGE)
+  }
+  expect(own[0]).not.toHaveProperty('pool')
+})
+
 it('what a callback of the pool throws about no request is thrown by itself', async () => {
   const { url } = await serveHttp((_, response) => response.end('ok'))
   const own = new Error('mine')

@@ -38,7 +38,6 @@ export interface Tally {
 export async function simulate(seed: number): Promise<Tally> {
   const rejections: unknown[] = []
   const onRejection = (reason: unknown): void => void rejections.push(reason)
-  const { random } = Math
   process.on('unhandledRejection', onRejection)
   try {
     const tally = await played(new SimWorld(seed))
@@ -48,15 +47,12 @@ export async function simulate(seed: number): Promise<Tally> {
   } catch (error) {
     throw new Error(`seed ${seed}: ${(error as Error).message}`, { cause: error })
   } finally {
-    Math.random = random
     process.off('unhandledRejection', onRejection)
   }
 }
 
 async function played(world: SimWorld): Promise<Tally> {
   work = 0
-  // The pool's jitter is the only other chance there is.
-  Math.random = () => world.draw(2 ** 31) / 2 ** 31
   return world.play()
 }
 /** I11: nothing goes wrong, and reads are as large as may be, or tiny; nobody hears anything else. */

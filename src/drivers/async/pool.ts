@@ -47,7 +47,7 @@ export class ConnectionPool implements AsyncDisposable {
     this.#driver = new Driver(makeMachine(prepared.settings, network, http2), network, {
       defer: soon,
       resolve: resolve === undefined ? (host, done) => network.resolve(host, done) : resolveWith(resolve),
-      trace: (event, exchange) => report(event, exchange, prepared.trace),
+      trace: (event, exchange) => report(event, exchange, prepared),
       closed: () => this.#closing?.resolve(),
     })
   }

@@ -72,7 +72,7 @@ export class ConnectionPool implements Disposable {
         },
         trace: (event, exchange) =>
           loop.later(() => {
-            loop.trace(() => report(event, exchange, prepared.trace))
+            loop.trace(() => report(event, exchange, prepared))
             exchange?.heedSignal()
           }),
         closed: () => {

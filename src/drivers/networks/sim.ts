@@ -287,6 +287,11 @@ export class SimNetwork implements Network {
     return true
   }
 
+  /** A pool draws of the seed, too: what it does is the same every time. */
+  random(): number {
+    return this.draw(2 ** 32) / 2 ** 32
+  }
+
   // ── for its links ──
 
   /** @internal */

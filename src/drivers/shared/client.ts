@@ -13,13 +13,13 @@ import {
   checkText,
   type CommonRequestOptions,
 } from './options.ts'
-import { tell, type TraceCallback } from './trace.ts'
+import { tell, type Traced } from './trace.ts'
 
 const GiB = 1024 ** 3
 const DEFAULT_GRACE: Millis = 30_000
 
 export function makeMachine(settings: PoolSettings, network: Network, http2: Http2): PoolMachine {
-  const seed = Math.floor(Math.random() * 2 ** 32)
+  const seed = Math.floor((network.random?.() ?? Math.random()) * 2 ** 32)
   return new PoolMachine({ catchUp: network.caughtUp !== undefined, ...settings }, { now: network.now(), seed, http2 })
 }
 
@@ -102,7 +102,7 @@ export function checkAddresses(addresses: unknown): readonly string[] {
 }
 
 /** Tells everybody; the request whose event it is fails with what a callback throws. */
-export function report(event: TraceEvent, exchange: Exchange | undefined, pool: TraceCallback | undefined): void {
+export function report(event: TraceEvent, exchange: Exchange | undefined, pool: Traced): void {
   try {
     tell(event, exchange?.trace, pool)
   } catch (error) {

@@ -23,7 +23,7 @@ import {
   prepareTimeouts,
   type TimeoutInit,
 } from './options.ts'
-import type { TraceCallback } from './trace.ts'
+import type { TraceCallback, Traced } from './trace.ts'
 
 export interface ProxyOptions {
   /** http, https, socks5 or socks5h; userinfo in it is the proxy's. socks5 resolves here, socks5h at the proxy. */
@@ -79,11 +79,12 @@ export interface CommonPoolOptions {
   readonly trace?: TraceCallback | undefined
 }
 
-export interface PreparedPool {
+export interface PreparedPool extends Traced {
   readonly settings: PoolSettings
   readonly timeouts: Timeouts
-  readonly trace: TraceCallback | undefined
 }
+
+let pools = 0
 
 const MAX_CONNECTIONS = 65_535
 const MAX_QUEUED = 1_000_000
@@ -93,7 +94,7 @@ export function preparePool(options: CommonPoolOptions): PreparedPool {
   checkNames('pool', options, OPTION_NAMES)
   const { trace } = options
   if (trace !== undefined && typeof trace !== 'function') throw new TypeError('trace must be a function')
-  return { settings: settingsOf(options), timeouts: prepareTimeouts(options.timeout), trace }
+  return { settings: settingsOf(options), timeouts: prepareTimeouts(options.timeout), trace, number: ++pools }
 }
 
 const OPTION_NAMES: ReadonlySet<string> = new Set<keyof CommonPoolOptions>([

@@ -6,6 +6,12 @@ import type { TraceEvent } from '../../pool/lean.ts'
 import { builtin } from './builtin.ts'
 
 export type TraceCallback = (event: TraceEvent) => void
+/** A pool, as far as its events go. */
+export interface Traced {
+  readonly trace: TraceCallback | undefined
+  /** Among the pools of this thread: each numbers its requests and connections for itself. */
+  readonly number: number
+}
 
 /** null: not looked for yet. A request looks, an import does not: it would load the module, in 0.2 ms. */
 let published: Channel | undefined | null = null
@@ -16,8 +22,8 @@ export function isTraced(own: TraceCallback | undefined, pool: TraceCallback | u
 }
 
 /** Tells them all; what a callback throws is for the caller of this to place. */
-export function tell(event: TraceEvent, own: TraceCallback | undefined, pool: TraceCallback | undefined): void {
-  if (published?.hasSubscribers === true) published.publish(event)
-  pool?.(event)
+export function tell(event: TraceEvent, own: TraceCallback | undefined, pool: Traced): void {
+  if (published?.hasSubscribers === true) published.publish({ ...event, pool: pool.number })
+  pool.trace?.(event)
   own?.(event)
 }
