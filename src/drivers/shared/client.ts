@@ -94,9 +94,9 @@ export function closing(options: { readonly grace?: Millis | undefined } | undef
 export function checkResolve(resolve: unknown): void {
   if (resolve !== undefined && typeof resolve !== 'function') throw new TypeError('resolve must be a function')
 }
-/** What the user's own `resolve` gave. */
+/** What the user's own `resolve` gave. For nothing the platform takes this machine, and it reads no further than a NUL. */
 export function checkAddresses(addresses: unknown): readonly string[] {
-  if (Array.isArray(addresses) && addresses.every((address) => typeof address === 'string'))
+  if (Array.isArray(addresses) && addresses.every((one) => typeof one === 'string' && /^[^\0]+$/.test(one)))
     return addresses as string[]
   throw misuse('resolve', 'RFC 9110 §4.3', 'resolve must give an array of addresses')
 }
