@@ -327,6 +327,25 @@ test('what was said in HTTP leaves ahead of what the owner of the bytes writes w
   expect(written.join('')).toMatch(/^HTTP\/1.1 101 [^]*\r\n\r\nhello, you$/)
 })
 
+test('what one event makes its owner throw is nothing to the others, whose bytes are lent: it is thrown behind them', () => {
+  const machine = new H11Connection('server', { now: 0 })
+  const own = new Error('own')
+  const seen: string[] = []
+  const joined = pump<H11Event>(
+    machine,
+    () => 0,
+    (event) => {
+      seen.push(event.type === 'data' ? new TextDecoder().decode(event.data) : event.type)
+      if (event.type === 'request') throw own
+    },
+  )
+  const lent = text('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 7\r\n\r\ncontent')
+  expect(() => joined.received(lent)).toThrow(own)
+  lent.fill(0)
+  joined.flush()
+  expect(seen).toEqual(['request', 'content', 'end'])
+})
+
 test('what waits for a link that can no longer be written does not hold up its close', async () => {
   let [closed, written] = [false, 0]
   const machine = new H11Connection('client', { now: 0 })

@@ -203,6 +203,7 @@ describe('addresses', () => {
     ['gives no addresses', () => 'localhost' as never],
     ['gives an empty one', () => ['127.0.0.1', '']],
     ['gives holes', () => new Array<string>(2)],
+    ['gives one with a NUL', () => ['127.0.0.1\0.name.test']],
   ])('a hook that %s: ConnectError of phase dns', async (_, resolve) => {
     await withPool({ resolve }, async (pool) => {
       const error = await failure(pool, 'http://name.test/')

@@ -32,16 +32,20 @@ export function pump<E = H11Event | H2Event>(
   function flush(): void {
     if (flushing) return
     flushing = true
-    try {
-      for (let event = machine.nextEvent(); event !== undefined; event = machine.nextEvent()) {
-        // What was said in HTTP leaves ahead of what its owner writes from then on.
-        if ((event as { readonly type?: unknown }).type === 'switched') write(Infinity)
+    let thrown: { readonly error: unknown } | undefined
+    for (let event = machine.nextEvent(); event !== undefined; event = machine.nextEvent()) {
+      // What was said in HTTP leaves ahead of what its owner writes from then on.
+      if ((event as { readonly type?: unknown }).type === 'switched') write(Infinity)
+      try {
         onEvent(event)
+      } catch (error) {
+        // The other events are those of lent bytes, and may be other exchanges'.
+        thrown ??= { error }
       }
-    } finally {
-      flushing = false
     }
+    flushing = false
     if (open && link !== undefined) go(link)
+    if (thrown !== undefined) throw thrown.error
   }
 
   function write(room: number): void {
