@@ -30,6 +30,8 @@ export interface Network {
    * not told at once.
    */
   readonly caughtUp?: ((done: () => void) => void) | undefined
+  /** Of a single connection: nothing is dialled in its place. @internal */
+  readonly once?: boolean | undefined
 }
 
 /** One connection, as far as a network cares. Every call is answered by facts at its Sink, never from inside the call. */

@@ -20,7 +20,10 @@ const DEFAULT_GRACE: Millis = 30_000
 
 export function makeMachine(settings: PoolSettings, network: Network, http2: Http2): PoolMachine {
   const seed = Math.floor(Math.random() * 2 ** 32)
-  return new PoolMachine({ catchUp: network.caughtUp !== undefined, ...settings }, { now: network.now(), seed, http2 })
+  return new PoolMachine(
+    { catchUp: network.caughtUp !== undefined, once: network.once, ...settings },
+    { now: network.now(), seed, http2 },
+  )
 }
 
 const NO_HOOKS: ExchangeHooks = {
