@@ -32,6 +32,8 @@ export interface Network {
   readonly caughtUp?: ((done: () => void) => void) | undefined
   /** Chance for the jitter of pools, from 0 to below 1. Left out: the platform's. */
   readonly random?: (() => number) | undefined
+  /** Of a single connection: nothing is dialled in its place. @internal */
+  readonly once?: boolean | undefined
 }
 
 /** One connection, as far as a network cares. Every call is answered by facts at its Sink, never from inside the call. */

@@ -266,7 +266,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
       this.#session.tell({ type: 'writable', exchange: stream.id, room: sender.room(stream) })
     }
     relieved.length = 0
-    for (const stream of ended) if (isClosed(stream.state)) this.#session.release(stream)
+    for (const stream of ended) if (isClosed(stream.state)) this.#session.release(stream, true)
     ended.length = 0
     if (this.#session.closeReason === 'close') this.#shutdown.goaway()
   }

@@ -162,9 +162,12 @@ export class Session {
     this.creditConnection()
   }
 
-  /** The stream is closed; what is unread of it may still be read. */
-  release(stream: Stream): void {
-    const full = this.capacity === 0
+  /**
+   * The stream is closed; what is unread of it may still be read.
+   * @param unheard by what was written, of which the caller hears nothing else
+   */
+  release(stream: Stream, unheard = false): void {
+    const full = unheard || this.capacity === 0
     if (this.dataStream === stream) this.dataStream = undefined
     this.sender.forget(stream)
     this.floods.releaseHead(stream)

@@ -183,7 +183,9 @@ export function exchangeFailed(pool: PoolState, exchange: Exchange, fault: PeerF
   // Whatever ended the connection, for a request without an answer the server is gone.
   const silent = !attempt.heard && attempt.bytesReceived === 0
   const lost = connection.eof && silent && CUT_SHORT.has(fault.code)
-  if (fault.h2Code === REFUSED_STREAM && disposition === 'refused') connection.refusing = true
+  // With no other to turn to, when to try again is for the owner of a single one to say.
+  if (fault.h2Code === REFUSED_STREAM && disposition === 'refused' && pool.settings.once !== true)
+    connection.refusing = true
   const writing = connection.writeFailure
   const error =
     lost && disposition === 'maybe-processed'

@@ -39,6 +39,7 @@ export interface Capacity {
   readonly maxConnections: number
   readonly maxConnectionsPerOrigin: number
   readonly maxIdleConnections: number
+  readonly once?: boolean | undefined
 }
 
 /** A request, as far as the scheduler cares. */
@@ -523,15 +524,20 @@ export class Scheduler {
   #hasRoom(origin: OriginQueue): boolean {
     if (origin.connections >= this.#capacity.maxConnectionsPerOrigin) {
       // What is idle there cannot serve what waits there, or it would not be idle.
-      const own = (origin.closing.first ?? origin.idle.first)?.owner
+      const own = this.#spare(origin)
       if (own === undefined) return false
       this.#discard(own, 'room')
     }
     if (this.connections < this.#capacity.maxConnections) return true
-    const victim = (this.#closing.first ?? this.#idle.first)?.owner
+    const victim = this.#spare()
     if (victim === undefined) return false
     this.#discard(victim, 'room')
     return true
+  }
+  /** Who leaves its place to another, of one origin or of all. */
+  #spare(origin?: OriginQueue): Carrier | undefined {
+    const { closing, idle } = origin ?? { closing: this.#closing, idle: this.#idle }
+    return (closing.first ?? (this.#capacity.once === true ? undefined : idle.first))?.owner
   }
   #discard(carrier: Carrier, reason: CloseReason): void {
     this.#forget(carrier)

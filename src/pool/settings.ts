@@ -56,6 +56,8 @@ export interface PoolSettings {
   readonly http2Options: Http2Options | undefined
   /** The network can say when all that has come was told: before a request that cannot be sent again follows another. */
   readonly catchUp?: boolean | undefined
+  /** What is idle is not closed to make room: nothing can be dialled in its place. */
+  readonly once?: boolean | undefined
 }
 
 /** Throws where two settings exclude each other. */

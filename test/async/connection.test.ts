@@ -1,8 +1,8 @@
 // One connection held by hand, over the network's own dial and over a link that its owner brings.
 import { describe, expect, it } from 'vitest'
-import { ProxyError, SingleConnection, type SingleConnectionOptions } from '../../src/index.ts'
+import { ProxyError, SingleConnection, type RequestOptions, type SingleConnectionOptions } from '../../src/index.ts'
 import { SimNetwork } from '../../src/sim.ts'
-import { connectProxy, peers, server, socksProxy, type Server, type Version } from '../fixtures/peers.ts'
+import { connectProxy, peers, secureServer, server, socksProxy, type Server, type Version } from '../fixtures/peers.ts'
 
 const URL = 'http://origin.test/'
 
@@ -141,6 +141,32 @@ it('lost under a request that could be sent again, it says so: there is no other
     code: 'server-disconnected',
     disposition: 'maybe-processed',
   })
+})
+
+const TAKEN = { name: 'ConnectionNotAvailable', code: 'queue-full', disposition: 'not-sent' }
+const REFUSED = { name: 'RemoteProtocolError', code: 'stream-reset', disposition: 'refused' }
+const UPGRADE = { headers: { Connection: 'upgrade', Upgrade: 'echo' } }
+it.each<[string, string, string, RequestOptions, object]>([
+  ['the server refuses', 'h2', 'GET', { target: '/refused' }, REFUSED],
+  ['only HTTP/1.1 could carry', 'h2', 'GET', UPGRADE, TAKEN],
+  ['only extended CONNECT could carry', 'h2', 'CONNECT', { protocol: 'websocket' }, TAKEN],
+  ['only HTTP/2 could carry', 'http/1.1', 'CONNECT', { protocol: 'websocket' }, TAKEN],
+  ['is for another name', 'h2', 'GET', { sniHostname: 'other.test' }, TAKEN],
+])('what %s costs it nothing', async (_, version, method, options, error) => {
+  const sim = new SimNetwork()
+  const known = peers()
+  known.behaviours.set('/refused', { instead: 'refuse' })
+  sim.listen('origin.test', 443, secureServer(sim, known), { tls: { alpn: [version] } })
+  const connection = new SingleConnection({ networkBackend: sim, http2: true })
+  const ask = async (method: string, options?: RequestOptions): Promise<unknown> => {
+    const response = connection.request(method, 'https://origin.test/', options)
+    await sim.run(response.catch(() => undefined))
+    return (await response).connection.id
+  }
+  const id = await ask('GET')
+  await expect(ask(method, options)).rejects.toMatchObject(error)
+  expect(await ask('GET')).toBe(id)
+  await sim.run(connection.close())
 })
 
 it('what cannot be sent again waits until all that has come was told, as in a pool', async () => {

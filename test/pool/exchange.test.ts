@@ -408,6 +408,24 @@ describe('what cannot be sent again and waits for a seat', () => {
   })
 })
 
+describe('a tunnel within HTTP/2', () => {
+  it('leaves its stream to who comes next, though its own end is the last', () => {
+    const play = new Play({ ...H2, maxConnections: 1, maxConnectionsPerOrigin: 1 })
+    const tunnel = play.request({ method: 'CONNECT', target: 'inner.test:1' })
+    play.connectAll()
+    const peer = new Peer(play, 1, 'h2', { limits: { maxConcurrentStreams: 2 } }).sync()
+    const exchange = peer.of('inner.test:1')
+    peer.machine.sendResponse(exchange, { status: 200, headers: [] })
+    peer.machine.end(exchange)
+    peer.sync()
+    play.tell({ type: 'contentEnd', id: tunnel })
+    expect(play.outcome(tunnel)).toBe('ok')
+    const ids = ['/a', '/b'].map((target) => play.request({ target }))
+    peer.sync().respond('/b').respond('/a')
+    expect(ids.map((id) => play.outcome(id))).toEqual(['ok', 'ok'])
+  })
+})
+
 describe('a connection of HTTP/2 that is never without a request', () => {
   it.each([
     ['no other', {}, 1],

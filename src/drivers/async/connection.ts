@@ -32,7 +32,7 @@ export class SingleConnection implements AsyncDisposable {
       maxConnections: 1,
       maxQueuedRequests: 0,
       // There is no other connection on which a request could be sent again.
-      limits: { ...others.limits, maxStaleRetries: 0 },
+      limits: { ...others.limits, maxReplays: 0, maxStaleRetries: 0 },
     })
   }
 
@@ -90,6 +90,7 @@ function once(network: Network, connect: Network['connect'], isMade: () => boole
   }
   return {
     can: network.can,
+    once: true,
     now: () => network.now(),
     timer: (at, fire, keepAlive) => network.timer(at, fire, keepAlive),
     resolve: (host, done) => network.resolve(host, done),
