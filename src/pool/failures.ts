@@ -99,7 +99,8 @@ export function handshakeFault(cause: unknown): { readonly code: string; readonl
     : /ALPN|APPLICATION_PROTOCOL/.test(known)
       ? 'alpn'
       : 'handshake'
-  const message = `the TLS handshake failed: ${cause instanceof Error ? cause.message : String(cause)}`
+  // OpenSSL ends its lines.
+  const message = `the TLS handshake failed: ${(cause instanceof Error ? cause.message : String(cause)).trim()}`
   return { code: `tls-${what}`, message }
 }
 /** A handshake within a tunnel. */

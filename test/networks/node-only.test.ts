@@ -280,6 +280,7 @@ test('TLS options are not changed, and bad ones fail with side tls', async () =>
     for (const bad of [
       { options: { key: 'not a key' } },
       { options: { keylog: 'not a function' } },
+      { options: { checkServerIdentity: null, rejectUnauthorized: false } },
       { options: 'no object' },
       { alpn: [''] }, // it ends the process, where it reaches Node
       { alpn: 'h2' as unknown as string[] },

@@ -83,6 +83,7 @@ describe.each(Object.entries(OWN_ROUTES) as [string, Route][])('%s', (_, route) 
       const error: unknown = await pool.request('GET', url).catch((reason: unknown) => reason)
       expect(error).toMatchObject({ name: 'ConnectError', code, phase: 'tls', disposition: 'not-sent' })
       expect((error as HttpCoreError).cause).toBeInstanceOf(Error)
+      expect((error as HttpCoreError).message).not.toContain('\n')
       expect(pool.stats).toMatchObject({ requests: 0, connections: 0, active: 0 })
     }
   }

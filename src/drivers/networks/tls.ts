@@ -184,7 +184,9 @@ function copyOf(options: unknown): OwnOptions {
   if (options === undefined || options === null) return {}
   if (typeof options !== 'object') throw new TypeError(`TLS options must be an object, not ${typeof options}`)
   const copy = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as OwnOptions
-  if (copy.keylog !== undefined && typeof copy.keylog !== 'function') throw new TypeError('keylog must be a function')
+  // Node asks for the two latter when a socket was made, or when the peer has answered.
+  for (const name of ['keylog', 'pskCallback', 'checkServerIdentity'] as const)
+    if (copy[name] !== undefined && typeof copy[name] !== 'function') throw new TypeError(`${name} must be a function`)
   return copy
 }
 
