@@ -589,13 +589,16 @@ describe('in a process of its own', () => {
     expect(await script('two.cjs', code)).toBe('200')
   })
   // As esbuild makes it: as CommonJS, where `import.meta` is an empty object.
-  it('works in a bundle that has no import.meta.url, with its worker beside it', async () => {
+  it('works in a bundle that has no import.meta.url, with its worker beside it; where it has no name either, it says so', async () => {
     const input = { bundle: join(builtSource(), 'sync.js'), worker: join(builtSource(), 'drivers/blocking/worker.js') }
     const plugins = [{ name: 'empty', resolveImportMeta: () => 'undefined' }]
     const bundle = await rollup({ input, plugins, external: (id) => id.startsWith('node:') })
     await bundle.write({ dir: folder, format: 'cjs', exports: 'named', chunkFileNames: '[name].cjs' })
     const code = `const { request } = require('./bundle.js')\nconsole.log(request('GET', '${http('/')}').status)`
     expect(await script('bundled.cjs', code)).toBe('200')
+    await bundle.write({ dir: join(folder, 'module'), format: 'es', entryFileNames: '[name].mjs' })
+    const told = `import('./module/bundle.mjs').then(({ request }) => { try { request('GET', 'http://h/') } catch (e) { console.log(e.code) } })`
+    expect(await script('module.mjs', told)).toBe('blocking-unavailable')
   })
   it('works from inside another worker', async () => {
     const inner = `require('node:worker_threads').parentPort.postMessage(require(${sync()}).request('GET', '${http('/')}').status)`
