@@ -526,6 +526,29 @@ it('a stream may be ended twice, though what was written still waits for room', 
   await stop()
 })
 
+it('writes that nobody awaited leave in their order, at a cost linear in them, and reads are over as fast', async () => {
+  const writes = 60_000
+  let got = ''
+  const { port, stop } = await tcpServer((socket) => {
+    socket.once('data', () => {
+      socket.write('HTTP/1.1 200 OK\r\n\r\n')
+      socket.setEncoding('latin1').on('data', (data: string) => (got += data))
+      socket.on('end', () => socket.end())
+    })
+  })
+  await using pool = new ConnectionPool()
+  const stream = (await pool.stream('CONNECT', `http://127.0.0.1:${port}`, { target: 'a:1' })).networkStream
+  if (stream === undefined) throw new Error('there is no tunnel')
+  const before = performance.now()
+  const written = Array.from({ length: writes }, (_, i) => stream.write(new TextEncoder().encode(`${i} `)))
+  const read = Array.from({ length: writes }, () => stream.read())
+  await stream.end()
+  await Promise.all([...written, ...read])
+  expect(performance.now() - before).toBeLessThan(4_000)
+  expect(got).toBe(Array.from({ length: writes }, (_, i) => `${i} `).join(''))
+  await stop()
+})
+
 it('a stream that is drained is closed: its connection serves no other request', async () => {
   const server = await serve(
     createHttp().on('upgrade', (_, socket: Socket) => {

@@ -6,6 +6,7 @@ import { misuse, type Bytes, type OwnedBytes } from '../../http/index.ts'
 import { isThenable } from '../shared/content.ts'
 import { Exchange, streamClosed, streamEnded } from '../shared/exchange.ts'
 import type { PreparedRequest } from '../shared/options.ts'
+import { Queue } from '../shared/queue.ts'
 import { Response } from './response.ts'
 
 interface Waiter<T> {
@@ -28,11 +29,11 @@ export class AsyncExchange extends Exchange {
   /** Of the promise of `begin`, until it has settled: a hundred thousand may wait, and each has but this of its own. */
   #resolve: ((value: Response | Promise<never>) => void) | undefined
   // Most requests are collected: for them nobody ever waits in these.
-  #readers: Waiter<OwnedBytes | undefined>[] | undefined
+  #readers: Queue<Waiter<OwnedBytes | undefined>> | undefined
   #waiting: Ending[] | undefined
   #consumer: Lent | undefined
   /** Writes that wait for room; only after a switch. */
-  #writers: PendingWrite[] | undefined
+  #writers: Queue<PendingWrite> | undefined
   #room = false
   #handshake: Waiter<void> | undefined
 
@@ -66,7 +67,7 @@ export class AsyncExchange extends Exchange {
     }
   }
 
-  #answerReaders(readers: Waiter<OwnedBytes | undefined>[]): void {
+  #answerReaders(readers: Queue<Waiter<OwnedBytes | undefined>>): void {
     while (readers.length > 0) {
       const chunk = this.take()
       if (chunk === undefined && !this.ended && !this.settled) return
@@ -100,7 +101,7 @@ export class AsyncExchange extends Exchange {
   }
   /** The next piece of content; undefined: its end. */
   next(): Promise<OwnedBytes | undefined> {
-    const readers = (this.#readers ??= [])
+    const readers = (this.#readers ??= new Queue())
     const chunk = readers.length === 0 ? this.take() : undefined
     if (chunk !== undefined) return Promise.resolve(chunk)
     return new Promise((resolve, reject) => {
@@ -205,7 +206,7 @@ export class AsyncExchange extends Exchange {
   write(data: Bytes): Promise<void> {
     if (this.endsWriting && data !== NOTHING && !this.settled) return Promise.reject(streamEnded())
     return new Promise((resolve, reject) => {
-      const writers = (this.#writers ??= [])
+      const writers = (this.#writers ??= new Queue())
       writers.push({ data, waiter: { resolve, reject } })
       this.#answerWriters()
     })
