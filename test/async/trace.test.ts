@@ -47,6 +47,19 @@ it('tells the step that failed', async () => {
   expect(own.at(-1)?.info?.['exception']).toBeInstanceOf(Error)
 })
 
+it('tells of a response that is closed early as of any step that failed: with an error', async () => {
+  const head = 'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n'
+  const url = await serveTcp((socket) => socket.once('data', () => socket.write(head)))
+  const failed: unknown[] = []
+  const trace = ({ name, info }: TraceEvent): void => {
+    if (name.endsWith('.failed')) failed.push(name, info?.['exception'])
+  }
+  const response = await makePool().stream('GET', url, { trace })
+  await response.close()
+  expect(failed).toEqual(['http11.receive_response_body.failed', expect.any(Error)])
+  expect(failed[1]).toMatchObject({ code: 'response-closed' })
+})
+
 it('is published on httpcore:trace, and fails only the request whose own callback throws', async () => {
   const { url } = await serveHttp((_, response) => response.end('ok'))
   const heard: unknown[] = []

@@ -49,8 +49,8 @@ export interface ExchangeHooks {
   readonly trace: TraceCallback | undefined
 }
 
-/** The reason of our own closing; it settles the request without an error. */
-export const CLOSED: unique symbol = Symbol('closed by its owner')
+/** The reason of our own closing, for whoever is told of the step that it ends; it settles the request without an error. */
+export const CLOSED: Error = closedUnread()
 
 /** Whoever asked for all of the content, and closed the response before it was there. */
 function closedUnread(): Error {
