@@ -240,9 +240,10 @@ function retryOrFail(
   lost: boolean,
 ): void {
   // Only the rest of the request was still to leave: no harm is done.
-  if (exchange.attempt.ended) return finish(pool, exchange)
-  if (exchange.pulled && !exchange.replayable) unpull(pool, exchange)
-  const { attempt, idempotent, replayable, pulled, replays, staleRetries } = exchange
+  const { attempt } = exchange
+  if (attempt.ended) return finish(pool, exchange)
+  if (exchange.pulled && !exchange.replayable && attempt.assignedAt === pool.now) unpull(pool, exchange)
+  const { idempotent, replayable, pulled, replays, staleRetries } = exchange
   const connection = attempt.connection as PoolConnection
   // It has not been sent: that is no replay. A server that restarts takes away all its connections at once, and one
   // request may be given each of them in turn.

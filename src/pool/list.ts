@@ -24,6 +24,8 @@ export class Ticket<T> extends Node {
 export class List<N extends Node> {
   #first: Node | undefined = undefined
   #last: Node | undefined = undefined
+  /** What returned last. */
+  #returned: Node | undefined = undefined
   /** Read it, never write it. */
   length = 0
 
@@ -43,10 +45,15 @@ export class List<N extends Node> {
     remove(node)
     this.#insert(node, undefined, this.#first)
   }
-  /** Before the first node that it does not come after. For what returns to its old place, which is near the front. */
+  /**
+   * Before the first node that it does not come after; the list is in order. For what returns to its old place, near the
+   * front or behind what returned before it: thousands may, one after the other, when their connection ends.
+   */
   insertFromFront(node: N, comesAfter: (other: N) => boolean): void {
     remove(node)
-    let next = this.#first
+    const near = this.#returned
+    this.#returned = node
+    let next = near !== undefined && comesAfter(near as N) ? near.next : this.#first
     while (next !== undefined && comesAfter(next as N)) next = next.next
     this.#insert(node, next === undefined ? this.#last : next.previous, next)
   }
@@ -76,6 +83,7 @@ export class List<N extends Node> {
     node.previous = undefined
     node.next = undefined
     node.list = undefined
+    if (node === this.#returned) this.#returned = undefined
     this.length--
   }
 }

@@ -581,8 +581,9 @@ export class Scheduler {
     for (;;) {
       const origin = (this.#starved.first ?? this.#crowded.first)?.owner
       if (origin === undefined) return
-      remove(origin.roomTicket)
       const opened = this.#dial(origin)
+      // Its turn is over; who found no room keeps its place.
+      if (opened) remove(origin.roomTicket)
       this.#park(origin)
       if (!opened) return
     }

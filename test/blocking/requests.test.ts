@@ -645,6 +645,21 @@ describe('in a process of its own', () => {
     const last = flags.at(-1) === '--input-type=module' ? ['-e', code] : []
     expect(await script('flags.mjs', code, [...flags, ...last])).toBe('TLSv1.2')
   })
+  it('does not run out of time while what came in time was not fetched: its sockets’ thread was stopped', async () => {
+    const frozen = join(folder, 'frozen.cjs')
+    writeFileSync(
+      frozen,
+      `const { isMainThread } = require('node:worker_threads')
+      const { Socket } = require('node:net')
+      const { write } = Socket.prototype
+      const freeze = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_000)
+      if (!isMainThread) Socket.prototype.write = function (...a) { setTimeout(freeze, 20); return write.apply(this, a) }`,
+    )
+    const code = `
+      import { request } from ${sync()}
+      console.log(request('GET', '${http('/late/100')}', { timeout: { read: 500 } }).status)`
+    expect(await script('stopped.mjs', code, ['--require', frozen])).toBe('200')
+  })
   const counting = `
       import threads from 'node:worker_threads'
       import { syncBuiltinESMExports } from 'node:module'

@@ -160,6 +160,17 @@ describe('fairness', () => {
     }
     expect(model.connections.map(({ origin }) => origin)).toEqual([0, origins[0]])
   })
+  it('origins that have none get one in the order in which they came, also where none was to be had when one was told to go', () => {
+    const model = new Model(one, 4)
+    for (const origin of [0, 1, 2, 3]) model.request(origin, 'any')
+    for (let served = 0; served < 4; served++) {
+      const connection = model.connections[served] as (typeof model.connections)[0]
+      model.connected(connection, H1.serves, H1.seats)
+      model.leaving(connection)
+      model.finish(connection, [...connection.running][0] as Request)
+    }
+    expect(model.connections.map(({ origin }) => origin)).toEqual([0, 1, 2, 3])
+  })
   it('a blocked origin does not hold up another that has a seat', () => {
     const model = new Model({ maxConnections: 2, maxConnectionsPerOrigin: 1, maxIdleConnections: 2 }, 3)
     for (const origin of [0, 0, 0, 1]) model.request(origin, 'any')

@@ -2,7 +2,7 @@
 // hundred thousand, for one origin or ten thousand. (The scheduler's own steps: scheduler.test.ts.)
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { List, type Node } from '../../src/pool/list.ts'
-import { http, OK, Play } from './play.ts'
+import { goaway, H2, http, OK, Play } from './play.ts'
 
 /** Looks so far. Lists are gone through nowhere else than where something is put in its place. */
 let looks = 0
@@ -46,6 +46,19 @@ function cost(queued: number, origins: number, pools: readonly number[]): number
   }
   return looks / queued
 }
+
+it('to send back costs no more looks where thousands ran on one connection', () => {
+  const count = 2_000
+  const play = new Play({ ...H2, ...WIDE, maxConnections: 1 })
+  for (let n = 0; n < count; n++) play.request()
+  const [link] = play.connectAll() as [number]
+  play.received(link, Uint8Array.of(0, 0, 0, 4, 0, 0, 0, 0, 0))
+  expect(play.stats().active).toBe(count)
+  looks = 0
+  play.received(link, goaway(0))
+  expect(play.stats()).toMatchObject({ active: 0, requests: count })
+  expect(looks / count).toBeLessThan(3)
+})
 
 describe('a request costs the pool no more looks', () => {
   it.each([

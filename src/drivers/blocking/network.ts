@@ -195,9 +195,10 @@ export class WorkerNetwork implements Network {
     if (this.#timers.size === 0) return false
     const now = this.now()
     if (this.#nextTimer() > now) return false
-    // What meets a deadline may stand behind other links' facts: a caller who was away for long finds many.
+    // What meets a deadline may stand behind other links' facts, or with the system still: a caller who was away for long
+    // finds many, and a process that was stopped had nobody to fetch them.
     const thread = this.#thread
-    if (thread?.hasMore !== true) this.#fireDue(now)
+    if (thread === undefined) this.#fireDue(now)
     else {
       this.held = true
       this.caughtUp(() => {

@@ -168,10 +168,6 @@ export class WorkerThread {
   announced(): ToCaller | undefined {
     return (this.#threads.receiveMessageOnPort(this.#port) as { message: ToCaller } | undefined)?.message
   }
-  /** There are facts in the ring, or behind it. */
-  get hasMore(): boolean {
-    return !this.facts.empty || Atomics.load(this.#words, WORD.factsWait) === 1
-  }
   /** After records were taken: a worker whose facts found no room goes on when half of it is free. */
   taken(): void {
     if (Atomics.load(this.#words, WORD.factsWait) === 1 && this.facts.halfFree) this.wake()
