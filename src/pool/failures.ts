@@ -94,7 +94,8 @@ export function handshakeFault(cause: unknown): { readonly code: string; readonl
   if (/^(?:ECONN|EPIPE|ENET|EHOST|ETIMEDOUT)/.test(known)) {
     return { code: TLS_DISCONNECTED, message: 'the TLS handshake was cut off' }
   }
-  const what = /CERT|ISSUER|SIGNATURE|CRL|^(?:INVALID_(?:CA|PURPOSE)|PATH_LENGTH|HOSTNAME)/.test(known)
+  // What Node has no code of its own for is UNSPECIFIED: a weak key, a name constraint, a critical extension.
+  const what = /CERT|ISSUER|SIGNATURE|CRL|^(?:INVALID_(?:CA|PURPOSE)|PATH_LENGTH|HOSTNAME|UNSPECIFIED)/.test(known)
     ? 'certificate'
     : /ALPN|APPLICATION_PROTOCOL/.test(known)
       ? 'alpn'
