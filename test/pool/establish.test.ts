@@ -581,6 +581,7 @@ describe('retries', () => {
       Object.assign(new Error('permitted subtree violation'), { code: 'UNSPECIFIED' }),
       'tls-certificate',
     ],
+    ['a client of an unknown authority', { code: 'ERR_SSL_TLSV1_ALERT_UNKNOWN_CA' }, 'tls-certificate'],
     ['no common protocol', Object.assign(new Error('alpn'), { code: 'ERR_ALPN' }), 'tls-alpn'],
     [
       'the alert for that',
