@@ -88,17 +88,18 @@ export function connectionLost(exchange: Exchange, cause: unknown, writing: bool
   return new RemoteProtocolError(`${how} without a response`, { code, rule: 'RFC 9112 §9.5', ...facts })
 }
 export const TLS_DISCONNECTED = 'tls-disconnected'
+/** What Node has no code of its own for is UNSPECIFIED: a weak key, a name constraint, a critical extension. */
+const FAULTS = [
+  ['certificate', /CERT|ISSUER|SIGNATURE|CRL|UNKNOWN_CA|^(?:INVALID_(?:CA|PURPOSE)|PATH_LENGTH|HOSTNAME|UNSPECIFIED)/],
+  ['alpn', /ALPN|APPLICATION_PROTOCOL/],
+] as const
 /** What a TLS handshake failed of, by the platform's own code for it. */
 export function handshakeFault(cause: unknown): { readonly code: string; readonly message: string } {
   const known = typeof cause === 'object' && cause !== null && 'code' in cause ? String(cause.code) : ''
   if (/^(?:ECONN|EPIPE|ENET|EHOST|ETIMEDOUT)/.test(known)) {
     return { code: TLS_DISCONNECTED, message: 'the TLS handshake was cut off' }
   }
-  const what = /CERT|ISSUER|SIGNATURE|CRL|^(?:INVALID_(?:CA|PURPOSE)|PATH_LENGTH|HOSTNAME)/.test(known)
-    ? 'certificate'
-    : /ALPN|APPLICATION_PROTOCOL/.test(known)
-      ? 'alpn'
-      : 'handshake'
+  const [what] = FAULTS.find(([, codes]) => codes.test(known)) ?? ['handshake']
   // OpenSSL ends its lines.
   const message = `the TLS handshake failed: ${(cause instanceof Error ? cause.message : String(cause)).trim()}`
   return { code: `tls-${what}`, message }

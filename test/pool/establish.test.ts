@@ -594,6 +594,12 @@ describe('retries', () => {
     ['an issuer that is none', Object.assign(new Error('x'), { code: 'INVALID_CA' }), 'tls-certificate'],
     ['a chain too long', Object.assign(new Error('x'), { code: 'PATH_LENGTH_EXCEEDED' }), 'tls-certificate'],
     ['another name', Object.assign(new Error('x'), { code: 'HOSTNAME_MISMATCH' }), 'tls-certificate'],
+    [
+      'what has no code',
+      Object.assign(new Error('permitted subtree violation'), { code: 'UNSPECIFIED' }),
+      'tls-certificate',
+    ],
+    ['a client of an unknown authority', { code: 'ERR_SSL_TLSV1_ALERT_UNKNOWN_CA' }, 'tls-certificate'],
     ['no common protocol', Object.assign(new Error('alpn'), { code: 'ERR_ALPN' }), 'tls-alpn'],
     [
       'the alert for that',
