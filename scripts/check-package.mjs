@@ -110,11 +110,12 @@ other.once('message', (port) => {
   }
 }
 
-/** A bundle of header compression holds no machine of HTTP/2, one of HTTP/1.1 no pool. */
+/** A bundle of header compression holds no machine of HTTP/2, one of HTTP/1.1 no pool; neither has anything of Node. */
 async function shake() {
   for (const [name, other] of Object.entries({ hpack: 'H2Connection', h11: 'PoolState' })) {
     const bundle = await rollup({ input: join(folder, `node_modules/httpcore/dist/${name}.js`), external: /^node:/ })
     const { output } = await bundle.generate({ format: 'es' })
+    if (output[0].code.includes('getBuiltinModule')) throw new Error(`who imports ${name} gets the platform with it`)
     if (output[0].code.includes(`class ${other}`)) throw new Error(`who imports ${name} gets ${other} with it`)
   }
 }
