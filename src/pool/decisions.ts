@@ -7,7 +7,7 @@ import type { PoolConnection, Site } from './connection.ts'
 import { fail, isCrowded, refuseWaiting, turnAway } from './ending.ts'
 import { alpnOf, Establishing, mayShare, type Established, type Surroundings } from './establish.ts'
 import type { Exchange } from './exchange.ts'
-import { armMachine, armPing, closeLink, destroy, gone, rest, seatsOf } from './lifecycle.ts'
+import { armMachine, armPing, bidFarewell, destroy, gone, rest, seatsOf } from './lifecycle.ts'
 import { markDirty } from './output.ts'
 import { feed } from './receiving.ts'
 import { groupOf, SERVES } from './scheduler.ts'
@@ -37,8 +37,7 @@ export function decide(pool: PoolState): void {
 function give(pool: PoolState, connection: PoolConnection, now: boolean, reason: string): void {
   trace(pool, undefined, connection, 'pool.close', { reason })
   if (now) return destroy(pool, connection)
-  connection.machine?.close(pool.now)
-  closeLink(pool, connection)
+  bidFarewell(pool, connection)
 }
 
 // ── dials ──

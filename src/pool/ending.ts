@@ -43,6 +43,8 @@ export function complete(pool: PoolState, exchange: Exchange): void {
     traceStep(pool, exchange, undefined)
   }
   connection.refusing = false
+  // What was written into a tunnel still leaves.
+  if (attempt.duplex && machine.unsent(onConnection) > 0) connection.flushing = true
   leave(pool, exchange)
   settle(pool, exchange, OK)
   exchange.shed()

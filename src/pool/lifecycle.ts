@@ -109,8 +109,16 @@ export function retire(pool: PoolState, connection: PoolConnection, reason: Reti
   connection.retired = true
   pool.scheduler.leaving(connection)
   if (connection.active > 0 || connection.closing || connection.phase !== 'leaving') return
-  connection.machine?.close(pool.now)
-  closeLink(pool, connection)
+  bidFarewell(pool, connection)
+}
+
+/** It carries nothing any more, but for what of a tunnel within HTTP/2 waits to be let through: that has as long as a close. */
+export function bidFarewell(pool: PoolState, connection: PoolConnection): void {
+  const { machine, multiplexed } = connection
+  machine?.close(pool.now)
+  if (!multiplexed || machine?.active === 0) return closeLink(pool, connection)
+  pool.timers.after(connection.deadline('closing'), pool.limits.closeTimeout, pool.now)
+  markDirty(pool, connection)
 }
 
 /** The machine is done with the connection. */

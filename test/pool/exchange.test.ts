@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { Fields } from '../../src/http/index.ts'
 import { H2Connection } from '../../src/h2/index.ts'
+import type { PoolSettings } from '../../src/pool/settings.ts'
 import { A, B, bytes, goaway, H2, http, OK, Peer, Play, type Asked } from './play.ts'
 
 const POST = { method: 'POST', content: { length: 6 } } as const
@@ -423,6 +424,51 @@ describe('a tunnel within HTTP/2', () => {
     const ids = ['/a', '/b'].map((target) => play.request({ target }))
     peer.sync().respond('/b').respond('/a')
     expect(ids.map((id) => play.outcome(id))).toEqual(['ok', 'ok'])
+  })
+
+  /** Both sides have ended it, and the peer has no room for all that was written. */
+  const ended = (settings: Partial<PoolSettings>): { play: Play; peer: Peer; exchange: number } => {
+    const play = new Play({ ...H2, ...settings })
+    const tunnel = play.request({ method: 'CONNECT', target: 'inner.test:1' })
+    play.connectAll()
+    const peer = new Peer(play, 1, 'h2').sync()
+    const exchange = peer.of('inner.test:1')
+    peer.machine.sendResponse(exchange, { status: 200, headers: [] })
+    peer.machine.end(exchange)
+    peer.reads = false
+    peer.sync()
+    play.tell({ type: 'content', id: tunnel, data: bytes('x'.repeat(5_000_000)) })
+    play.tell({ type: 'contentEnd', id: tunnel })
+    play.drained(1)
+    peer.sync()
+    return { play, peer, exchange }
+  }
+  it.each([
+    ['one request is all that it carries', { maxRequestsPerConnection: 1 }, undefined],
+    ['it may not be idle', { keepAliveExpiry: 0 }, undefined],
+    ['none may be idle', { maxIdleConnections: 0 }, undefined],
+    ['the pool is closed', {}, { type: 'close', grace: 0 }],
+  ] as const)('is let through whole before its connection is closed, though %s', (_, settings, then) => {
+    const { play, peer, exchange } = ended(settings)
+    if (then !== undefined) play.tell(then)
+    peer.sync()
+    expect(play.has('close', 1)).toBe(false)
+    for (let i = 0; i < 100 && !peer.ended.has(exchange); i++) {
+      peer.machine.consume(exchange, peer.unread)
+      peer.unread = 0
+      peer.sync()
+      play.drained(1)
+    }
+    expect([peer.ended.has(exchange), play.has('close', 1)]).toEqual([true, true])
+  })
+  it('has as long for that as a connection may take to close, whoever waits for its room', () => {
+    const { play } = ended({ maxRequestsPerConnection: 1, maxConnections: 1, maxConnectionsPerOrigin: 1 })
+    play.take('connect')
+    play.request({ origin: B })
+    play.pass(999)
+    expect([play.has('destroy', 1), play.dials()]).toEqual([false, []])
+    play.pass(1)
+    expect([play.has('destroy', 1), play.dials().length]).toEqual([true, 1])
   })
 })
 

@@ -264,6 +264,8 @@ export class Peer {
   readonly failed = new Set<number>()
   /** It makes room for more content as it comes. */
   reads = true
+  /** What came while it did not. */
+  unread = 0
 
   constructor(play: Play, link: number, version: 'h1' | 'h2', options: Partial<H2Options> = {}) {
     this.#play = play
@@ -280,7 +282,9 @@ export class Peer {
       if (event.type === 'request') this.exchanges.set(event.target, event.exchange)
       if (event.type === 'end') this.ended.add(event.exchange)
       if (event.type === 'failed') this.failed.add(event.exchange)
-      if (event.type === 'data' && this.reads) this.machine.consume(event.exchange, event.data.byteLength)
+      if (event.type !== 'data') continue
+      if (this.reads) this.machine.consume(event.exchange, event.data.byteLength)
+      else this.unread += event.data.byteLength
     }
     return this
   }
