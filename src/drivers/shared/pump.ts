@@ -33,19 +33,25 @@ export function pump<E = H11Event | H2Event>(
     if (flushing) return
     flushing = true
     try {
-      for (let event = machine.nextEvent(); event !== undefined; event = machine.nextEvent()) onEvent(event)
+      for (let event = machine.nextEvent(); event !== undefined; event = machine.nextEvent()) {
+        // What the owner writes from now on comes after all that the machine had to say, the 101 itself among it.
+        if ((event as { type: string }).type === 'switched' && open && link !== undefined) give(link)
+        onEvent(event)
+      }
     } finally {
       flushing = false
     }
     if (open && link !== undefined) write(link)
   }
 
+  function give(to: Link, most?: number): void {
+    const output = machine.takeOutput(most)
+    for (const { byteLength } of output) ahead += byteLength
+    if (output.length > 0) to.write(output)
+  }
+
   function write(to: Link): void {
-    if (ahead < MAX_AHEAD) {
-      const output = machine.takeOutput(MAX_AHEAD - ahead)
-      for (const { byteLength } of output) ahead += byteLength
-      if (output.length > 0) to.write(output)
-    }
+    if (ahead < MAX_AHEAD) give(to, MAX_AHEAD - ahead)
     if ((machine.readState === 'paused') !== paused) {
       paused = !paused
       if (paused) to.pause()
