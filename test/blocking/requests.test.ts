@@ -303,6 +303,13 @@ describe('a stream after a switch', () => {
       expect(pool.request('GET', http('/')).networkStream).toBeUndefined()
     })
   })
+  it('cannot be ended where it has failed', () => {
+    withPool({}, (pool) => {
+      const response = pool.stream('GET', http('/'), { headers: { Connection: 'Upgrade', Upgrade: 'mirror' } })
+      pool.destroy()
+      expect(() => response.networkStream?.end()).toThrow(PoolClosed)
+    })
+  })
   it('is secured', () => {
     opened('tls', (stream, response) => {
       const secured = stream.startTls({ serverName: 'localhost', options: { ca } })

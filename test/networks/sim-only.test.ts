@@ -226,6 +226,37 @@ test('the pump joins two machines: a request, its content, the answer, the end',
   expect(sim.openLinks).toBe(0)
 })
 
+test.each([0, 1_000_000])('the pump tells of a switch when all before it is written: %i bytes', async (size) => {
+  const sim = new SimNetwork()
+  sim.listen('127.0.0.1', 80, (link) => {
+    const machine = new H11Connection('server', { now: 0 })
+    const joined = pump<H11Event>(
+      machine,
+      () => sim.now(),
+      (event) => {
+        if (event.type === 'switched') link.write([text('mine')])
+        if (event.type !== 'end') return
+        const again = event.exchange === 1
+        const head = { status: again ? 200 : 101, headers: again ? {} : { connection: 'upgrade', upgrade: 'x' } }
+        machine.sendResponse(event.exchange, { ...head, ...(again && { content: { length: size } }) })
+        if (!again) return
+        machine.sendData(event.exchange, new Uint8Array(size), true)
+        machine.nextExchange()
+      },
+    )
+    joined.attach(link)
+    return joined
+  })
+  const { sink, link } = dial(sim, { address: '127.0.0.1', port: 80 })
+  let end = ''
+  sink.onReceived = (data) => (end = (end + Buffer.from(data.subarray(-200)).toString('latin1')).slice(-200))
+  link.write([
+    text('GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n'),
+  ])
+  await sim.run()
+  expect(end).toMatch(/101 Switching Protocols\r\n[^]*\r\n\r\nmine$/)
+})
+
 test('the pump reads on once its machine is closed: a paused link would not see the end that it waits for', async () => {
   const sim = new SimNetwork()
   let answer = (): void => {}

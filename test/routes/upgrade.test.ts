@@ -243,6 +243,20 @@ describe('the stream after a switch', () => {
     expect(bytes).toBe(4_000_000)
     await stop()
   })
+  it('cannot be ended where it has failed: what was piped into it would pass as sent', async () => {
+    const { stream, stop } = await open()
+    await stream.read()
+    const piped = new ReadableStream<Uint8Array>({
+      async pull(controller) {
+        ;(reading.at(-1) as Socket).resetAndDestroy()
+        await expect(stream.read()).rejects.toMatchObject({ code: 'connection-lost' })
+        controller.close()
+      },
+    }).pipeTo(stream.writable)
+    await expect(piped).rejects.toMatchObject({ code: 'connection-lost' })
+    await expect(stream.end()).rejects.toMatchObject({ code: 'connection-lost' })
+    await stop()
+  })
   it.each(['a string', null, new ArrayBuffer(1)])('takes bytes alone: %s', async (data) => {
     const { stream, stop } = await open()
     await expect(stream.write(data as never)).rejects.toThrow(TypeError)

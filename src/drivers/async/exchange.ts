@@ -226,8 +226,9 @@ export class AsyncExchange extends Exchange {
     }
     if (this.settled) this.#handshake?.reject(this.failure?.error ?? streamClosed())
   }
-  /** Half-close, after what was written; to be asked for it again is no write. */
+  /** Half-close, after what was written; to be asked for it again is no write. Of what has failed nothing is ended. */
   async endWriting(): Promise<void> {
+    if (this.failure !== undefined) throw this.failure.error
     this.endsWriting = true
     if (this.#writers !== undefined && this.#writers.length > 0) await this.write(NOTHING)
     this.ask({ type: 'contentEnd', id: this.id })

@@ -157,6 +157,7 @@ export class BlockingExchange extends Exchange {
   /** Half-close, after what was written. */
   endWriting(): void {
     this.#loop.enter()
+    this.#until(() => true)
     this.endsWriting = true
     this.ask({ type: 'contentEnd', id: this.id })
   }
