@@ -55,6 +55,27 @@ describe.each(['h1', 'h2'] as const)('%s', (version) => {
     await sim.run(pool.destroy())
   })
 
+  it('reads on for who has a piece lent, however long that takes, also where it waited for him', async () => {
+    const sim = new SimNetwork()
+    const known = peers()
+    known.behaviours.set('/', { size: 20, pieces: 2, gap: 1_000 })
+    sim.listen('example.test', 80, server(sim, version, known))
+    const versions = version === 'h1' ? {} : { http1: false, http2: true }
+    const pool = new ConnectionPool({ networkBackend: sim, ...versions, timeout: { read: 400 } })
+    const streamed = pool.stream('GET', `${URL}/`)
+    await sim.run(streamed)
+    await sim.advance(10)
+    let content = ''
+    const read = (await streamed).forEach((bytes) => {
+      content += text(bytes)
+      return new Promise((resolve) => void sim.timer(sim.now() + 900, resolve, true))
+    })
+    await sim.run(read)
+    await read
+    expect(content).toBe(contentOf('/', 20))
+    await sim.run(pool.close())
+  })
+
   it('closes what is idle when its time has come, and not before', async () => {
     const { sim, pool } = world(version, { latency: 1 })
     await sim.run(pool.request('GET', URL))

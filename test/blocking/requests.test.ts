@@ -124,6 +124,17 @@ describe.each(ROUTES)('%s', (_, version, options, url) => {
     })
   })
 
+  it('is not late for who had another piece lent meanwhile', () => {
+    withPool({ ...options, timeout: { read: 300 } }, (pool) => {
+      let content = ''
+      pool.stream('GET', `${url()}/halves/600`).forEach((chunk) => {
+        content += Buffer.from(chunk).toString()
+        if (content === 'half') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 450)
+      })
+      expect(content).toBe('halfhalf')
+    })
+  })
+
   it('may be iterated further, after its first piece was looked at', () => {
     withPool(options, (pool) => {
       const pieces = pool.stream('GET', `${url()}/large/5`)[Symbol.iterator]()

@@ -3,7 +3,8 @@
 //
 // After every step of the network the invariants are looked at (limits, seats, one settling each, prefixes, one execution
 // of what is not idempotent, windows, what is held, what it costs); at the end nothing may be left: no request, connection,
-// link or deadline. Some worlds are played again, with their bytes in other pieces: nobody may tell the difference.
+// link or deadline, nor a step that a trace heard begin. Some worlds are played again, with their bytes in other pieces:
+// nobody may tell the difference.
 import { H11Connection } from '../../src/h11/index.ts'
 import { H2Connection } from '../../src/h2/index.ts'
 import { List, type Node } from '../../src/pool/list.ts'
@@ -13,6 +14,7 @@ import {
   type PoolOptions,
   type RequestOptions,
   type Response,
+  type TraceEvent,
 } from '../../src/index.ts'
 import { SimNetwork, type SimFault, type SimOptions } from '../../src/sim.ts'
 import { WatchedNetwork } from './network.ts'
@@ -153,6 +155,8 @@ class SimWorld {
   /** What became of each request. */
   readonly told: string[] = []
   readonly #maxRead: number | undefined
+  /** Steps that a trace has heard begin, and how often since it heard one end. */
+  readonly #begun = new Map<string, number>()
 
   /** @param maxRead nothing goes wrong, nobody gives up, and this is the most that is read at a time */
   constructor(seed: number, maxRead?: number) {
@@ -224,7 +228,18 @@ class SimWorld {
       http1: kind !== 'h2',
       http2,
       proxy: scheme === undefined ? undefined : `${scheme}://proxy.test:8080`,
+      trace: this.#oneIn(8) ? (event) => this.#heard(event) : undefined,
     }
+  }
+  /** I13: what begins ends once, and nothing else does. */
+  #heard({ name, request, connection }: TraceEvent): void {
+    const [, step, how] = /^(.*)\.(started|complete|failed)$/.exec(name) ?? []
+    if (step === undefined) return
+    const key = `${step} of request ${request}, connection ${connection}`
+    const count = (this.#begun.get(key) ?? 0) + (how === 'started' ? 1 : -1)
+    if (count < 0) throw new Error(`I13: ${key} ended twice`)
+    if (count === 0) this.#begun.delete(key)
+    else this.#begun.set(key, count)
   }
   #fault(): SimFault {
     const times = this.#from(1, 2)
@@ -277,6 +292,7 @@ class SimWorld {
     this.#checkCost()
     if (this.#sim.openLinks > 0) throw new Error(`I10: ${this.#sim.openLinks} links are left`)
     if (this.#pool.connections.length > 0) throw new Error('I10: a connection is left')
+    for (const key of this.#begun.keys()) throw new Error(`I13: ${key} never ended`)
     return this.#tally
   }
   #end(how: 'close' | 'destroy'): Promise<void> {
@@ -292,7 +308,8 @@ class SimWorld {
     const upload = this.#oneIn(3)
     const method = upload ? 'POST' : this.#pick('GET', 'GET', 'HEAD', 'DELETE')
     const target = `/${this.#asked}.${this.#sim.now()}.${this.draw(2 ** 31)}`
-    const behaviour = this.#behaviour()
+    const upgrade = this.#kind !== 'h2' && this.#oneIn(8)
+    const behaviour = { ...this.#behaviour(), ...(upgrade ? { echo: true, early: this.#oneIn(2) } : {}) }
     this.#peers.behaviours.set(target, behaviour)
     const controller = new AbortController()
     const how = this.#pick<How>('read', 'read', 'iterate', 'iterate', 'leave', 'drain', 'close')
@@ -307,10 +324,12 @@ class SimWorld {
         connect: this.#calm ? 10_000 : this.#pick(10_000, 100),
         read: 5_000,
         write: 5_000,
-        total: this.#calm ? null : this.#pick(null, 500),
+        // A tunnel has no other deadline.
+        total: this.#calm ? null : this.#pick(upgrade ? 1_000 : null, 500),
       },
       expectContinue: upload && this.#oneIn(4),
-      ...(upload ? { content: this.#content() } : {}),
+      headers: upgrade ? { connection: 'upgrade', upgrade: 'echo' } : {},
+      ...(upload ? { content: this.#content(upgrade && this.#oneIn(3)) } : {}),
     }
     const url = `${this.#pick(...this.#origins)}${target}`
     this.#open++
@@ -318,7 +337,7 @@ class SimWorld {
     try {
       const expected = method === 'HEAD' ? '' : contentOf(target, behaviour.size)
       const response = await this.#pool.stream(method, url, options)
-      const got = await this.#read(response, expected, how)
+      const got = upgrade ? await this.#converse(response) : await this.#read(response, expected, how)
       this.told.push(`${target} ${response.status} ${got}`)
       this.#tally.ok++
     } catch (error) {
@@ -333,13 +352,32 @@ class SimWorld {
       this.#open--
     }
   }
-  #content(): RequestOptions['content'] {
+  #content(long: boolean): RequestOptions['content'] {
     const chunk = new Uint8Array(this.#pick(1, 500, 500, 30_000, 30_000, LARGEST_CHUNK))
-    const times = this.#oneIn(30) ? 10 : 2
+    const times = long || this.#oneIn(30) ? 10 : 2
     const several = function* (): Iterable<Uint8Array> {
       for (let n = 0; n < times; n++) yield chunk
     }
     return this.#pick<RequestOptions['content']>(chunk, several(), several)
+  }
+  /** What was written through a tunnel comes back, and nothing else: neither what was said before it, nor less. */
+  async #converse(response: Response): Promise<number> {
+    const tunnel = response.networkStream
+    if (tunnel === undefined) throw new Error('I5: nothing was switched')
+    const length = this.#pick(0, 3, 30_000, LARGEST_CHUNK)
+    const piece = Uint8Array.from({ length }, (_, i) => i % 251)
+    const written = Array.from({ length: this.#pick(1, 1, 5) }, () => tunnel.write(piece))
+    const said = Promise.all([...written, tunnel.end()])
+    let got = 0
+    const reading = async (): Promise<void> => {
+      for (let bytes = await tunnel.read(); bytes !== null; bytes = await tunnel.read())
+        for (const byte of bytes) if (byte !== (got++ % length) % 251) throw new Error('I5: another byte came back')
+    }
+    await Promise.all([said, reading()])
+    // Where it is cut off, nobody can tell.
+    if (this.#calm && got !== length * written.length)
+      throw new Error(`I5: ${got} bytes of ${length * written.length} came back`)
+    return got
   }
   /** How much of it was read, where that is the reader's to say. */
   async #read(response: Response, expected: string, how: How): Promise<number> {

@@ -6,7 +6,7 @@ import { simulate } from './simulate.ts'
 const FIRST = 1
 const WORLDS = 10_000
 
-it(`${WORLDS} worlds: limits are kept, every request settles once, nothing is left`, { timeout: 240_000 }, async () => {
+it(`${WORLDS} worlds: limits are kept, every request settles once, nothing is left`, { timeout: 360_000 }, async () => {
   const sum = { ok: 0, failed: 0, cancelled: 0 }
   for (let seed = FIRST; seed < FIRST + WORLDS; seed++) {
     const { ok, failed, cancelled } = await simulate(seed)

@@ -96,8 +96,8 @@ export class AsyncExchange extends Exchange {
     return this.#handshake !== undefined && this.secured === undefined
   }
   /** What comes while a handshake is under way is nobody's: it would pass as secured. */
-  override take(): OwnedBytes | undefined {
-    return this.#securing ? undefined : super.take()
+  override take(lent?: boolean): OwnedBytes | undefined {
+    return this.#securing ? undefined : super.take(lent)
   }
   /** The next piece of content; undefined: its end. */
   next(): Promise<OwnedBytes | undefined> {
@@ -154,13 +154,14 @@ export class AsyncExchange extends Exchange {
   #lendQueued(): void {
     this.guard(() => {
       while (this.failure === undefined) {
-        const chunk = this.take()
+        const chunk = this.take(true)
         if (chunk === undefined) {
           if (this.mode === 'queue') this.mode = 'lend'
           return this.changed()
         }
         const pending: unknown = (this.#consumer as Lent)(chunk)
-        if (isThenable(pending)) return this.#holdFor(pending, 0)
+        if (isThenable(pending)) return this.#holdFor(pending, chunk.byteLength)
+        this.consumed(chunk.byteLength)
       }
     })
   }

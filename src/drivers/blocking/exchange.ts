@@ -69,11 +69,14 @@ export class BlockingExchange extends Exchange {
 
   // ── reading ──
 
-  /** The next piece of content; undefined: its end. */
-  next(): OwnedBytes | undefined {
+  /**
+   * The next piece of content; undefined: its end.
+   * @param lent it is not used before its reader says so
+   */
+  next(lent = false): OwnedBytes | undefined {
     this.#loop.enter()
     this.#loop.until(() => this.queued || this.ended || this.settled)
-    const chunk = this.take()
+    const chunk = this.take(lent)
     if (chunk === undefined && this.failure !== undefined) throw this.failure.error
     return chunk
   }
@@ -87,8 +90,9 @@ export class BlockingExchange extends Exchange {
   }
 
   each(consume: (lent: Bytes) => void): void {
-    for (let chunk = this.next(); chunk !== undefined; chunk = this.next()) {
+    for (let chunk = this.next(true); chunk !== undefined; chunk = this.next(true)) {
       this.#lendTo(consume, chunk)
+      this.consumed(chunk.byteLength)
       this.#loop.network.giveBack(chunk.buffer)
     }
   }

@@ -351,15 +351,15 @@ export abstract class Exchange {
   get queued(): boolean {
     return this.#queue !== undefined && this.#next < this.#queue.length
   }
-  /** The next piece of content, and with it the room for more. */
-  take(): OwnedBytes | undefined {
+  /** The next piece of content, and with it the room for more, unless it is lent. */
+  take(lent = false): OwnedBytes | undefined {
     const queue = this.#queue
     const chunk = queue?.[this.#next]
     if (queue === undefined || chunk === undefined) return undefined
     this.#next++
     // Not only at the end of it: a reader who is behind may never come there.
     if (this.#next * 2 >= queue.length) this.#forgetTaken()
-    this.consumed(chunk.byteLength)
+    if (!lent) this.consumed(chunk.byteLength)
     return trimmed(chunk)
   }
 
