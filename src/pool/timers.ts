@@ -1,8 +1,9 @@
 // Deadlines: one FIFO per distinct duration, since what was set later for as long also ends later. To set and to clear
 // is a list move; the earliest deadline is the earliest of a few heads. Deadlines that have no duration of their own (a
-// machine's, a jittered one, one that is taken up again) stand in one sorted list, where they nearly always come last.
+// machine's, a jittered one, one that is taken up again) stand in a sorted list of their kind, where they nearly always
+// come last: two kinds in one list would look past each other, thousands past thousands.
 //
-// It does not know what a deadline is for: `kind` is the owner's word, handed back when the time has come.
+// It does not know what a deadline is for: `kind` is the owner's word, a string, handed back when the time has come.
 import type { Millis } from '../http/index.ts'
 import { List, Node, remove } from './list.ts'
 
@@ -21,28 +22,20 @@ export class Deadline<O, K> extends Node {
 }
 
 export class Timers<D extends Deadline<unknown, unknown>> {
-  readonly #byDuration = new Map<Millis, List<D>>()
+  /** By duration, and by kind. */
+  readonly #byKey = new Map<unknown, List<D>>()
   readonly #lists: List<D>[] = []
-  readonly #sorted = new List<D>()
   /** Never later than the earliest deadline. */
   #earliest: Millis = Infinity
   #exact = true
-
-  constructor() {
-    this.#lists.push(this.#sorted)
-  }
 
   /** Due `duration` from now; Infinity: never. What the deadline was before is forgotten. */
   after(deadline: D, duration: Millis, now: Millis): void {
     this.clear(deadline)
     if (duration === Infinity) return
-    let list = this.#byDuration.get(duration)
-    if (list === undefined) {
-      if (this.#lists.length > EXACT_LISTS) duration = roundUp(duration)
-      list = this.#byDuration.get(duration) ?? this.#listFor(duration)
-    }
+    if (this.#lists.length > EXACT_LISTS && !this.#byKey.has(duration)) duration = roundUp(duration)
     deadline.at = now + duration
-    list.push(deadline)
+    this.#listFor(duration).push(deadline)
     this.#sooner(deadline.at)
   }
   /** Due at `at`, or now if that is past. */
@@ -50,7 +43,7 @@ export class Timers<D extends Deadline<unknown, unknown>> {
     this.clear(deadline)
     if (at === Infinity) return
     deadline.at = at
-    this.#sorted.insertFromBack(deadline, (other) => at < other.at)
+    this.#listFor(deadline.kind).insertFromBack(deadline, (other) => at < other.at)
     this.#sooner(at)
   }
   clear(deadline: D): void {
@@ -65,18 +58,13 @@ export class Timers<D extends Deadline<unknown, unknown>> {
     if (!this.#exact) this.#look()
     return this.#earliest === Infinity ? undefined : this.#earliest
   }
-  /** Takes one out that is due. */
+  /** Takes one out that is due, the earliest first: a thread that was busy finds them as if it had not been. */
   take(now: Millis): D | undefined {
-    if (this.#earliest > now) return undefined
-    for (const list of this.#lists) {
-      const first = list.first
-      if (first !== undefined && first.at <= now) {
-        this.clear(first)
-        return first
-      }
-    }
-    this.#look()
-    return undefined
+    const at = this.next()
+    if (at === undefined || at > now) return undefined
+    const first = this.#lists.find((list) => list.first?.at === at)?.first
+    if (first !== undefined) this.clear(first)
+    return first
   }
 
   #sooner(at: Millis): void {
@@ -92,10 +80,13 @@ export class Timers<D extends Deadline<unknown, unknown>> {
     this.#earliest = earliest
     this.#exact = true
   }
-  #listFor(duration: Millis): List<D> {
-    const list = new List<D>()
-    this.#byDuration.set(duration, list)
-    this.#lists.push(list)
+  #listFor(key: unknown): List<D> {
+    let list = this.#byKey.get(key)
+    if (list === undefined) {
+      list = new List<D>()
+      this.#byKey.set(key, list)
+      this.#lists.push(list)
+    }
     return list
   }
 }

@@ -1,7 +1,7 @@
 // What only sockets show: processes, files, kernels, other people's servers.
 import { spawn } from 'node:child_process'
 import { mkdtemp, rm, stat } from 'node:fs/promises'
-import { createServer, type Socket } from 'node:net'
+import { createServer, Socket } from 'node:net'
 import { createSecureContext, createServer as createTlsServer } from 'node:tls'
 import type { TLSSocket } from 'node:tls'
 import { tmpdir } from 'node:os'
@@ -35,6 +35,30 @@ async function connected(use: (sink: Recorder, peer: Socket) => Promise<void>): 
     },
   )
 }
+
+test.each([
+  [true, 0],
+  [0, 0],
+  [1, 1_000],
+  [12_345, 12_345],
+  [2 ** 40, 32_767_000],
+  [Infinity, 32_767_000],
+])('a probe after %s ms is not one after the two hours of the system', async (keepAlive, after) => {
+  const probes = vi.spyOn(Socket.prototype, 'setKeepAlive')
+  try {
+    await withServer(
+      tcpServer(() => undefined),
+      async ({ port }) => {
+        const { sink, link } = dial(network, { address: '127.0.0.1', port, socketOptions: { keepAlive } })
+        await until(() => sink.has('connected'))
+        expect(probes.mock.calls).toEqual([[true, after]])
+        link.destroy()
+      },
+    )
+  } finally {
+    probes.mockRestore()
+  }
+})
 
 test('what a peer said before it stopped listening is read after the write has failed', async () => {
   const answer = 'HTTP/1.1 413 Content Too Large\r\n\r\n'

@@ -58,6 +58,17 @@ describe('a GET', () => {
     play.pass(1)
     expect(play.error(id).code).toBe('total-timeout')
   })
+  it('has its seat where another’s deadline came before its own, though a thread that was busy finds both are over', () => {
+    const play = new Play({ maxConnections: 1, maxConnectionsPerOrigin: 1 })
+    const silent = play.request({ timeouts: { read: 12_000 } })
+    const waits = play.request({ origin: B })
+    play.connectAll()
+    play.drained(1)
+    play.now = 60_000
+    play.tell({ type: 'timeout' })
+    expect(play.error(silent).name).toBe('ReadTimeout')
+    expect([play.outcome(waits), play.dials()]).toEqual([undefined, [2]])
+  })
   it('keeps its clock when the given time goes back', () => {
     const play = new Play({}, 5_000)
     const id = play.request({ timeouts: { read: 1_000 } })

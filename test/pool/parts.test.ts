@@ -75,18 +75,19 @@ describe('deadlines', () => {
   test.prop([fc.array(step, { maxLength: 80, size: 'max' })], { numRuns: 1000 })(
     'P9: fire in order, all that are due, none early',
     (steps) => {
-      const timers = new Timers<Deadline<number, 'x'>>()
-      const deadlines = Array.from({ length: 20 }, (_, i) => new Deadline<number, 'x'>(i, 'x'))
+      const timers = new Timers<Deadline<number, string>>()
+      const deadlines = Array.from({ length: 20 }, (_, i) => new Deadline<number, string>(i, i % 3 === 0 ? 'x' : 'y'))
       const due = new Map<number, number>()
       let now = 0
       for (const { which, how, by } of steps) {
-        const deadline = deadlines[which] as Deadline<number, 'x'>
+        const deadline = deadlines[which] as Deadline<number, string>
         if (how === 'pass') {
           if (by === Infinity) continue
           now += by
           const fired: number[] = []
           for (let one = timers.take(now); one !== undefined; one = timers.take(now)) fired.push(one.owner)
           const expected = [...due].filter(([, at]) => at <= now).map(([i]) => i)
+          expect(fired.map((i) => due.get(i))).toEqual(expected.map((i) => due.get(i) as number).sort((a, b) => a - b))
           expect(fired.sort((a, b) => a - b)).toEqual(expected.sort((a, b) => a - b))
           for (const i of fired) due.delete(i)
         } else {

@@ -24,6 +24,8 @@ import type { Carrier } from './tls.ts'
 
 /** What setTimeout takes at most; a longer wait is a chain of them. */
 const MAX_DELAY = 2 ** 31 - 1
+/** The system counts whole seconds in 15 bits. Below one, or above, Node or it would take its own default: two hours. */
+const MAX_KEEP_ALIVE = 32_767_000
 /** How often a write that does not get through is looked at. */
 const PROGRESS_INTERVAL = 500
 
@@ -286,7 +288,8 @@ class NodeLink implements Link, Receiver {
     if (options?.noDelay !== false) socket.setNoDelay(true)
     const keepAlive = options?.keepAlive
     if (keepAlive === true || typeof keepAlive === 'number') {
-      socket.setKeepAlive(true, typeof keepAlive === 'number' ? keepAlive : 0)
+      const given = typeof keepAlive === 'number' && keepAlive > 0
+      socket.setKeepAlive(true, given ? Math.min(Math.max(keepAlive, 1_000), MAX_KEEP_ALIVE) : 0)
     }
     if (this.#target.tls !== undefined) {
       this.#phase = 'securing'
