@@ -254,7 +254,7 @@ function retryOrFail(
     {
       disposition,
       connectionLost: lost,
-      reusedConnection: attempt.reused,
+      mayBeStale: attempt.mayBeStale,
       responseBytes: attempt.bytesReceived > 0 || attempt.heard,
       idempotent,
       replayable,

@@ -47,7 +47,8 @@ interface Clears {
 export class Attempt implements Ledger {
   /** undefined: it has left it. */
   connection: PoolConnection | undefined
-  readonly reused: boolean
+  /** Its connection was used before, or stood idle. */
+  readonly mayBeStale: boolean
   /** Its id there. */
   onConnection: ExchangeId = 0
   /** The step that a trace was told the start of. */
@@ -73,9 +74,9 @@ export class Attempt implements Ledger {
   /** Since when nothing has moved, in the direction that matters. */
   movedAt: Millis
 
-  constructor(connection: PoolConnection | undefined, reused: boolean, now: Millis) {
+  constructor(connection: PoolConnection | undefined, mayBeStale: boolean, now: Millis) {
     this.connection = connection
-    this.reused = reused
+    this.mayBeStale = mayBeStale
     this.assignedAt = this.movedAt = now
   }
   /** What is known of it, unless the peer says more. */
@@ -136,17 +137,17 @@ export class Exchange extends Waiter {
   }
 
   /** It has a seat. */
-  begin(connection: PoolConnection, reused: boolean, now: Millis): Attempt {
+  begin(connection: PoolConnection, mayBeStale: boolean, now: Millis): Attempt {
     this.stage = 'sending'
-    return (this.attempt = new Attempt(connection, reused, now))
+    return (this.attempt = new Attempt(connection, mayBeStale, now))
   }
   /**
    * It has none any more.
    * @param unprocessed as if it had never had one; else what has left stays known until it is sent again
    */
   sendBack(unprocessed: boolean): void {
-    const { reused, bytesSent } = this.attempt
-    this.attempt = unprocessed ? NOWHERE : new Attempt(undefined, reused, NEVER)
+    const { mayBeStale, bytesSent } = this.attempt
+    this.attempt = unprocessed ? NOWHERE : new Attempt(undefined, mayBeStale, NEVER)
     if (!unprocessed) {
       this.attempt.bytesSent = bytesSent
       this.maybeProcessed = true

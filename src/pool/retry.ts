@@ -4,14 +4,16 @@
 //     id). Any method; back to its old place in the queue; content that was not pulled yet counts as replayable. Not where
 //     a new connection spoke first.
 // (b) What is idempotent and replayable, after a *reused* connection, or one that was idle before its first request,
-//     died with no byte of response: once, on a connection that is dialled for it. Timeouts, TLS, proxies, limits and broken protocol are never retried.
+//     died with no byte of response: once, on a connection that is dialled for it. Timeouts, TLS, proxies, limits and
+//     broken protocol are never retried.
 import type { Disposition } from '../http/index.ts'
 
 export interface Failure {
   readonly disposition: Disposition
   /** The connection ended, rather than a rule being broken. */
   readonly connectionLost: boolean
-  readonly reusedConnection: boolean
+  /** It was used before, or stood idle: its peer may have been about to end it. */
+  readonly mayBeStale: boolean
   readonly responseBytes: boolean
   readonly idempotent: boolean
   /** Its content can be produced again, or none was pulled. */
@@ -26,14 +28,14 @@ export interface RetryLimits {
 }
 
 export function retryOf(failure: Failure, limits: RetryLimits): 'replay' | 'fresh' | 'no' {
-  const { disposition, replayable, pulled, reusedConnection, responseBytes } = failure
+  const { disposition, replayable, pulled, mayBeStale, responseBytes } = failure
   // Who speaks before it was asked on a new connection, as the far end of a tunnel may, would do so each time.
-  const unasked = disposition === 'not-sent' && responseBytes && !reusedConnection
+  const unasked = disposition === 'not-sent' && responseBytes && !mayBeStale
   if (disposition === 'response-started' || unasked) return 'no'
   if (disposition !== 'maybe-processed') {
     return (replayable || !pulled) && failure.replays < limits.maxReplays ? 'replay' : 'no'
   }
-  const stale = failure.connectionLost && reusedConnection && !responseBytes
+  const stale = failure.connectionLost && mayBeStale && !responseBytes
   const harmless = failure.idempotent && (replayable || !pulled)
   return stale && harmless && failure.staleRetries < limits.maxStaleRetries ? 'fresh' : 'no'
 }

@@ -31,8 +31,8 @@ export function assign(pool: PoolState, connection: PoolConnection, exchange: Ex
   if (!connection.held) hold(pool, connection, true)
   const reused = connection.requests > 0
   exchange.clearPool(pool.timers)
-  // One that waited for its first request may be as stale as one that was used.
-  const attempt = exchange.begin(connection, reused || connection.idleSince > -Infinity, pool.now)
+  const mayBeStale = reused || connection.idleSince > -Infinity
+  const attempt = exchange.begin(connection, mayBeStale, pool.now)
   if (exchange.traced) trace(pool, exchange, connection, 'pool.assigned', { reason: reused ? 'reused' : 'dialled' })
   const duplex = connection.multiplexed && exchange.head.method === 'CONNECT'
   try {

@@ -221,7 +221,7 @@ describe('law P8, as a table', () => {
   const flags = fc.record({
     disposition: fc.constantFrom('not-sent', 'refused', 'maybe-processed', 'response-started'),
     connectionLost: fc.boolean(),
-    reusedConnection: fc.boolean(),
+    mayBeStale: fc.boolean(),
     responseBytes: fc.boolean(),
     idempotent: fc.boolean(),
     replayable: fc.boolean(),
@@ -234,12 +234,12 @@ describe('law P8, as a table', () => {
     (failure) => {
       const { disposition, replayable, pulled, idempotent } = failure
       const again = replayable || !pulled
-      const unasked = failure.responseBytes && !failure.reusedConnection
+      const unasked = failure.responseBytes && !failure.mayBeStale
       const unprocessed = (disposition === 'not-sent' && !unasked) || disposition === 'refused'
       const stale =
         disposition === 'maybe-processed' &&
         failure.connectionLost &&
-        failure.reusedConnection &&
+        failure.mayBeStale &&
         !failure.responseBytes
       const expected =
         unprocessed && again && failure.replays < 5
