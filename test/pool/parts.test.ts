@@ -237,10 +237,7 @@ describe('law P8, as a table', () => {
       const unasked = failure.responseBytes && !failure.mayBeStale
       const unprocessed = (disposition === 'not-sent' && !unasked) || disposition === 'refused'
       const stale =
-        disposition === 'maybe-processed' &&
-        failure.connectionLost &&
-        failure.mayBeStale &&
-        !failure.responseBytes
+        disposition === 'maybe-processed' && failure.connectionLost && failure.mayBeStale && !failure.responseBytes
       const expected =
         unprocessed && again && failure.replays < 5
           ? 'replay'
