@@ -38,8 +38,9 @@ function ioDue(pool: PoolState, exchange: Exchange): void {
   const connection = exchange.attempt.connection as PoolConnection
   const sending = exchange.stage === 'sending'
   const duration = sending ? exchange.timeouts.write : exchange.timeouts.read
-  const since = stuckSince(pool, exchange, connection)
-  const due = since + duration
+  const since = stuckSince(exchange, connection)
+  // Who waits for nobody is looked at again, also where the patience of others is 0.
+  const due = since === Infinity ? pool.now + Math.max(duration, 1) : since + duration
   if (due > pool.now) pool.timers.at(exchange.io, due)
   else {
     giveUp(pool, exchange, sending ? writeTimeout(exchange) : readTimeout(exchange))
@@ -49,15 +50,16 @@ function ioDue(pool: PoolState, exchange: Exchange): void {
   }
 }
 
-function stuckSince(pool: PoolState, exchange: Exchange, connection: PoolConnection): Millis {
+/** Infinity: it does not wait for the peer. */
+function stuckSince(exchange: Exchange, connection: PoolConnection): Millis {
   const { stage, content } = exchange
   const { movedAt, unconsumed, onConnection } = exchange.attempt
-  if (stage === 'receiving') return unconsumed > 0 ? pool.now : movedAt
+  if (stage === 'receiving') return unconsumed > 0 ? Infinity : movedAt
   if (stage !== 'sending') return movedAt
   // A slow source is not the peer's fault, nor is what was held back on purpose.
   const unsent = connection.machine?.unsent(onConnection) ?? 0
   const held = content === 'blocked' || (content === 'ended' && unsent > 0)
-  if (connection.written <= connection.accepted && !held) return pool.now
+  if (connection.written <= connection.accepted && !held) return Infinity
   const ownWindow = held && (connection.machine?.sendWindow(onConnection) ?? Infinity) <= 0
   return ownWindow ? movedAt : Math.max(movedAt, connection.lastDrained)
 }
