@@ -11,6 +11,13 @@ function wrongLength(message: string): Violation {
   return violation('content-length', 'RFC 9113 §8.1.1', message, 'PROTOCOL_ERROR')
 }
 
+export const TOO_LARGE = violation(
+  'limit-content',
+  'RFC 9110 §15.5.14',
+  'the content is too large',
+  'ENHANCE_YOUR_CALM',
+)
+
 export const SECOND_HEAD = wrongSequence('HEADERS after the head without END_STREAM')
 export const ENDED_BY_INFORMATIONAL = wrongSequence('END_STREAM with an informational response')
 export const TUNNEL_HEADERS = wrongSequence('HEADERS in a tunnel', 'RFC 9113 §8.5')

@@ -21,6 +21,7 @@ import {
   PADDING,
   SECOND_HEAD,
   SHORT_CONTENT,
+  TOO_LARGE,
   TUNNEL_HEADERS,
 } from './faults.ts'
 import { FLAG, FRAME, FRAME_HEADER_BYTES, H2_ERROR, violation } from './frames.ts'
@@ -147,7 +148,7 @@ export class Receiving {
     // What goes through a tunnel is not content. RFC 9110 §9.3.6.
     stream.expected = stream.tunnel ? -1 : request.contentLength
     stream.receiving = 'content'
-    if (endStream && stream.expected > 0) return this.#shortContent(stream)
+    if (!this.#admits(stream, endStream)) return
     this.#control.opened(stream, request.priority)
     this.#session.tell(requestEvent(id, request, endStream))
     if (endStream) this.#onEnd(stream, undefined)
@@ -172,9 +173,9 @@ export class Receiving {
     if (status < 200) return this.#onInformational(stream, endStream, response)
     stream.tunnel = stream.method === 'CONNECT' && status < 300
     stream.empty = !stream.tunnel && (stream.method === 'HEAD' || status === 204 || status === 304)
-    stream.expected = stream.tunnel ? -1 : response.contentLength
+    stream.expected = stream.tunnel || stream.empty ? -1 : response.contentLength
     stream.receiving = 'content'
-    if (endStream && !stream.empty && stream.expected > 0) return this.#shortContent(stream)
+    if (!this.#admits(stream, endStream)) return
     this.#session.tell({
       type: 'response',
       exchange: stream.id,
@@ -207,13 +208,17 @@ export class Receiving {
   #aboveLimit(stream: Stream, fault: PeerFault): void {
     this.#session.streamFault(stream, { ...fault, h2Code: H2_ERROR.ENHANCE_YOUR_CALM }, 431)
   }
-  #shortContent(stream: Stream): void {
-    this.#session.streamFault(stream, SHORT_CONTENT)
+  /** What a head says of the content behind it; false: it is a fault. */
+  #admits(stream: Stream, endStream: boolean): boolean {
+    const session = this.#session
+    if (stream.expected > session.limits.maxContentLength) return session.streamFault(stream, TOO_LARGE, 413)
+    return !endStream || stream.expected <= 0 || session.streamFault(stream, SHORT_CONTENT)
   }
 
   /** END_STREAM. */
   #onEnd(stream: Stream, trailers: Fields | undefined): void {
-    if (stream.expected >= 0 && !stream.empty && stream.received !== stream.expected) return this.#shortContent(stream)
+    if (stream.expected >= 0 && stream.received !== stream.expected)
+      return void this.#session.streamFault(stream, SHORT_CONTENT)
     stream.receiving = 'over'
     stream.state = transition(stream.state, 'receive END_STREAM') as StreamState
     if (!stream.silent) this.#session.tell({ type: 'end', exchange: stream.id, trailers })
@@ -272,6 +277,8 @@ export class Receiving {
     stream.received += content
     if (stream.empty && content > 0) return session.streamFault(stream, CONTENT_WHERE_NONE)
     if (stream.expected >= 0 && stream.received > stream.expected) return session.streamFault(stream, LONG_CONTENT)
+    const tooLarge = stream.received > session.limits.maxContentLength && !stream.tunnel
+    if (tooLarge) return session.streamFault(stream, TOO_LARGE, 413)
     if (padding > 0) session.credit(stream, padding)
     return stream.silent || floods.frame(stream, content) || session.calm('limit-small-data')
   }

@@ -46,6 +46,7 @@ export const LIMITS = {
   maxChunkExtensionBytes: limit(16 * KiB, MiB),
   maxTrailerBytes: limit(16 * KiB, MiB),
   maxTrailerCount: limit(128, 10_000),
+  /** Of one message, in both versions, whether its length was told or not. */
   maxContentLength: limit(Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
   /** Above it `sendData` answers false: the high-water mark of what waits to be taken. */
   maxBufferedOut: limit(256 * KiB, 16 * MiB, 1),

@@ -475,11 +475,8 @@ export class Scheduler {
   #dial(origin: OriginQueue): boolean {
     this.steps++
     const fresh = older(wantsFresh(origin, 0), wantsFresh(origin, 1))
-    const group = this.#demand(origin, 0) > 0 ? 0 : this.#demand(origin, 1) > 0 ? 1 : undefined
-    if (fresh === undefined && group === undefined) return false
-    if (!this.#hasRoom(origin)) return false
-    const opener = fresh ?? this.#firstUndialled(origin, group as Group)
-    if (opener === undefined) return false
+    const opener = fresh ?? older(this.#wantsDial(origin, 0), this.#wantsDial(origin, 1))
+    if (opener === undefined || !this.#hasRoom(origin)) return false
     const carrier = this.#makeCarrier(origin, opener.need)
     carrier.opener = opener
     carrier.bound = fresh !== undefined
@@ -498,8 +495,10 @@ export class Scheduler {
     this.#decisions.push({ type: 'open', carrier, opener })
     return true
   }
-  #firstUndialled(origin: OriginQueue, group: Group): Waiter | undefined {
+  /** The first of those for whom a dial of the group is wanted. */
+  #wantsDial(origin: OriginQueue, group: Group): Waiter | undefined {
     let first: Waiter | undefined
+    if (this.#demand(origin, group) <= 0) return first
     for (const lane of GROUP_LANES[group]) {
       if (wantsDials(origin, lane)) first = older(first, origin.undialled[lane].first)
     }

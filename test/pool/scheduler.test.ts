@@ -171,6 +171,20 @@ describe('fairness', () => {
     }
     expect(model.connections.map(({ origin }) => origin)).toEqual([0, 1, 2, 3])
   })
+  it('who needs a dial of another kind has one in the order in which they came', () => {
+    const model = new Model(one, 1)
+    const needs: readonly Need[] = ['any', 'h1', 'any', 'h1', 'any']
+    for (const need of needs) model.request(0, need)
+    const order: number[] = []
+    for (const n of needs.keys()) {
+      const connection = model.connections[n] as (typeof model.connections)[0]
+      model.connected(connection, connection.h1Only ? H1.serves : SERVES.any, 1)
+      order.push(...running(model))
+      model.leaving(connection)
+      model.finish(connection, [...connection.running][0] as Request)
+    }
+    expect(order).toEqual([0, 1, 2, 3, 4])
+  })
   it('a blocked origin does not hold up another that has a seat', () => {
     const model = new Model({ maxConnections: 2, maxConnectionsPerOrigin: 1, maxIdleConnections: 2 }, 3)
     for (const origin of [0, 0, 0, 1]) model.request(origin, 'any')
