@@ -5,10 +5,16 @@
 import type { Millis, Origin, RequestHead } from '../../http/index.ts'
 import { nodeNetwork } from '../networks/node.ts'
 import type { Network } from '../network.ts'
-import { checkAddresses, checkResolve, closing, hooksOf, makeMachine, report } from '../shared/client.ts'
+import { checkAddresses, closing, hooksOf, makeMachine, report } from '../shared/client.ts'
 import { Driver } from '../shared/driver.ts'
 import type { ExchangeHooks } from '../shared/exchange.ts'
-import { prepareHead, prepareRequest, type CommonRequestOptions, type PreparedRequest } from '../shared/options.ts'
+import {
+  checkType,
+  prepareHead,
+  prepareRequest,
+  type CommonRequestOptions,
+  type PreparedRequest,
+} from '../shared/options.ts'
 import { preparePool, type CommonPoolOptions, type PreparedPool } from '../shared/pool-options.ts'
 import { soon } from '../shared/soon.ts'
 import { isTraced } from '../shared/trace.ts'
@@ -40,7 +46,7 @@ export class ConnectionPool implements AsyncDisposable {
 
   constructor(options: PoolOptions = {}) {
     const { resolve, networkBackend, ...common } = options
-    checkResolve(resolve)
+    checkType('resolve', resolve, 'function')
     const prepared = preparePool(common)
     this.#prepared = prepared
     const network = networkBackend ?? nodeNetwork()

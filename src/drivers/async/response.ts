@@ -74,10 +74,7 @@ export class Response extends ResponseParts implements AsyncIterable<OwnedBytes>
     this.leave()
     await this.#exchange.drain(limit)
   }
-  /**
-   * Gives up what has not come: who reads in pieces meanwhile comes to an end there, and `complete` says that it is none;
-   * `read()` rejects. Never rejects itself, may be called twice.
-   */
+  /** Gives up what has not come: a loop over it ends, `complete` is false. Never rejects, may be called twice. */
   close(): Promise<void> {
     this.leave()
     return this.#exchange.close()

@@ -4,10 +4,16 @@
 // until the machine's commands have made true what it waits for.
 import { H2Connection } from '../../h2/index.ts'
 import type { Millis, Origin, RequestHead } from '../../http/index.ts'
-import { checkAddresses, checkResolve, closing, hooksOf, makeMachine, report } from '../shared/client.ts'
+import { checkAddresses, closing, hooksOf, makeMachine, report } from '../shared/client.ts'
 import { NO_WAITING, refuseWaiting } from '../shared/content.ts'
 import { Driver } from '../shared/driver.ts'
-import { prepareHead, prepareRequest, type CommonRequestOptions, type PreparedRequest } from '../shared/options.ts'
+import {
+  checkType,
+  prepareHead,
+  prepareRequest,
+  type CommonRequestOptions,
+  type PreparedRequest,
+} from '../shared/options.ts'
 import {
   preparePool,
   type CommonPoolOptions,
@@ -54,7 +60,7 @@ export class ConnectionPool implements Disposable {
 
   constructor(options: PoolOptions = {}) {
     const { resolve, ...common } = options
-    checkResolve(resolve)
+    checkType('resolve', resolve, 'function')
     checkTls(common)
     const prepared = preparePool(common)
     const loop = threadLoop()

@@ -140,6 +140,7 @@ export class SimNetwork implements Network {
   /** Links of clients that are neither refused nor closed. */
   openLinks = 0
   readonly #conditions: SimConditions
+  /** A heap: none is before the one at half its place. Bytes that are read one by one are a hundred thousand entries. */
   readonly #agenda: Entry[] = []
   readonly #listeners = new Map<string, Listener>()
   readonly #names = new Map<string, { addresses: readonly string[]; error: unknown; delay: Millis }>()
@@ -281,13 +282,13 @@ export class SimNetwork implements Network {
   step(): boolean {
     const next = this.#next()
     if (next === undefined) return false
-    this.#agenda.shift()
+    this.#dropNext()
     this.#now = Math.max(this.#now, next.at)
     next.happen()
     return true
   }
 
-  /** A pool draws of the seed, too: what it does is the same every time. */
+  /** Of the seed, as all else. */
   random(): number {
     return this.draw(2 ** 32) / 2 ** 32
   }
@@ -349,21 +350,40 @@ export class SimNetwork implements Network {
 
   #enter(at: Millis, happen: () => void, keepAlive: boolean): Entry {
     const entry: Entry = { at: Math.max(at, this.#now), order: this.#entered++, happen, keepAlive, cancelled: false }
-    let low = 0
-    let high = this.#agenda.length
-    while (low < high) {
-      const middle = (low + high) >> 1
-      if ((this.#agenda[middle] as Entry).at <= entry.at) low = middle + 1
-      else high = middle
+    const agenda = this.#agenda
+    let place = agenda.length
+    for (let parent; place > 0; place = parent) {
+      parent = (place - 1) >> 1
+      if (isBefore(agenda[parent] as Entry, entry)) break
+      agenda[place] = agenda[parent] as Entry
     }
-    this.#agenda.splice(low, 0, entry)
+    agenda[place] = entry
     return entry
   }
 
   #next(): Entry | undefined {
-    while (this.#agenda[0]?.cancelled === true) this.#agenda.shift()
+    while (this.#agenda[0]?.cancelled === true) this.#dropNext()
     return this.#agenda[0]
   }
+  #dropNext(): void {
+    const agenda = this.#agenda
+    const last = agenda.at(-1) as Entry
+    const length = agenda.length - 1
+    let place = 0
+    for (let child = 1; child < length; child = 2 * place + 1) {
+      if (child + 1 < length && isBefore(agenda[child + 1] as Entry, agenda[child] as Entry)) child++
+      if (isBefore(last, agenda[child] as Entry)) break
+      agenda[place] = agenda[child] as Entry
+      place = child
+    }
+    agenda[place] = last
+    agenda.pop()
+  }
+}
+
+/** By time; what is to happen at the same time in the order in which it was said. */
+function isBefore(one: Entry, other: Entry): boolean {
+  return (one.at - other.at || one.order - other.order) < 0
 }
 
 /** One direction of a connection. */

@@ -10,7 +10,7 @@ import {
   checkInteger,
   checkMillis,
   checkNames,
-  checkText,
+  checkType,
   type CommonRequestOptions,
 } from './options.ts'
 import { tell, type Traced } from './trace.ts'
@@ -62,10 +62,9 @@ export function hooksOf(options: CommonRequestOptions<unknown> | undefined): Exc
     discard(options.content)
     throw signal.reason
   }
-  if (onInformational !== undefined && typeof onInformational !== 'function')
-    throw new TypeError('onInformational must be a function')
-  if (trace !== undefined && typeof trace !== 'function') throw new TypeError('trace must be a function')
-  checkText('sniHostname', sniHostname)
+  checkType('onInformational', onInformational, 'function')
+  checkType('trace', trace, 'function')
+  checkType('sniHostname', sniHostname, 'string')
   return {
     trailers: trailers === undefined || typeof trailers === 'function' ? trailers : trailersOf(trailers),
     expectContinue: checkBoolean('expectContinue', options.expectContinue, false),
@@ -94,9 +93,6 @@ export function closing(options: { readonly grace?: Millis | undefined } | undef
   return { type: 'close', grace: options?.grace === undefined ? DEFAULT_GRACE : checkMillis('grace', options.grace) }
 }
 
-export function checkResolve(resolve: unknown): void {
-  if (resolve !== undefined && typeof resolve !== 'function') throw new TypeError('resolve must be a function')
-}
 /** What the user's own `resolve` gave. For nothing the platform takes this machine, and it reads no further than a NUL. */
 export function checkAddresses(addresses: unknown): readonly string[] {
   if (Array.isArray(addresses) && [...addresses].every((one) => typeof one === 'string' && /^[^\0]+$/.test(one)))

@@ -22,7 +22,7 @@ import type { DeliveredEvent, LinkInfo, PoolCommand, PoolInput, RequestId } from
 import { ContentPump, discard } from './content.ts'
 import { unwatchOwner, watchOwner } from './dropped.ts'
 import type { Driver } from './driver.ts'
-import { checkText, type PreparedContent, type PreparedRequest } from './options.ts'
+import { checkType, type PreparedContent, type PreparedRequest } from './options.ts'
 import { unwatch, watch } from './signals.ts'
 import type { TraceCallback } from './trace.ts'
 
@@ -441,7 +441,7 @@ export abstract class Exchange {
 
   /** Throws where a handshake may not begin, or not with that. */
   checkTls({ serverName, alpn = [] }: { readonly serverName?: unknown; readonly alpn?: unknown }): void {
-    checkText('serverName', serverName)
+    checkType('serverName', serverName, 'string')
     if (!Array.isArray(alpn) || alpn.some((one) => typeof one !== 'string'))
       throw new TypeError('alpn must be an array of strings')
     if (this.endsWriting && !this.settled) throw streamEnded()

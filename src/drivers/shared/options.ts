@@ -132,8 +132,8 @@ export function checkBoolean(name: string, value: unknown, byDefault: boolean): 
   if (typeof value !== 'boolean') throw new TypeError(`${name} must be a boolean, not ${typeof value}`)
   return value
 }
-export function checkText(name: string, value: unknown): void {
-  if (value !== undefined && typeof value !== 'string') throw new TypeError(`${name} must be a string`)
+export function checkType(name: string, value: unknown, type: 'string' | 'function'): void {
+  if (value !== undefined && typeof value !== type) throw new TypeError(`${name} must be a ${type}`)
 }
 
 /** A copy that may be sent. */
@@ -259,7 +259,7 @@ function prepare<Content>(
   const { method, target, protocol, priority } = head
   requireString('method', method)
   requireString('request-target', target)
-  checkText('protocol', protocol)
+  checkType('protocol', protocol, 'string')
   // RFC 9218 §4.
   if (priority !== undefined) {
     checkNames('priority', priority, PRIORITY_NAMES)

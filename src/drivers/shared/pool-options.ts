@@ -19,7 +19,7 @@ import {
   checkInteger,
   checkMillis,
   checkNames,
-  checkText,
+  checkType,
   prepareTimeouts,
   type TimeoutInit,
 } from './options.ts'
@@ -93,7 +93,7 @@ const MAX_RETRIES = 100
 export function preparePool(options: CommonPoolOptions): PreparedPool {
   checkNames('pool', options, OPTION_NAMES)
   const { trace } = options
-  if (trace !== undefined && typeof trace !== 'function') throw new TypeError('trace must be a function')
+  checkType('trace', trace, 'function')
   return { settings: settingsOf(options), timeouts: prepareTimeouts(options.timeout), trace, number: ++pools }
 }
 
@@ -127,8 +127,8 @@ const HTTP2_NAMES: ReadonlySet<string> = new Set<keyof Http2Options>([
 function settingsOf(options: CommonPoolOptions): PoolSettings {
   const maxConnections = checkInteger('maxConnections', options.maxConnections, 100, 1, MAX_CONNECTIONS)
   const { maxRequestsPerConnection: maxRequests, unixSocket, localAddress } = options
-  checkText('unixSocket', unixSocket)
-  checkText('localAddress', localAddress)
+  checkType('unixSocket', unixSocket, 'string')
+  checkType('localAddress', localAddress, 'string')
   return {
     maxConnections,
     maxConnectionsPerOrigin: checkInteger(
