@@ -23,6 +23,32 @@ const peer =
     closed: () => {},
   })
 
+property.prop([fc.array(fc.record({ at: fc.nat(20), off: fc.boolean(), again: fc.option(fc.nat(20)) }))])(
+  'what is to happen does so by time, and of the same time in the order in which it was said',
+  async (plan) => {
+    const sim = new SimNetwork()
+    const due: { at: number; said: number }[] = []
+    const fired: number[] = []
+    let said = 0
+    const say = (at: number, off: boolean, again: number | null): void => {
+      const mine = said++
+      const callOff = sim.timer(
+        at,
+        () => {
+          fired.push(mine)
+          if (again !== null) say(sim.now() + again, false, null)
+        },
+        true,
+      )
+      if (off) callOff()
+      else due.push({ at, said: mine })
+    }
+    for (const { at, off, again } of plan) say(at, off, again)
+    await sim.run()
+    expect(fired).toEqual(due.sort((a, b) => a.at - b.at || a.said - b.said).map((one) => one.said))
+  },
+)
+
 test('time moves only when it is told to, and latency is what it says', async () => {
   const sim = new SimNetwork({ latency: 10 })
   sim.listen('host.test', 80, peer({ data: (link, data) => link.write([data.slice()]) }))
