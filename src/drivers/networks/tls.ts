@@ -11,6 +11,7 @@ import type { ConnectionOptions, PeerCertificate, SecureContext, TLSSocket } fro
 import type { OwnedBytes } from '../../http/index.ts'
 import type { LinkInfo, TlsTarget } from '../../pool/lean.ts'
 import { needed } from '../shared/builtin.ts'
+import { checkType } from '../shared/options.ts'
 
 /** Sessions and contexts that are kept; the one used longest ago goes first. */
 const MAX_KEPT = 100
@@ -185,8 +186,7 @@ function copyOf(options: unknown): OwnOptions {
   if (typeof options !== 'object') throw new TypeError(`TLS options must be an object, not ${typeof options}`)
   const copy = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as OwnOptions
   // Node asks for the two latter when a socket was made, or when the peer has answered.
-  for (const name of ['keylog', 'pskCallback', 'checkServerIdentity'] as const)
-    if (copy[name] !== undefined && typeof copy[name] !== 'function') throw new TypeError(`${name} must be a function`)
+  for (const name of ['keylog', 'pskCallback', 'checkServerIdentity'] as const) checkType(name, copy[name], 'function')
   return copy
 }
 
