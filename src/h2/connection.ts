@@ -72,7 +72,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
     const entries = checkedSettings(settings, validateOutbound)
     const maxListBytes = settings['maxHeaderListSize'] as number
     const decoder = new HpackDecoder({ maxListBytes, maxFields: limits.maxHeaderCount })
-    const reader = new FrameReader(SETTINGS.maxFrameSize.initial, role === 'server' ? PREFACE : '')
+    const reader = new FrameReader(role)
     const sender = new Sender(limits.maxEncoderTableBytes, limits.maxBufferedOut, limits.maxQueuedFrames)
     const window = new ReceiveWindow(limits.connectionWindow, DEFAULT_WINDOW)
     const session = new Session(role, limits, reader, sender, window, now)

@@ -3,8 +3,18 @@
 // A frame that lies whole in the lent bytes is read where it lies; what is cut is gathered once, so the work is linear.
 // DATA is never gathered: its content is handed on as it comes. Padding of DATA and everything about lengths that a
 // header tells is checked here; what a frame means, and whether it may come now, is the connection's business.
-import type { Bytes } from '../http/index.ts'
-import { FLAG, FRAME, frameName, FRAME_HEADER_BYTES, ruleOf, violation, type Violation } from './frames.ts'
+import type { Bytes, Role } from '../http/index.ts'
+import {
+  FLAG,
+  FRAME,
+  frameName,
+  FRAME_HEADER_BYTES,
+  MIN_MAX_FRAME_SIZE,
+  PREFACE,
+  ruleOf,
+  violation,
+  type Violation,
+} from './frames.ts'
 
 /** need: more bytes. frame: a whole payload. data: a piece of DATA. violation: see `violation`. */
 export type ReaderStep = 'need' | 'frame' | 'data' | 'violation'
@@ -13,7 +23,7 @@ const EMPTY = new Uint8Array(0)
 
 export class FrameReader {
   /** Ours, as acknowledged by the peer. RFC 9113 §4.2. */
-  maxFrameSize: number
+  maxFrameSize = MIN_MAX_FRAME_SIZE
 
   // The current frame.
   type = 0
@@ -33,9 +43,8 @@ export class FrameReader {
   padding = 0
   violation: Violation | undefined
 
-  readonly #preface: string
+  #stage: 'preface' | 'header' | 'payload' | 'pad-length' | 'content' | 'padding'
   #prefaceRead = 0
-  #stage: 'preface' | 'header' | 'payload' | 'pad-length' | 'content' | 'padding' = 'header'
   #chunk: Bytes = EMPTY
   #at = 0
   /** Bytes lent before the current ones were read, copied: from `waitingAt` on. */
@@ -45,30 +54,23 @@ export class FrameReader {
   #headerRead = 0
   #held: Bytes = EMPTY
   #heldRead = 0
-  /** DATA: content and padding still to come; whether no piece was handed on yet. */
+  /** DATA: content and padding still to come. */
   #left = 0
   #paddingLeft = 0
-  #fresh = false
-  #consumed = 0
+  /** Bytes of the connection before the chunk. */
+  #before = 0
 
-  /** @param preface what must come before the first frame: '' for a client */
-  constructor(maxFrameSize: number, preface: string) {
-    this.maxFrameSize = maxFrameSize
-    this.#preface = preface
-    if (preface !== '') this.#stage = 'preface'
+  constructor(role: Role) {
+    this.#stage = role === 'server' ? 'preface' : 'header'
   }
 
   receive(data: Bytes): void {
     if (this.#waitingAt < this.#waiting.length) this.#waiting.push(data.slice())
     else if (this.#at < this.#chunk.length) {
       // Nobody asked for the last bytes yet, and they are lent no longer.
-      this.#chunk = this.#chunk.slice(this.#at)
-      this.#at = 0
+      this.#load(this.#chunk.slice(this.#at))
       this.#waiting.push(data.slice())
-    } else {
-      this.#chunk = data
-      this.#at = 0
-    }
+    } else this.#load(data)
   }
 
   /** Whether the peer stopped in the middle of something. */
@@ -77,7 +79,7 @@ export class FrameReader {
   }
   /** Bytes read so far, of the whole connection. */
   get consumed(): number {
-    return this.#consumed
+    return this.#before + this.#at
   }
   /** Octets that have come of a frame that is not whole, once its header has told whose it is. */
   get begun(): number {
@@ -86,7 +88,7 @@ export class FrameReader {
 
   next(): ReaderStep {
     for (;;) {
-      if (this.#at === this.#chunk.length && !this.#nextChunk() && !this.#needsNoBytes()) return 'need'
+      if (this.#at === this.#chunk.length && !this.#nextChunk()) return 'need'
       const step = this.#step()
       if (step !== undefined) return step
     }
@@ -94,35 +96,30 @@ export class FrameReader {
 
   /** Nothing more will be read: what is held is let go. */
   drop(): void {
-    this.#chunk = this.#held = this.bytes = EMPTY
-    this.#at = 0
+    this.#load(EMPTY)
+    this.#held = this.bytes = EMPTY
     this.#waiting.length = this.#waitingAt = 0
   }
 
-  #nextChunk(): boolean {
+  /** What was read of the chunk before is not needed any more. */
+  #load(chunk: Bytes): void {
+    this.#before += this.#at
+    this.#chunk = chunk
     this.#at = 0
+  }
+
+  #nextChunk(): boolean {
     if (this.#waitingAt === this.#waiting.length) {
-      this.#chunk = EMPTY
+      this.#load(EMPTY)
       return false
     }
-    this.#chunk = this.#waiting[this.#waitingAt++] as Bytes
+    this.#load(this.#waiting[this.#waitingAt++] as Bytes)
     // What was read is let go once it is half of the list: to shift the list each time is quadratic.
     if (2 * this.#waitingAt >= this.#waiting.length) {
       this.#waiting.splice(0, this.#waitingAt)
       this.#waitingAt = 0
     }
     return true
-  }
-
-  #needsNoBytes(): boolean {
-    switch (this.#stage) {
-      case 'payload':
-        return this.length === 0
-      case 'content':
-        return this.#fresh || this.#left === 0
-      default:
-        return false
-    }
   }
 
   #step(): ReaderStep | undefined {
@@ -136,7 +133,7 @@ export class FrameReader {
       case 'pad-length':
         return this.#readPadLength()
       case 'content':
-        return this.#readContent()
+        return this.#readContent(false)
       case 'padding':
         return this.#skipPadding()
     }
@@ -144,14 +141,12 @@ export class FrameReader {
 
   #readPreface(): ReaderStep | undefined {
     const chunk = this.#chunk
-    const preface = this.#preface
-    while (this.#at < chunk.length && this.#prefaceRead < preface.length) {
-      if (chunk[this.#at] !== preface.charCodeAt(this.#prefaceRead)) return this.#refuse(this.#badPreface())
+    while (this.#at < chunk.length && this.#prefaceRead < PREFACE.length) {
+      if (chunk[this.#at] !== PREFACE.charCodeAt(this.#prefaceRead)) return this.#refuse(this.#badPreface())
       this.#at++
       this.#prefaceRead++
-      this.#consumed++
     }
-    if (this.#prefaceRead === preface.length) this.#stage = 'header'
+    if (this.#prefaceRead === PREFACE.length) this.#stage = 'header'
     return undefined
   }
 
@@ -167,17 +162,15 @@ export class FrameReader {
   #readHeader(): ReaderStep | undefined {
     const chunk = this.#chunk
     const available = chunk.length - this.#at
-    if (this.#headerRead === 0) this.offset = this.#consumed
+    if (this.#headerRead === 0) this.offset = this.consumed
     if (this.#headerRead === 0 && available >= FRAME_HEADER_BYTES) {
       const at = this.#at
       this.#at += FRAME_HEADER_BYTES
-      this.#consumed += FRAME_HEADER_BYTES
       return this.#begin(chunk, at)
     }
     const n = Math.min(available, FRAME_HEADER_BYTES - this.#headerRead)
     this.#header.set(chunk.subarray(this.#at, this.#at + n), this.#headerRead)
     this.#at += n
-    this.#consumed += n
     this.#headerRead += n
     if (this.#headerRead < FRAME_HEADER_BYTES) return undefined
     this.#headerRead = 0
@@ -199,7 +192,7 @@ export class FrameReader {
     this.#left = this.length
     if (this.type === FRAME.DATA) return this.#beginData()
     this.#stage = 'payload'
-    return undefined
+    return this.length === 0 ? this.#readPayload() : undefined
   }
 
   #checkHeader(): Violation | undefined {
@@ -232,7 +225,6 @@ export class FrameReader {
       this.bytes = this.#chunk
       this.start = this.#at
       this.end = this.#at += this.length
-      this.#consumed += this.length
       this.#stage = 'header'
       return 'frame'
     }
@@ -240,7 +232,6 @@ export class FrameReader {
     const n = Math.min(available, this.length - this.#heldRead)
     this.#held.set(this.#chunk.subarray(this.#at, this.#at + n), this.#heldRead)
     this.#at += n
-    this.#consumed += n
     this.#heldRead += n
     if (this.#heldRead < this.length) return undefined
     this.bytes = this.#held
@@ -253,10 +244,10 @@ export class FrameReader {
   }
 
   #beginData(): ReaderStep | undefined {
-    this.#fresh = true
     this.padding = this.#paddingLeft = 0
-    this.#stage = (this.flags & FLAG.PADDED) === 0 ? 'content' : 'pad-length'
-    if (this.#stage === 'content' || this.length > 0) return undefined
+    if ((this.flags & FLAG.PADDED) === 0) return this.#readContent(true)
+    this.#stage = 'pad-length'
+    if (this.length > 0) return undefined
     return this.#refuse(
       violation('frame-size', 'RFC 9113 §6.1', 'padded DATA without a pad length', 'FRAME_SIZE_ERROR'),
     )
@@ -264,7 +255,6 @@ export class FrameReader {
 
   #readPadLength(): ReaderStep | undefined {
     const padding = this.#chunk[this.#at++] as number
-    this.#consumed++
     if (padding >= this.length) {
       const message = `${padding} octets of padding in a payload of ${this.length}`
       return this.#refuse(violation('padding', 'RFC 9113 §6.1', message, 'PROTOCOL_ERROR'))
@@ -272,28 +262,25 @@ export class FrameReader {
     this.padding = padding + 1
     this.#paddingLeft = padding
     this.#left -= this.padding
-    this.#stage = 'content'
-    return undefined
+    return this.#readContent(true)
   }
 
-  #readContent(): ReaderStep {
+  /** The first piece is handed on even where no bytes of it are there. */
+  #readContent(first: boolean): ReaderStep {
     const n = Math.min(this.#chunk.length - this.#at, this.#left)
     this.bytes = this.#chunk
     this.start = this.#at
     this.end = this.#at += n
-    this.#consumed += n
     this.#left -= n
-    this.first = this.#fresh
-    this.#fresh = false
+    this.first = first
     this.last = this.#left === 0 && this.#paddingLeft === 0
-    if (this.#left === 0) this.#stage = this.last ? 'header' : 'padding'
+    this.#stage = this.#left > 0 ? 'content' : this.last ? 'header' : 'padding'
     return 'data'
   }
 
   #skipPadding(): ReaderStep | undefined {
     const n = Math.min(this.#chunk.length - this.#at, this.#paddingLeft)
     this.#at += n
-    this.#consumed += n
     this.#paddingLeft -= n
     if (this.#paddingLeft > 0) return undefined
     this.start = this.end = 0
