@@ -5,8 +5,7 @@ import type { Malformed } from './semantics.ts'
 
 export const DATA_BEFORE_HEAD = violation('data-before-head', 'RFC 9113 §8.1', 'DATA before HEADERS', 'PROTOCOL_ERROR')
 export const SHORT_CONTENT = wrongLength('less content than promised')
-export const LONG_CONTENT = wrongLength('more content than promised')
-export const CONTENT_WHERE_NONE = wrongLength('content in a response that has none')
+export const LONG_CONTENT = wrongLength('more content than the head allows')
 function wrongLength(message: string): Violation {
   return violation('content-length', 'RFC 9113 §8.1.1', message, 'PROTOCOL_ERROR')
 }

@@ -11,7 +11,6 @@ import {
   badStream,
   beforeSettings,
   BLOCK_TOO_LARGE,
-  CONTENT_WHERE_NONE,
   DATA_BEFORE_HEAD,
   ENDED_BY_INFORMATIONAL,
   HEADERS_TOO_SHORT,
@@ -172,8 +171,8 @@ export class Receiving {
     const { status } = response
     if (status < 200) return this.#onInformational(stream, endStream, response)
     stream.tunnel = stream.method === 'CONNECT' && status < 300
-    stream.empty = !stream.tunnel && (stream.method === 'HEAD' || status === 204 || status === 304)
-    stream.expected = stream.tunnel || stream.empty ? -1 : response.contentLength
+    const empty = !stream.tunnel && (stream.method === 'HEAD' || status === 204 || status === 304)
+    stream.expected = stream.tunnel ? -1 : empty ? 0 : response.contentLength
     stream.receiving = 'content'
     if (!this.#admits(stream, endStream)) return
     this.#session.tell({
@@ -183,7 +182,7 @@ export class Receiving {
       reasonPhrase: '',
       httpVersion: 'HTTP/2',
       headers: response.headers,
-      framing: stream.empty || endStream ? 'none' : 'frames',
+      framing: empty || endStream ? 'none' : 'frames',
     })
     if (endStream) this.#onEnd(stream, undefined)
   }
@@ -275,7 +274,6 @@ export class Receiving {
     }
     if (stream.receiving === 'head') return session.streamFault(stream, DATA_BEFORE_HEAD)
     stream.received += content
-    if (stream.empty && content > 0) return session.streamFault(stream, CONTENT_WHERE_NONE)
     if (stream.expected >= 0 && stream.received > stream.expected) return session.streamFault(stream, LONG_CONTENT)
     const tooLarge = stream.received > session.limits.maxContentLength && !stream.tunnel
     if (tooLarge) return session.streamFault(stream, TOO_LARGE, 413)

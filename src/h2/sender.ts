@@ -8,7 +8,7 @@
 //
 // It does not know what a request is, when a stream may be used, or what the peer sends.
 import type { Bytes, ExchangeId } from '../http/index.ts'
-import { DEFAULT_WINDOW, FLAG, FRAME, FRAME_HEADER_BYTES, MIN_MAX_FRAME_SIZE } from './frames.ts'
+import { DEFAULT_WINDOW, FLAG, FRAME, FRAME_HEADER_BYTES, H2_ERROR, MIN_MAX_FRAME_SIZE } from './frames.ts'
 import { HpackEncoder } from './hpack/index.ts'
 import { isClosed, transition, type StreamState } from './state.ts'
 import { StreamList, type Section, type Stream } from './stream.ts'
@@ -110,6 +110,7 @@ export class Sender {
 
   reset(stream: Stream, h2Code: number): void {
     this.output.number(FRAME.RST_STREAM, stream.id, h2Code)
+    stream.state = transition(stream.state, 'send RST_STREAM') as StreamState
   }
 
   /** Octets that could leave now; sections, not yet encoded, by a guess. */
@@ -280,10 +281,7 @@ export class Sender {
   #ended(stream: Stream): void {
     stream.sending = 'over'
     stream.state = transition(stream.state, 'send END_STREAM') as StreamState
-    if (stream.resetAfterEnd >= 0 && !isClosed(stream.state)) {
-      this.reset(stream, stream.resetAfterEnd)
-      stream.state = transition(stream.state, 'send RST_STREAM') as StreamState
-    }
+    if (stream.silent && !isClosed(stream.state)) this.reset(stream, H2_ERROR.NO_ERROR)
     this.ended.push(stream)
   }
 }

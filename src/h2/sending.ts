@@ -114,7 +114,6 @@ export class Sending {
     else if (stream.state === 'idle') session.drop(stream)
     else if (h2Code === H2_ERROR.NO_ERROR && stream.sending === 'ending' && session.role === 'server') {
       // The response is complete: it leaves, and only then the peer is asked to stop. RFC 9113 §8.1.
-      stream.resetAfterEnd = h2Code
       stream.silent = true
     } else session.reset(stream, h2Code)
     session.creditConnection()

@@ -151,7 +151,6 @@ export class Session {
   /** RST_STREAM from us. */
   reset(stream: Stream, h2Code: number): void {
     this.sender.reset(stream, h2Code)
-    stream.state = 'closed (by us)'
     this.drop(stream)
   }
 

@@ -25,13 +25,11 @@ export class Stream {
   overhead = 0
   /** CONNECT, unless it was refused: after its heads a stream carries DATA and nothing else. RFC 9113 §8.5. */
   tunnel = false
-  /** Content-Length; −1: unknown. */
+  /** Content-Length, or 0 where no content may come; −1: unknown. */
   expected = -1
   received = 0
-  /** No content may come: HEAD, 204, 304. */
-  empty = false
   informational = 0
-  /** Cancelled, while what was complete still leaves: nothing more is said of it. */
+  /** Cancelled, while what is complete still leaves: nothing more is said of it, and RST_STREAM follows its end. */
   silent = false
   /** It was stopped when its response was whole: nothing failed, so nothing was said. */
   untold = false
@@ -61,8 +59,6 @@ export class Stream {
   writtenTo = 0
   moving = false
   ledger: Ledger | undefined
-  /** RST_STREAM with this code follows END_STREAM; −1: none. */
-  resetAfterEnd = -1
   urgency = 3
   incremental = true
 
