@@ -45,6 +45,8 @@ export class Receiving {
   readonly #negotiation: Negotiation
   readonly #decoder: HpackDecoder
   readonly #block: FieldBlock
+  /** The stream whose DATA frame is being read, while its content is wanted. */
+  #dataStream: Stream | undefined
 
   constructor(session: Session, control: Control, negotiation: Negotiation, decoder: HpackDecoder) {
     this.#session = session
@@ -228,11 +230,11 @@ export class Receiving {
 
   onData(): void {
     const session = this.#session
-    const { first, last, flags } = session.reader
+    const { first, last, flags, bytes, start, end } = session.reader
     if (first) this.#beginData()
-    const stream = session.dataStream
-    if (stream === undefined || session.deaf) return
-    const { bytes, start, end } = session.reader
+    const stream = this.#dataStream
+    if (last) this.#dataStream = undefined
+    if (stream === undefined || isClosed(stream.state)) return
     if (stream.ledger !== undefined) {
       stream.ledger.bytesReceived += end - start + (first ? FRAME_HEADER_BYTES + session.reader.padding : 0)
     }
@@ -241,15 +243,13 @@ export class Receiving {
       const whole = start === 0 && end === bytes.length
       session.tell({ type: 'data', exchange: stream.id, data: whole ? bytes : bytes.subarray(start, end) })
     }
-    if (!last) return
-    session.dataStream = undefined
-    if ((flags & FLAG.END_STREAM) !== 0) this.#onEnd(stream, undefined)
+    if (last && (flags & FLAG.END_STREAM) !== 0) this.#onEnd(stream, undefined)
   }
 
   #beginData(): void {
     const session = this.#session
     const { stream: id, length } = session.reader
-    session.dataStream = undefined
+    this.#dataStream = undefined
     session.moved = true
     if (!session.peerSettingsSeen) return session.break(beforeSettings('DATA'))
     if (this.#block.open) return session.break(outOfPlace('DATA'))
@@ -259,7 +259,7 @@ export class Receiving {
     session.window.give(length)
     session.creditConnection()
     if (session.refuses(id, stream, state, 'receive DATA') || stream === undefined || isClosed(state)) return
-    if (this.#charge(stream)) session.dataStream = stream
+    if (this.#charge(stream)) this.#dataStream = stream
   }
 
   /** false: it is a fault. */

@@ -40,8 +40,6 @@ export class Session {
   shutdownAt: Millis | undefined
   /** Something of a message was read since this was last cleared. */
   moved = false
-  /** The stream whose DATA frame is being read, while its content is wanted. */
-  dataStream: Stream | undefined
   #life: Life = 'open'
   readonly #events: H2Event[] = []
   #nextEvent = 0
@@ -101,8 +99,18 @@ export class Session {
   get deaf(): boolean {
     return this.#life === 'failed' || this.#life === 'closed'
   }
-  live(input: keyof (typeof LIFE_TRANSITIONS)['open']): void {
+  /** We begin nothing more, or the peer said so. */
+  drain(): void {
+    this.#life = LIFE_TRANSITIONS[this.#life].close
+  }
+  /** Nothing is read or sent any more but what is already output, and a GOAWAY. */
+  over(input: 'fail' | 'end'): void {
     this.#life = LIFE_TRANSITIONS[this.#life][input]
+    for (const stream of this.streams.all()) this.sender.forget(stream)
+    this.streams.clear()
+    this.floods.clear()
+    this.reader.drop()
+    this.shutdownAt = undefined
   }
 
   /** How many streams we could open now. */
@@ -167,7 +175,6 @@ export class Session {
    */
   release(stream: Stream, unheard = false): void {
     const full = unheard || this.capacity === 0
-    if (this.dataStream === stream) this.dataStream = undefined
     this.sender.forget(stream)
     this.floods.releaseHead(stream)
     this.streams.close(stream)
@@ -280,10 +287,10 @@ export class Session {
 
   /** @param within of an exchange whose message has begun to come */
   failAll(fault: PeerFault, within = fault): void {
-    this.live('fail')
-    for (const stream of this.streams.all()) this.fail(stream, stream.receiving === 'content' ? within : fault)
+    const streams = this.streams.all()
+    this.over('fail')
+    for (const stream of streams) this.fail(stream, stream.receiving === 'content' ? within : fault)
     this.tell({ type: 'error', fault })
-    this.#forgetAll()
   }
 
   #faultOf(wrong: Violation, scope: PeerFault['scope']): PeerFault {
@@ -293,12 +300,10 @@ export class Session {
 
   // ── the end ──
 
-  /** What is already output still leaves, and GOAWAY behind it; nothing else. */
+  /** GOAWAY that says why it is over. */
   leave(h2Code: number): void {
-    this.#forgetAll()
     const { lastPeer } = this.streams
     this.sendGoaway(this.goawaySent < 0 ? lastPeer : Math.min(this.goawaySent, lastPeer), h2Code)
-    this.reader.drop()
   }
 
   /** Draining, and nothing is left to wait for. */
@@ -310,9 +315,8 @@ export class Session {
 
   finish(reason: string): void {
     this.closeReason ??= reason
-    this.live('end')
+    this.over('end')
     this.tell({ type: 'closed', reason: this.closeReason })
-    this.#forgetAll()
   }
 
   /** The real last stream, where a shutdown has not told it yet. */
@@ -325,12 +329,5 @@ export class Session {
   sendGoaway(lastStream: number, h2Code: number): void {
     this.goawaySent = lastStream
     this.sender.output.goaway(lastStream, h2Code)
-  }
-
-  #forgetAll(): void {
-    for (const stream of this.streams.all()) this.sender.forget(stream)
-    this.streams.clear()
-    this.floods.clear()
-    this.shutdownAt = undefined
   }
 }

@@ -73,7 +73,7 @@ export class Shutdown {
     this.goawayReceived = first ? lastStream : Math.min(lastStream, this.goawayReceived)
     this.#why = h2Code === H2_ERROR.NO_ERROR ? undefined : h2Code
     session.closeReason ??= 'goaway'
-    session.live('close')
+    session.drain()
     this.#failUnprocessed(h2Code, first)
     session.finishIfDone()
   }
@@ -110,7 +110,7 @@ export class Shutdown {
       session.closeReason = 'close'
       session.tell({ type: 'draining', reason: 'close', unprocessed: [] })
     }
-    session.live('close')
+    session.drain()
     if (session.role === 'client') this.goaway()
     else if (session.goawaySent < 0) {
       // What is under way still comes in: the real last stream is told one round trip later.
@@ -136,7 +136,7 @@ export class Shutdown {
     const session = this.#session
     if (session.deaf) return
     session.closeReason = 'abort'
-    session.live('end')
+    session.over('end')
     session.leave(h2Code)
   }
 
@@ -158,6 +158,5 @@ export class Shutdown {
     const within = { ...fault, code: 'incomplete-message' }
     session.failAll(session.role === 'server' ? within : fault, within)
     session.closeReason = fault.code
-    session.reader.drop()
   }
 }
