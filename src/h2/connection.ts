@@ -327,7 +327,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
   }
 
   snapshot(): unknown {
-    const { life, closeReason, capacity, streams, local, peer, window, sender, floods, goawaySent } = this.#session
+    const { life, closeReason, capacity, streams, local, peer, window, sender, floods } = this.#session
     const { unread, overhead, heads, replies } = floods
     return {
       role: this.role,
@@ -335,7 +335,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
       closeReason,
       capacity,
       active: streams.active,
-      goaway: { sent: goawaySent, received: this.#shutdown.goawayReceived },
+      goaway: { sent: streams.goawaySent, received: this.#shutdown.goawayReceived },
       lastStream: { ours: streams.next - 2, peer: streams.lastPeer },
       settings: { local: { ...local }, peer: { ...peer }, unacknowledged: this.#negotiation.pending },
       windows: { ...window.state, send: sender.window },

@@ -33,13 +33,13 @@ export class Control {
     const { stream: id, bytes, start, offset } = session.reader
     const h2Code = readUint32(bytes, start)
     const stream = session.streams.get(id)
-    const state = session.stateOf(id, stream)
-    if (session.refuses(id, stream, state, 'receive RST_STREAM')) return
-    if (stream === undefined || isClosed(state)) {
+    const state = session.streams.stateOf(id, stream)
+    if (isClosed(state)) {
       // A server that asks to stop and the end of what it asks about pass each other: once that is no flood.
       if (state !== 'closed (by us)' && !session.streams.closed.resetByPeer(id)) session.glitch()
       return
     }
+    if (session.refuses(id, stream, state, 'receive RST_STREAM') || stream === undefined) return
     if (session.role === 'server' && !session.floods.resets.take(session.now)) return void session.calm('limit-resets')
     const fault: PeerFault = {
       code: 'stream-reset',
@@ -62,8 +62,8 @@ export class Control {
     const increment = readUint31(bytes, start)
     if (id === 0) return this.#widenConnection(increment)
     const stream = session.streams.get(id)
-    const state = session.stateOf(id, stream)
-    if (session.refuses(id, stream, state, 'receive WINDOW_UPDATE') || stream === undefined || isClosed(state)) return
+    const state = session.streams.stateOf(id, stream)
+    if (session.refuses(id, stream, state, 'receive WINDOW_UPDATE') || stream === undefined) return
     const window = increment === 0 ? undefined : grown(stream.sendWindow, increment)
     if (window === undefined) return void session.streamFault(stream, badIncrement(increment))
     if (!this.#owed(stream, increment)) return

@@ -120,13 +120,13 @@ export class Receiving {
       return session.break(violation(code, rule, message, h2))
     }
     const stream = session.streams.get(id)
-    const state = session.stateOf(id, stream)
+    const state = session.streams.stateOf(id, stream)
     if (state === 'idle') {
       if (session.role === 'client' || (id & 1) === 0) return session.break(badStream('HEADERS', id))
       return this.#onRequest(id, endStream, block)
     }
     if (stream === undefined && session.streams.skipped(id)) return session.break(badStream('HEADERS', id))
-    if (session.refuses(id, stream, state, 'receive HEADERS') || stream === undefined || isClosed(state)) return
+    if (session.refuses(id, stream, state, 'receive HEADERS') || stream === undefined) return
     if (stream.ledger !== undefined) stream.ledger.bytesReceived += octets
     if (fault !== undefined) return this.#aboveLimit(stream, fault)
     if (session.role === 'client' && stream.receiving === 'head') this.#onResponse(stream, endStream, block)
@@ -254,11 +254,11 @@ export class Receiving {
     if (!session.peerSettingsSeen) return session.break(beforeSettings('DATA'))
     if (this.#block.open) return session.break(outOfPlace('DATA'))
     const stream = session.streams.get(id)
-    const state = session.stateOf(id, stream)
+    const state = session.streams.stateOf(id, stream)
     if (!session.window.take(length)) return session.break(overrun('connection'))
     session.window.give(length)
     session.creditConnection()
-    if (session.refuses(id, stream, state, 'receive DATA') || stream === undefined || isClosed(state)) return
+    if (session.refuses(id, stream, state, 'receive DATA') || stream === undefined) return
     if (this.#charge(stream)) this.#dataStream = stream
   }
 

@@ -125,7 +125,7 @@ export class Sending {
   #sendable(exchange: ExchangeId): Stream | undefined {
     const session = this.#session
     const stream = session.streams.get(exchange)
-    const state = session.stateOf(exchange, stream)
+    const state = session.streams.stateOf(exchange, stream)
     if (stream !== undefined && !isClosed(state)) return stream
     if (state !== 'idle' && !session.heard && !session.streams.closed.ended(exchange)) return undefined
     throw misuse('exchange', 'RFC 9113 §5.1', `there is no running exchange ${exchange}`)

@@ -34,8 +34,6 @@ export class Session {
   readonly local: Settings = initialSettings()
   readonly peer: Settings = initialSettings()
   peerSettingsSeen = false
-  /** What our last GOAWAY said; −1: none. */
-  goawaySent = -1
   /** When a server that shuts down stops to wait for what is under way. */
   shutdownAt: Millis | undefined
   /** Something of a message was read since this was last cleared. */
@@ -131,26 +129,21 @@ export class Session {
     return stream
   }
 
-  stateOf(id: ExchangeId, stream: Stream | undefined): StreamState {
-    return this.streams.stateOf(id, stream, this.goawaySent)
-  }
-
   /** A verb on an exchange without a record says nothing. LocalProtocolError: there never was one. */
   gone(exchange: ExchangeId): void {
-    if (this.deaf || this.stateOf(exchange, undefined) !== 'idle') return
+    if (this.deaf || this.streams.stateOf(exchange, undefined) !== 'idle') return
     throw misuse('exchange', 'RFC 9113 §5.1', `there is no exchange ${exchange}`)
   }
 
-  /** Judges a frame by the state of its stream; true: it is answered. */
+  /** Judges a frame by the state of its stream; true: it is answered, or comes too late to mean anything. */
   refuses(id: ExchangeId, stream: Stream | undefined, state: StreamState, input: StreamInput): boolean {
     const outcome = transition(state, input)
-    if (typeof outcome === 'string') return false
-    const { scope, h2Code, rule } = outcome
-    const wrong = { code: 'stream-closed', rule, message: `${input.slice(8)} on stream ${id}, ${state}`, h2Code }
-    if (scope === 'connection') this.break(state === 'idle' ? { ...wrong, code: 'stream-id' } : wrong)
+    if (typeof outcome === 'string') return isClosed(state)
+    const wrong = { ...outcome, message: `${input.slice(8)} on stream ${id}, ${state}` }
+    if (outcome.scope === 'connection') this.break(wrong)
     else if (stream !== undefined) this.streamFault(stream, wrong)
     else {
-      this.resetUnknown(id, h2Code)
+      this.resetUnknown(id, wrong.h2Code)
       this.provokedReset()
     }
     return true
@@ -302,14 +295,14 @@ export class Session {
 
   /** GOAWAY that says why it is over. */
   leave(h2Code: number): void {
-    const { lastPeer } = this.streams
-    this.sendGoaway(this.goawaySent < 0 ? lastPeer : Math.min(this.goawaySent, lastPeer), h2Code)
+    const { goawaySent, lastPeer } = this.streams
+    this.sendGoaway(goawaySent < 0 ? lastPeer : Math.min(goawaySent, lastPeer), h2Code)
   }
 
   /** Draining, and nothing is left to wait for. */
   finishIfDone(): void {
     if (this.#life !== 'draining' || this.streams.active > 0 || this.shutdownAt !== undefined) return
-    if (this.goawaySent < 0) this.sendGoaway(this.streams.lastPeer, H2_ERROR.NO_ERROR)
+    if (this.streams.goawaySent < 0) this.sendGoaway(this.streams.lastPeer, H2_ERROR.NO_ERROR)
     this.finish(this.closeReason as string)
   }
 
@@ -322,12 +315,12 @@ export class Session {
   /** The real last stream, where a shutdown has not told it yet. */
   lastGoaway(): void {
     this.shutdownAt = undefined
-    if (this.goawaySent === MAX_31) this.sendGoaway(this.streams.lastPeer, H2_ERROR.NO_ERROR)
+    if (this.streams.goawaySent === MAX_31) this.sendGoaway(this.streams.lastPeer, H2_ERROR.NO_ERROR)
     this.finishIfDone()
   }
 
   sendGoaway(lastStream: number, h2Code: number): void {
-    this.goawaySent = lastStream
+    this.streams.goawaySent = lastStream
     this.sender.output.goaway(lastStream, h2Code)
   }
 }

@@ -112,7 +112,7 @@ export class Shutdown {
     }
     session.drain()
     if (session.role === 'client') this.goaway()
-    else if (session.goawaySent < 0) {
+    else if (session.streams.goawaySent < 0) {
       // What is under way still comes in: the real last stream is told one round trip later.
       session.sendGoaway(MAX_31, H2_ERROR.NO_ERROR)
       session.sender.output.copied(FRAME.PING, 0, 0, SHUTDOWN_PING)
@@ -127,8 +127,8 @@ export class Shutdown {
 
   /** A client's, once none of its requests waits: a server may ignore one that comes behind it. */
   goaway(): void {
-    const { goawaySent, streams } = this.#session
-    if (goawaySent >= 0 || streams.all().some(({ state }) => state === 'idle')) return
+    const { streams } = this.#session
+    if (streams.goawaySent >= 0 || streams.all().some(({ state }) => state === 'idle')) return
     this.#session.sendGoaway(0, H2_ERROR.NO_ERROR)
   }
 

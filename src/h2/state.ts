@@ -31,14 +31,18 @@ export type StreamInput =
 /** What the peer did wrong. Inputs of our own that have no transition are `misuse`. */
 export interface Refusal {
   readonly scope: 'exchange' | 'connection'
+  readonly code: string
   readonly h2Code: number
   readonly rule: string
 }
 export type Outcome = StreamState | Refusal | 'misuse'
 
-const IDLE: Refusal = { scope: 'connection', h2Code: H2_ERROR.PROTOCOL_ERROR, rule: 'RFC 9113 §5.1' }
-const ENDED: Refusal = { scope: 'exchange', h2Code: H2_ERROR.STREAM_CLOSED, rule: 'RFC 9113 §5.1' }
-const CLOSED: Refusal = { scope: 'connection', h2Code: H2_ERROR.STREAM_CLOSED, rule: 'RFC 9113 §5.1' }
+const IDLE = refusal('connection', 'stream-id', H2_ERROR.PROTOCOL_ERROR)
+const ENDED = refusal('exchange', 'stream-closed', H2_ERROR.STREAM_CLOSED)
+const CLOSED = refusal('connection', 'stream-closed', H2_ERROR.STREAM_CLOSED)
+function refusal(scope: Refusal['scope'], code: string, h2Code: number): Refusal {
+  return { scope, code, h2Code, rule: 'RFC 9113 §5.1' }
+}
 
 export const STREAM_TRANSITIONS = {
   idle: {

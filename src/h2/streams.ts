@@ -16,6 +16,8 @@ export class Streams {
   /** The next identifier of ours; the last one that the peer opened. Only a client opens streams. */
   next = 1
   lastPeer = 0
+  /** What our last GOAWAY said; −1: none. */
+  goawaySent = -1
   readonly closed: ClosedStreams
   readonly #role: Role
   readonly #table = new StreamTable()
@@ -58,17 +60,14 @@ export class Streams {
     return (MAX_31 + 2 - this.next) / 2
   }
 
-  /**
-   * The state of a stream, whether it has a record or not.
-   * @param goaway what our last GOAWAY said; −1: none
-   */
-  stateOf(id: ExchangeId, stream: Stream | undefined, goaway: number): StreamState {
+  /** The state of a stream, whether it has a record or not. */
+  stateOf(id: ExchangeId, stream: Stream | undefined): StreamState {
     if (stream !== undefined) return stream.state
     // A server opens none, so even identifiers are idle for ever.
     const opened = (id & 1) === 0 ? 0 : this.#role === 'client' ? this.next - 1 : this.lastPeer
     if (id > 0 && id <= opened) return this.closed.stateOf(id) ?? 'closed (ended)'
     // We said that we would not look at it. RFC 9113 §6.8.
-    const ignored = this.#role === 'server' && goaway >= 0 && id > goaway && (id & 1) === 1
+    const ignored = this.#role === 'server' && this.goawaySent >= 0 && id > this.goawaySent && (id & 1) === 1
     return ignored ? 'closed (by us)' : 'idle'
   }
 
