@@ -22,14 +22,10 @@ import type {
   Role,
 } from '../http/index.ts'
 import { Control } from './control.ts'
-import { beforeSettings, outOfPlace, PUSHED } from './faults.ts'
-import { ReceiveWindow } from './flow.ts'
+import { beforeSettings, outOfPlace, PUSHED, SETTINGS_OVERDUE } from './faults.ts'
 import { DEFAULT_WINDOW, FLAG, FRAME, frameName, H2_ERROR, PREFACE, type Violation } from './frames.ts'
-import { HpackDecoder } from './hpack/index.ts'
 import { Negotiation } from './negotiation.ts'
-import { FrameReader } from './reader.ts'
 import { Receiving } from './receiving.ts'
-import { Sender } from './sender.ts'
 import { Sending } from './sending.ts'
 import { Session } from './session.ts'
 import { checkedSettings, SETTINGS } from './settings.ts'
@@ -70,26 +66,21 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
     const limits = resolveLimits(given, role)
     const settings = { ...settingsOf(limits, role), ...options.settings }
     const entries = checkedSettings(settings, validateOutbound)
-    const maxListBytes = settings['maxHeaderListSize'] as number
-    const decoder = new HpackDecoder({ maxListBytes, maxFields: limits.maxHeaderCount })
-    const reader = new FrameReader(role)
-    const sender = new Sender(limits.maxEncoderTableBytes, limits.maxBufferedOut, limits.maxQueuedFrames)
-    const window = new ReceiveWindow(limits.connectionWindow, DEFAULT_WINDOW)
-    const session = new Session(role, limits, reader, sender, window, now)
+    const session = new Session(role, limits, now, settings['maxHeaderListSize'] as number)
     this.#validate = validateOutbound
     this.#session = session
-    this.#negotiation = new Negotiation(session, decoder)
+    this.#negotiation = new Negotiation(session)
     this.#control = new Control(session, this.#negotiation, frameEvents)
-    this.#receiving = new Receiving(session, this.#control, this.#negotiation, decoder)
+    this.#receiving = new Receiving(session, this.#control, this.#negotiation)
     this.#shutdown = new Shutdown(session)
     this.#sending = new Sending(session, validateOutbound)
 
     // The connection preface: SETTINGS, and the window of the connection. RFC 9113 §3.4.
-    if (role === 'client') sender.output.raw(PREFACE_BYTES)
+    const { output } = session.sender
+    if (role === 'client') output.raw(PREFACE_BYTES)
     this.#negotiation.send(entries)
-    const increment = window.size - window.available
-    if (increment > 0) sender.output.number(FRAME.WINDOW_UPDATE, 0, increment)
-    window.available = window.size
+    const increment = limits.connectionWindow - DEFAULT_WINDOW
+    if (increment > 0) output.number(FRAME.WINDOW_UPDATE, 0, increment)
   }
 
   // ── what the peer did ──
@@ -293,7 +284,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
   handleTimeout(now: Millis): void {
     const session = this.#session
     session.now = now
-    if (this.#negotiation.deadline <= now) this.#negotiation.overdue()
+    if (this.#negotiation.deadline <= now) session.break(SETTINGS_OVERDUE)
     else if (session.shutdownAt !== undefined && session.shutdownAt <= now) session.lastGoaway()
   }
 

@@ -14,9 +14,8 @@ export class ReceiveWindow {
   /** Given back, not announced yet. */
   credit = 0
 
-  constructor(size: number, available: number) {
-    this.size = size
-    this.available = available
+  constructor(size: number) {
+    this.size = this.available = size
   }
 
   /** false: the peer sent more than it might. Nothing needs no room, not even in a window below 0. RFC 9113 §6.9.1. */

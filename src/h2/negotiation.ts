@@ -3,10 +3,9 @@
 // All values of a frame are checked before one is applied.
 import { misuse } from '../http/index.ts'
 import type { Millis } from '../http/index.ts'
-import { ACK_WITH_PAYLOAD, calm, SETTINGS_OVERDUE } from './faults.ts'
+import { ACK_WITH_PAYLOAD, calm } from './faults.ts'
 import { grown } from './flow.ts'
 import { FLAG, FRAME, violation, type Violation } from './frames.ts'
-import type { HpackDecoder } from './hpack/index.ts'
 import type { Session } from './session.ts'
 import {
   checkSettings,
@@ -33,12 +32,10 @@ export class Negotiation {
   /** What we said last, acknowledged or not. */
   readonly said: Settings = initialSettings()
   readonly #session: Session
-  readonly #decoder: HpackDecoder
   readonly #sent: SentSettings[] = []
 
-  constructor(session: Session, decoder: HpackDecoder) {
+  constructor(session: Session) {
     this.#session = session
-    this.#decoder = decoder
   }
 
   // ── the peer's ──
@@ -142,15 +139,15 @@ export class Negotiation {
   }
 
   #onAck(): void {
-    const { local, reader, streams } = this.#session
+    const { local, reader, decoder, streams } = this.#session
     const sent = this.#sent.shift()
     if (sent === undefined) return void this.#session.glitch()
     for (const [id, value] of sent.entries) {
       const name = settingName(id)
       if (name === undefined) continue
       local[name] = value
-      if (name === 'headerTableSize') this.#decoder.setMaxTableSize(value)
-      else if (name === 'maxHeaderListSize') this.#decoder.maxListBytes = value
+      if (name === 'headerTableSize') decoder.setMaxTableSize(value)
+      else if (name === 'maxHeaderListSize') decoder.maxListBytes = value
       else if (name === 'maxFrameSize') reader.maxFrameSize = value
       else if (name === 'initialWindowSize') {
         for (const stream of streams.all()) {
@@ -169,8 +166,5 @@ export class Negotiation {
   }
   get deadline(): Millis {
     return this.#sent[0]?.deadline ?? Infinity
-  }
-  overdue(): void {
-    this.#session.break(SETTINGS_OVERDUE)
   }
 }

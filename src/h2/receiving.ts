@@ -24,7 +24,7 @@ import {
   TUNNEL_HEADERS,
 } from './faults.ts'
 import { FLAG, FRAME, FRAME_HEADER_BYTES, H2_ERROR, violation } from './frames.ts'
-import type { DecodedBlock, HpackDecoder } from './hpack/index.ts'
+import type { DecodedBlock } from './hpack/index.ts'
 import type { Negotiation } from './negotiation.ts'
 import {
   isMalformed,
@@ -43,16 +43,14 @@ export class Receiving {
   readonly #session: Session
   readonly #control: Control
   readonly #negotiation: Negotiation
-  readonly #decoder: HpackDecoder
   readonly #block: FieldBlock
   /** The stream whose DATA frame is being read, while its content is wanted. */
   #dataStream: Stream | undefined
 
-  constructor(session: Session, control: Control, negotiation: Negotiation, decoder: HpackDecoder) {
+  constructor(session: Session, control: Control, negotiation: Negotiation) {
     this.#session = session
     this.#control = control
     this.#negotiation = negotiation
-    this.#decoder = decoder
     this.#block = new FieldBlock(session.limits.maxContinuations)
   }
 
@@ -95,7 +93,7 @@ export class Receiving {
     const endStream = (flags & FLAG.END_STREAM) !== 0
     const octets = FRAME_HEADER_BYTES + length
     if ((flags & FLAG.END_HEADERS) !== 0) return this.#onFieldBlock(stream, endStream, octets, bytes, start, end)
-    this.#block.limit(this.#decoder.maxListBytes)
+    this.#block.limit(this.#session.decoder.maxListBytes)
     this.#block.begin(stream, endStream, octets, bytes, start, end)
   }
 
@@ -111,7 +109,7 @@ export class Receiving {
 
   #onFieldBlock(id: ExchangeId, endStream: boolean, octets: number, bytes: Bytes, start: number, end: number): void {
     const session = this.#session
-    const block = this.#decoder.decodeBlock(bytes, start, end)
+    const block = session.decoder.decodeBlock(bytes, start, end)
     const { fault } = block
     session.moved = true
     if (fault !== undefined && fault.scope === 'connection') {
@@ -190,10 +188,10 @@ export class Receiving {
   }
 
   #onInformational(stream: Stream, endStream: boolean, response: ResponseSection): void {
-    const { limits } = this.#session
+    const { limits, decoder } = this.#session
     if (endStream) return this.#session.malformed(stream, ENDED_BY_INFORMATIONAL)
     if (++stream.informational > limits.maxInformational) return this.#session.tooMuch(stream, 'limit-informational')
-    if (stream.headBytes > this.#decoder.maxListBytes) return this.#session.tooMuch(stream, 'limit-header-list')
+    if (stream.headBytes > decoder.maxListBytes) return this.#session.tooMuch(stream, 'limit-header-list')
     const { status, headers } = response
     this.#session.tell({ type: 'informational', exchange: stream.id, status, headers })
   }

@@ -7,7 +7,7 @@
 // empty DATA frame is written only to end a stream.
 //
 // It does not know what a request is, when a stream may be used, or what the peer sends.
-import type { Bytes, ExchangeId } from '../http/index.ts'
+import type { Bytes, ExchangeId, ResolvedLimits } from '../http/index.ts'
 import { DEFAULT_WINDOW, FLAG, FRAME, FRAME_HEADER_BYTES, H2_ERROR, MIN_MAX_FRAME_SIZE } from './frames.ts'
 import { HpackEncoder } from './hpack/index.ts'
 import { isClosed, transition, type StreamState } from './state.ts'
@@ -48,10 +48,10 @@ export class Sender {
   /** Streams with content and a window, by urgency. */
   readonly #rings: readonly StreamList[] = Array.from({ length: URGENCIES }, () => new StreamList())
 
-  constructor(maxTableSize: number, highWater: number, maxChunks: number) {
-    this.encoder = new HpackEncoder({ maxTableSize })
-    this.#highWater = highWater
-    this.#maxChunks = maxChunks
+  constructor(limits: ResolvedLimits) {
+    this.encoder = new HpackEncoder({ maxTableSize: limits.maxEncoderTableBytes })
+    this.#highWater = limits.maxBufferedOut
+    this.#maxChunks = limits.maxQueuedFrames
   }
 
   set peerMaxFrameSize(size: number) {

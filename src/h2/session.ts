@@ -9,9 +9,10 @@ import { calm, TOO_MANY_STREAMS } from './faults.ts'
 import { ReceiveWindow } from './flow.ts'
 import { Floods } from './floods.ts'
 import { FRAME, H2_ERROR, MAX_31, type Violation } from './frames.ts'
-import type { FrameReader } from './reader.ts'
+import { HpackDecoder } from './hpack/index.ts'
+import { FrameReader } from './reader.ts'
 import type { Malformed } from './semantics.ts'
-import type { Sender } from './sender.ts'
+import { Sender } from './sender.ts'
 import { initialSettings, type Settings } from './settings.ts'
 import { isClosed, LIFE_TRANSITIONS, transition, type Life, type StreamInput, type StreamState } from './state.ts'
 import { Stream } from './stream.ts'
@@ -21,6 +22,7 @@ export class Session {
   readonly role: Role
   readonly limits: ResolvedLimits
   readonly reader: FrameReader
+  readonly decoder: HpackDecoder
   readonly sender: Sender
   readonly streams: Streams
   readonly floods: Floods
@@ -42,22 +44,16 @@ export class Session {
   readonly #events: H2Event[] = []
   #nextEvent = 0
 
-  constructor(
-    role: Role,
-    limits: ResolvedLimits,
-    reader: FrameReader,
-    sender: Sender,
-    window: ReceiveWindow,
-    now: Millis,
-  ) {
+  constructor(role: Role, limits: ResolvedLimits, now: Millis, maxListBytes: number) {
     this.role = role
     this.limits = limits
-    this.reader = reader
-    this.sender = sender
-    this.window = window
     this.now = now
+    this.reader = new FrameReader(role)
+    this.decoder = new HpackDecoder({ maxListBytes, maxFields: limits.maxHeaderCount })
+    this.sender = new Sender(limits)
     this.streams = new Streams(role, limits.rememberedResets)
     this.floods = new Floods(limits, now)
+    this.window = new ReceiveWindow(limits.connectionWindow)
   }
 
   // ── events ──
@@ -121,8 +117,7 @@ export class Session {
   // ── streams ──
 
   addStream(id: ExchangeId, state: StreamState): Stream {
-    const { initialWindowSize } = this.local
-    const stream = new Stream(id, new ReceiveWindow(initialWindowSize, initialWindowSize))
+    const stream = new Stream(id, new ReceiveWindow(this.local.initialWindowSize))
     stream.state = state
     stream.sendWindow = this.peer.initialWindowSize
     this.streams.open(stream)

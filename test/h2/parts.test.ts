@@ -52,7 +52,7 @@ describe('a priority', () => {
 describe('the accounts of what is held for a peer', () => {
   const make = (limits: Limits): Floods =>
     new Floods(resolveLimits({ connectionWindow: 65_535, ...limits }, 'server'), 0)
-  const stream = (): Stream => new Stream(1, new ReceiveWindow(0, 0))
+  const stream = (): Stream => new Stream(1, new ReceiveWindow(0))
 
   test('a small frame costs what it lacks of 256, a large one and an empty one nothing', () => {
     const floods = make({})
@@ -148,7 +148,7 @@ describe('the table of streams', () => {
           const known = model.get(id)
           expect(table.get(id)).toBe(known)
           if (adds && known === undefined) {
-            const stream = new Stream(id, new ReceiveWindow(0, 0))
+            const stream = new Stream(id, new ReceiveWindow(0))
             table.add(stream)
             model.set(id, stream)
           } else if (!adds && known !== undefined) {
@@ -167,7 +167,7 @@ describe('the table of streams', () => {
     const table = new StreamTable()
     const live: Stream[] = []
     for (let id = 1; id < 4_000; id += 2) {
-      const stream = new Stream(id, new ReceiveWindow(0, 0))
+      const stream = new Stream(id, new ReceiveWindow(0))
       table.add(stream)
       live.push(stream)
       if (live.length > living) table.delete(live.splice((id * 7) % live.length, 1)[0] as Stream)
