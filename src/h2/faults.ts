@@ -1,7 +1,6 @@
 // What a peer can do wrong beyond the shape of a frame: the code, the rule and the words of each. Who judges, and how
 // far it reaches, is the business of whoever uses them.
 import { violation, type Violation } from './frames.ts'
-import type { Malformed } from './semantics.ts'
 
 export const DATA_BEFORE_HEAD = violation('data-before-head', 'RFC 9113 §8.1', 'DATA before HEADERS', 'PROTOCOL_ERROR')
 export const SHORT_CONTENT = wrongLength('less content than promised')
@@ -10,18 +9,16 @@ function wrongLength(message: string): Violation {
   return violation('content-length', 'RFC 9113 §8.1.1', message, 'PROTOCOL_ERROR')
 }
 
-export const TOO_LARGE = violation(
-  'limit-content',
-  'RFC 9110 §15.5.14',
-  'the content is too large',
-  'ENHANCE_YOUR_CALM',
-)
+export const TOO_LARGE: Violation = {
+  ...violation('limit-content', 'RFC 9110 §15.5.14', 'the content is too large', 'ENHANCE_YOUR_CALM'),
+  status: 413,
+}
 
 export const SECOND_HEAD = wrongSequence('HEADERS after the head without END_STREAM')
 export const ENDED_BY_INFORMATIONAL = wrongSequence('END_STREAM with an informational response')
 export const TUNNEL_HEADERS = wrongSequence('HEADERS in a tunnel', 'RFC 9113 §8.5')
-function wrongSequence(message: string, rule = 'RFC 9113 §8.1'): Malformed {
-  return { malformed: 'sequence', rule, message }
+function wrongSequence(message: string, rule = 'RFC 9113 §8.1'): Violation {
+  return violation('sequence', rule, message, 'PROTOCOL_ERROR')
 }
 
 export const PUSHED = violation('push', 'RFC 9113 §8.4', 'push was refused by our SETTINGS', 'PROTOCOL_ERROR')

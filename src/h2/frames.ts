@@ -103,13 +103,18 @@ export function ruleOf(type: number): FrameRule | undefined {
   return RULES_BY_TYPE[type]
 }
 
-/** A connection error. Streams' errors are made where the stream is known. */
+/** What the peer did wrong: with a frame, a stream or a message (then it is malformed, RFC 9113 §8.1.1). */
 export interface Violation {
   readonly code: string
   readonly rule: string
   readonly message: string
   readonly h2Code: number
+  /** What a server would answer to it; left out: 400. */
+  readonly status?: number
 }
 export function violation(code: string, rule: string, message: string, h2: H2ErrorName): Violation {
   return { code, rule, message, h2Code: H2_ERROR[h2] }
+}
+export function isViolation(value: object): value is Violation {
+  return 'h2Code' in value
 }

@@ -23,11 +23,10 @@ import {
   TOO_LARGE,
   TUNNEL_HEADERS,
 } from './faults.ts'
-import { FLAG, FRAME, FRAME_HEADER_BYTES, H2_ERROR, violation } from './frames.ts'
+import { FLAG, FRAME, FRAME_HEADER_BYTES, H2_ERROR, isViolation, violation } from './frames.ts'
 import type { DecodedBlock } from './hpack/index.ts'
 import type { Negotiation } from './negotiation.ts'
 import {
-  isMalformed,
   listBytes,
   readRequest,
   readResponse,
@@ -140,7 +139,7 @@ export class Receiving {
     const stream = this.#session.addStream(id, 'open')
     if (fault !== undefined) return this.#aboveLimit(stream, fault)
     const request = readRequest(flat, sensitive, this.#negotiation.said.enableConnectProtocol === 1)
-    if (isMalformed(request)) return this.#session.malformed(stream, request)
+    if (isViolation(request)) return void this.#session.streamFault(stream, request)
     floods.holdHead(stream, headBytes)
     stream.method = request.method
     stream.tunnel = request.method === 'CONNECT'
@@ -164,7 +163,7 @@ export class Receiving {
   #onResponse(stream: Stream, endStream: boolean, { flat, sensitive }: DecodedBlock): void {
     const { floods } = this.#session
     const response = readResponse(flat, sensitive)
-    if (isMalformed(response)) return this.#session.malformed(stream, response)
+    if (isViolation(response)) return void this.#session.streamFault(stream, response)
     const headBytes = listBytes(flat)
     if (!floods.headFits(headBytes)) return this.#session.tooMuch(stream, 'limit-held-headers')
     floods.holdHead(stream, headBytes)
@@ -189,7 +188,7 @@ export class Receiving {
 
   #onInformational(stream: Stream, endStream: boolean, response: ResponseSection): void {
     const { limits, decoder } = this.#session
-    if (endStream) return this.#session.malformed(stream, ENDED_BY_INFORMATIONAL)
+    if (endStream) return void this.#session.streamFault(stream, ENDED_BY_INFORMATIONAL)
     if (++stream.informational > limits.maxInformational) return this.#session.tooMuch(stream, 'limit-informational')
     if (stream.headBytes > decoder.maxListBytes) return this.#session.tooMuch(stream, 'limit-header-list')
     const { status, headers } = response
@@ -197,20 +196,20 @@ export class Receiving {
   }
 
   #onTrailers(stream: Stream, endStream: boolean, { flat, sensitive }: DecodedBlock): void {
-    if (stream.tunnel) return this.#session.malformed(stream, TUNNEL_HEADERS)
-    if (!endStream) return this.#session.malformed(stream, SECOND_HEAD)
+    if (stream.tunnel) return void this.#session.streamFault(stream, TUNNEL_HEADERS)
+    if (!endStream) return void this.#session.streamFault(stream, SECOND_HEAD)
     const trailers = readTrailers(flat, sensitive)
-    if (isMalformed(trailers)) return this.#session.malformed(stream, trailers)
+    if (isViolation(trailers)) return void this.#session.streamFault(stream, trailers)
     this.#onEnd(stream, trailers)
   }
 
   #aboveLimit(stream: Stream, fault: PeerFault): void {
-    this.#session.streamFault(stream, { ...fault, h2Code: H2_ERROR.ENHANCE_YOUR_CALM }, 431)
+    this.#session.streamFault(stream, { ...fault, h2Code: H2_ERROR.ENHANCE_YOUR_CALM, status: 431 })
   }
   /** What a head says of the content behind it; false: it is a fault. */
   #admits(stream: Stream, endStream: boolean): boolean {
     const session = this.#session
-    if (stream.expected > session.limits.maxContentLength) return session.streamFault(stream, TOO_LARGE, 413)
+    if (stream.expected > session.limits.maxContentLength) return session.streamFault(stream, TOO_LARGE)
     return !endStream || stream.expected <= 0 || session.streamFault(stream, SHORT_CONTENT)
   }
 
@@ -274,7 +273,7 @@ export class Receiving {
     stream.received += content
     if (stream.expected >= 0 && stream.received > stream.expected) return session.streamFault(stream, LONG_CONTENT)
     const tooLarge = stream.received > session.limits.maxContentLength && !stream.tunnel
-    if (tooLarge) return session.streamFault(stream, TOO_LARGE, 413)
+    if (tooLarge) return session.streamFault(stream, TOO_LARGE)
     if (padding > 0) session.credit(stream, padding)
     return stream.silent || floods.frame(stream, content) || session.calm('limit-small-data')
   }

@@ -22,20 +22,12 @@ import {
   planOf,
 } from '../http/index.ts'
 import type { ContentPlan, RequestHead, Role } from '../http/index.ts'
+import { violation, type Violation } from './frames.ts'
 import { formatPriority } from './priority.ts'
 import type { Section } from './stream.ts'
 
-/** Why a message is malformed. RFC 9113 §8.1.1. */
-export interface Malformed {
-  readonly malformed: string
-  readonly rule: string
-  readonly message: string
-}
-function malformed(code: string, rule: string, message: string): Malformed {
-  return { malformed: code, rule, message }
-}
-export function isMalformed(section: object): section is Malformed {
-  return 'malformed' in section
+function malformed(code: string, rule: string, message: string): Violation {
+  return violation(code, rule, message, 'PROTOCOL_ERROR')
 }
 
 export interface RequestSection {
@@ -90,7 +82,7 @@ function readFields(
   flat: readonly string[],
   from: number,
   kind: 'request' | 'response' | 'trailers',
-): Malformed | undefined {
+): Violation | undefined {
   said.contentLength = -1
   said.host = priority = undefined
   said.cookies = 0
@@ -113,7 +105,7 @@ function readSpecial(
   name: string,
   value: string,
   kind: string,
-): Malformed | undefined {
+): Violation | undefined {
   switch (special) {
     case 'connection-specific':
       return malformed('connection-specific', 'RFC 9113 §8.2.2', `${name} has no place in HTTP/2`)
@@ -137,7 +129,7 @@ function readSpecial(
   }
 }
 
-function readContentLength(value: string): Malformed | undefined {
+function readContentLength(value: string): Violation | undefined {
   const length = parseDecimal(value)
   if (length < 0 || (said.contentLength >= 0 && said.contentLength !== length)) {
     return malformed('content-length', 'RFC 9110 §8.6', 'Content-Length is not one decimal number up to 2^53−1')
@@ -149,20 +141,20 @@ function readContentLength(value: string): Malformed | undefined {
 function isLowerToken(name: string): boolean {
   return isToken(name) && asciiLower(name) === name
 }
-function badName(name: string): Malformed {
+function badName(name: string): Violation {
   if (name.charCodeAt(0) === COLON) {
     return malformed('pseudo-header', 'RFC 9113 §8.3', `pseudo-header field ${excerpt(name)} is out of place`)
   }
   return malformed('field-name', 'RFC 9113 §8.2.1', `${excerpt(name)} is not a field name in lower case`)
 }
-function badValue(name: string): Malformed {
+function badValue(name: string): Violation {
   return malformed(
     'field-value',
     'RFC 9113 §8.2.1',
     `the value of field ${excerpt(name)} has a char that may not be there`,
   )
 }
-function badPseudo(message: string): Malformed {
+function badPseudo(message: string): Violation {
   return malformed('pseudo-header', 'RFC 9113 §8.3.1', message)
 }
 
@@ -195,7 +187,7 @@ export function readRequest(
   flat: readonly string[],
   sensitive: ReadonlySet<number> | undefined,
   extendedConnect: boolean,
-): RequestSection | Malformed {
+): RequestSection | Violation {
   let method, scheme, authority, path, protocol: string | undefined
   let at = 0
   for (; at < flat.length; at += 2) {
@@ -238,7 +230,7 @@ function checkControl(
   path: string | undefined,
   protocol: string | undefined,
   extendedConnect: boolean,
-): Malformed | undefined {
+): Violation | undefined {
   if (protocol !== undefined && (method !== 'CONNECT' || !extendedConnect || !isToken(protocol))) {
     return malformed('pseudo-header', 'RFC 8441 §4', ':protocol without CONNECT, without our SETTINGS, or no token')
   }
@@ -297,7 +289,7 @@ function normalHost(host: string, port: string): string {
 export function readResponse(
   flat: readonly string[],
   sensitive: ReadonlySet<number> | undefined,
-): ResponseSection | Malformed {
+): ResponseSection | Violation {
   if (flat[0] !== ':status') return malformed('pseudo-header', 'RFC 9113 §8.3.2', ':status is missing or not the first')
   const status = readStatus(flat[1] as string)
   if (status < 0) return malformed('status', 'RFC 9113 §8.3.2', ':status is not three digits from 100 on')
@@ -314,7 +306,7 @@ function readStatus(text: string): number {
 }
 
 /** RFC 9113 §8.1: no pseudo-header fields. */
-export function readTrailers(flat: readonly string[], sensitive: ReadonlySet<number> | undefined): Fields | Malformed {
+export function readTrailers(flat: readonly string[], sensitive: ReadonlySet<number> | undefined): Fields | Violation {
   const wrong = readFields(flat, 0, 'trailers')
   return wrong ?? new Fields(flat, undefined, sensitive)
 }

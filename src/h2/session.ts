@@ -11,7 +11,6 @@ import { Floods } from './floods.ts'
 import { FRAME, H2_ERROR, MAX_31, type Violation } from './frames.ts'
 import { HpackDecoder } from './hpack/index.ts'
 import { FrameReader } from './reader.ts'
-import type { Malformed } from './semantics.ts'
 import { Sender } from './sender.ts'
 import { initialSettings, type Settings } from './settings.ts'
 import { isClosed, LIFE_TRANSITIONS, transition, type Life, type StreamInput, type StreamState } from './state.ts'
@@ -225,17 +224,14 @@ export class Session {
   // ── stream errors ──
 
   /** One stream is reset, no other is harmed. RFC 9113 §5.4.2. Always false, for the callers' convenience. */
-  streamFault(stream: Stream, wrong: Violation, status = 400): false {
-    this.fail(stream, { ...this.#faultOf(wrong, 'exchange'), status })
+  streamFault(stream: Stream, wrong: Violation): false {
+    this.fail(stream, this.#faultOf(wrong, 'exchange'))
     this.reset(stream, wrong.h2Code)
     this.provokedReset()
     return false
   }
-  malformed(stream: Stream, { malformed, rule, message }: Malformed): void {
-    this.streamFault(stream, { code: malformed, rule, message, h2Code: H2_ERROR.PROTOCOL_ERROR })
-  }
   tooMuch(stream: Stream, code: string): void {
-    this.streamFault(stream, calm(code), 431)
+    this.streamFault(stream, { ...calm(code), status: 431 })
   }
 
   /** RST_STREAM for a stream without a record: nothing is left to fail. */
@@ -282,8 +278,8 @@ export class Session {
   }
 
   #faultOf(wrong: Violation, scope: PeerFault['scope']): PeerFault {
-    const { code, rule, message, h2Code } = wrong
-    return { code, rule, message, scope, offset: this.reader.offset, h2Code, status: 400 }
+    const { code, rule, message, h2Code, status = 400 } = wrong
+    return { code, rule, message, scope, offset: this.reader.offset, h2Code, status }
   }
 
   // ── the end ──
