@@ -27,7 +27,9 @@ import { FLAG, FRAME, FRAME_HEADER_BYTES, H2_ERROR, isViolation, violation } fro
 import type { DecodedBlock } from './hpack/index.ts'
 import type { Negotiation } from './negotiation.ts'
 import {
+  hasNoContent,
   listBytes,
+  opensTunnel,
   readRequest,
   readResponse,
   readTrailers,
@@ -169,8 +171,8 @@ export class Receiving {
     floods.holdHead(stream, headBytes)
     const { status } = response
     if (status < 200) return this.#onInformational(stream, endStream, response)
-    stream.tunnel = stream.method === 'CONNECT' && status < 300
-    const empty = !stream.tunnel && (stream.method === 'HEAD' || status === 204 || status === 304)
+    stream.tunnel = opensTunnel(stream.method, status)
+    const empty = !stream.tunnel && hasNoContent(stream.method, status)
     stream.expected = stream.tunnel ? -1 : empty ? 0 : response.contentLength
     stream.receiving = 'content'
     if (!this.#admits(stream, endStream)) return

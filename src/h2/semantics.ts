@@ -74,8 +74,12 @@ const SPECIAL: ReadonlyMap<string, Special> = new Map<string, Special>([
 const COLON = 0x3a
 
 /** What the regular field lines of a section say; one at a time is read, so one record serves all. */
-const said = { contentLength: -1, host: undefined as string | undefined, cookies: 0 }
-let priority: string | undefined
+const said = {
+  contentLength: -1,
+  host: undefined as string | undefined,
+  priority: undefined as string | undefined,
+  cookies: 0,
+}
 
 /** Checks the field lines from `from` on. RFC 9113 §8.2. */
 function readFields(
@@ -84,7 +88,7 @@ function readFields(
   kind: 'request' | 'response' | 'trailers',
 ): Violation | undefined {
   said.contentLength = -1
-  said.host = priority = undefined
+  said.host = said.priority = undefined
   said.cookies = 0
   for (let i = from; i < flat.length; i += 2) {
     const name = flat[i] as string
@@ -124,7 +128,7 @@ function readSpecial(
       said.cookies++
       return undefined
     case 'priority':
-      priority = priority === undefined ? value : `${priority}, ${value}`
+      said.priority = said.priority === undefined ? value : `${said.priority}, ${value}`
       return undefined
   }
 }
@@ -210,7 +214,7 @@ export function readRequest(
   if (control !== undefined) return control
   let headers = fieldsFrom(flat, at, sensitive)
   if (said.cookies > 1) headers = joinCookies(headers)
-  const { contentLength, host } = said
+  const { contentLength, host, priority } = said
   return {
     method,
     scheme,
@@ -322,7 +326,22 @@ export function listBytes(flat: readonly string[]): number {
 
 export interface Outgoing {
   readonly section: Section
-  readonly plan: ContentPlan | undefined
+  /** Content that has to follow; Infinity: any may. */
+  readonly promised: number
+}
+
+/** After such a head a stream carries DATA that is no content, and nothing else. RFC 9113 §8.5, RFC 9110 §9.3.6. */
+export function opensTunnel(method: string, status: number): boolean {
+  return method === 'CONNECT' && status < 300
+}
+/** A response without content, whatever its fields say. RFC 9110 §6.4.1. */
+export function hasNoContent(method: string, status: number): boolean {
+  return method === 'HEAD' || status === 204 || status === 304
+}
+
+function promisedBy(plan: ContentPlan | undefined): number {
+  if (plan === undefined || plan === 'unknown') return Infinity
+  return plan === 'none' ? 0 : plan.length
 }
 
 /** Fields that are about the connection, or about HTTP/1.1's framing, and say nothing over HTTP/2. */
@@ -397,14 +416,16 @@ export function requestSection(head: RequestHead, validate: boolean): Outgoing {
   if (protocol !== undefined) control.push(':protocol', protocol)
   // The sender goes by it too.
   const priority = head.priority === undefined ? '' : formatPriority(head.priority)
-  if (!validate) return { section: uncheckedSection(control, given), plan: undefined }
+  if (!validate) return { section: uncheckedSection(control, given), promised: Infinity }
   checkRequest(method, target, protocol, scheme, authority, given)
   const planned = planOf(given, head.content)
-  const plan = method === 'TRACE' ? empty(planned, 'RFC 9110 §9.3.8', 'a TRACE request') : planned
+  let plan = method === 'TRACE' ? empty(planned, 'RFC 9110 §9.3.8', 'a TRACE request') : planned
   if (priority !== '' && !given.has('priority')) control.push('priority', priority)
   // What goes through a tunnel is no content. RFC 9110 §9.3.6.
-  const said = method === 'CONNECT' ? undefined : plan === 'none' && EXPECTS_CONTENT.has(method) ? { length: 0 } : plan
-  return { section: { control, fields: withLength(checkedFields(given, 'client', authority), said) }, plan }
+  if (method === 'CONNECT') plan = undefined
+  else if (plan === 'none' && EXPECTS_CONTENT.has(method)) plan = { length: 0 }
+  const fields = withLength(checkedFields(given, 'client', authority), plan)
+  return { section: { control, fields }, promised: promisedBy(plan) }
 }
 
 function checkRequest(
@@ -453,20 +474,20 @@ export function responseSection(
   method: string,
 ): Outgoing {
   const control = [':status', `${status}`]
-  if (!validate) return { section: uncheckedSection(control, given), plan: undefined }
+  if (!validate) return { section: uncheckedSection(control, given), promised: Infinity }
   if (!Number.isInteger(status) || status < 200 || status > 999) {
     throw misuse('status', 'RFC 9110 §15', `${status} is not the status of a final response`)
   }
   const planned = planOf(given, content)
   const plan = status === 205 ? empty(planned, 'RFC 9110 §15.3.6', 'a 205 response') : planned
-  const bare = status === 204 || (method === 'CONNECT' && status < 300)
+  const tunnel = opensTunnel(method, status)
+  const bare = tunnel || status === 204
   if (bare && given.has('content-length')) {
     throw misuse('content-length', 'RFC 9110 §8.6', `a ${status} response has no Content-Length`)
   }
-  return {
-    section: { control, fields: withLength(checkedFields(given, 'server', undefined), bare ? undefined : plan) },
-    plan,
-  }
+  const fields = withLength(checkedFields(given, 'server', undefined), bare ? undefined : plan)
+  const promised = tunnel ? Infinity : hasNoContent(method, status) ? 0 : promisedBy(plan)
+  return { section: { control, fields }, promised }
 }
 
 /** The plan of what has no content, though its framing may say so. */

@@ -3,7 +3,14 @@
 import { Fields, misuse, refuseExpect, requireString } from '../http/index.ts'
 import type { Bytes, ExchangeId, FieldsInit, Ledger, RequestHead, ResponseHead } from '../http/index.ts'
 import { H2_ERROR } from './frames.ts'
-import { informationalSection, listBytes, requestSection, responseSection, trailerSection } from './semantics.ts'
+import {
+  informationalSection,
+  listBytes,
+  opensTunnel,
+  requestSection,
+  responseSection,
+  trailerSection,
+} from './semantics.ts'
 import type { Session } from './session.ts'
 import { isClosed } from './state.ts'
 import type { Section, Stream } from './stream.ts'
@@ -27,14 +34,12 @@ export class Sending {
     if (head.protocol !== undefined && this.#validate && session.peer.enableConnectProtocol === 0) {
       throw misuse('protocol', 'RFC 8441 §3', 'the server does not take extended CONNECT')
     }
-    const { section, plan } = requestSection(head, this.#validate)
+    const { section, promised } = requestSection(head, this.#validate)
     // Nothing of the caller's runs from here on.
     if (session.capacity === 0) throw misuse('capacity', 'RFC 9113 §5.1.2', 'no stream may be opened now')
     this.#checkSize(section)
-    // What goes through a tunnel is not content of the request. RFC 9110 §9.3.6.
+    checkPromise(promised, 0, end)
     const tunnel = head.method === 'CONNECT'
-    const promised = tunnel ? Infinity : promisedBy(plan)
-    if (end && this.#validate && promised > 0 && promised !== Infinity) throw endsShort(promised)
     if ((end || tunnel || promised === 0) && this.#validate) refuseExpect(section.fields)
     const stream = session.addStream(session.streams.next, 'idle')
     session.streams.next += 2
@@ -65,15 +70,12 @@ export class Sending {
     const fields = Fields.from(headers)
     const stream = this.#answering(exchange)
     if (stream === undefined) return
-    const { section, plan } = responseSection(status, fields, content, this.#validate, stream.method)
-    const bare = stream.method === 'HEAD' || status === 204 || status === 304
-    const tunnel = stream.method === 'CONNECT' && status < 300
-    const promised = tunnel || !this.#validate ? Infinity : bare ? 0 : promisedBy(plan)
-    if (end && promised > 0 && promised !== Infinity) throw endsShort(promised)
+    const { section, promised } = responseSection(status, fields, content, this.#validate, stream.method)
+    checkPromise(promised, 0, end)
     this.#checkSize(section)
     stream.sending = 'content'
     stream.promised = promised
-    stream.tunnel = tunnel
+    stream.tunnel = opensTunnel(stream.method, status)
     if (end) this.#session.sender.end(stream, undefined)
     this.#session.sender.section(stream, section)
   }
@@ -84,8 +86,8 @@ export class Sending {
     const stream = this.#inContent(exchange)
     if (stream === undefined) return true
     if (stream.blocked) throw misuse('not-writable', 'RFC 9113 §5.2', "wait for 'writable' before the next chunk")
-    if (this.#validate) this.#checkPromise(stream, data.length, end)
-    if (stream.promised !== Infinity) stream.promised -= data.length
+    checkPromise(stream.promised, data.length, end)
+    stream.promised -= data.length
     const more = this.#session.sender.content(stream, data)
     if (end) this.#session.sender.end(stream, undefined)
     return more
@@ -95,7 +97,7 @@ export class Sending {
     const fields = trailers === undefined ? undefined : Fields.from(trailers)
     const stream = this.#inContent(exchange)
     if (stream === undefined) return
-    if (this.#validate) this.#checkPromise(stream, 0, true)
+    checkPromise(stream.promised, 0, true)
     if (fields !== undefined && stream.tunnel && this.#validate) {
       throw misuse('trailer', 'RFC 9113 §8.5', 'a tunnel has no trailers')
     }
@@ -156,19 +158,17 @@ export class Sending {
       throw misuse('limit-header-list', 'RFC 9113 §6.5.2', `${bytes} bytes of fields, above the peer's limit`)
     }
   }
-
-  #checkPromise({ promised }: Stream, bytes: number, end: boolean): void {
-    if (promised === Infinity) return
-    if (bytes > promised) {
-      const message = `${bytes} bytes of content, of which ${promised} were promised`
-      throw misuse('content-length', 'RFC 9113 §8.1.1', message)
-    }
-    if (end && bytes < promised) throw endsShort(promised - bytes)
-  }
 }
 
-function endsShort(missing: number): Error {
-  return misuse('content-length', 'RFC 9113 §8.1.1', `the content ends ${missing} bytes short of what was promised`)
+/** Content keeps to what was promised; Infinity: nothing was. */
+function checkPromise(promised: number, bytes: number, end: boolean): void {
+  const left = promised - bytes
+  if (left === Infinity || (end ? left === 0 : left >= 0)) return
+  const message =
+    left < 0
+      ? `${bytes} bytes of content, of which ${promised} were promised`
+      : `the content ends ${left} bytes short of what was promised`
+  throw misuse('content-length', 'RFC 9113 §8.1.1', message)
 }
 
 /** What is checked is what is sent, whatever the caller's object says when it is asked again. TypeError: no string. */
@@ -182,10 +182,4 @@ function readOnce(given: RequestHead): RequestHead {
   requireString('protocol', protocol ?? '')
   const ranked = priority && { urgency, incremental }
   return { method, scheme, authority, target, headers, content, protocol, priority: ranked }
-}
-
-/** Content that the plan allows; Infinity: any. */
-function promisedBy(plan: RequestHead['content']): number {
-  if (plan === undefined || plan === 'unknown') return Infinity
-  return plan === 'none' ? 0 : plan.length
 }
