@@ -26,8 +26,6 @@ interface SentSettings {
   readonly deadline: Millis
 }
 
-const EMPTY = new Uint8Array(0)
-
 export class Negotiation {
   /** What we said last, acknowledged or not. */
   readonly said: Settings = initialSettings()
@@ -55,7 +53,7 @@ export class Negotiation {
     const first = !session.peerSettingsSeen
     if ((!first && !session.glitch()) || !session.reply() || !this.#apply(entries)) return
     session.peerSettingsSeen = true
-    session.sender.output.copied(FRAME.SETTINGS, FLAG.ACK, 0, EMPTY)
+    session.sender.output.header(0, FRAME.SETTINGS, FLAG.ACK, 0)
     session.tell({ type: 'settings', settings: namedSettings(entries), first })
     session.holdBack()
     if (session.role === 'client' && session.life === 'open') {

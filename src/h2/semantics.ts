@@ -322,14 +322,6 @@ export function listBytes(flat: readonly string[]): number {
   return bytes
 }
 
-// ── what the caller sends ──
-
-export interface Outgoing {
-  readonly section: Section
-  /** Content that has to follow; Infinity: any may. */
-  readonly promised: number
-}
-
 /** After such a head a stream carries DATA that is no content, and nothing else. RFC 9113 §8.5, RFC 9110 §9.3.6. */
 export function opensTunnel(method: string, status: number): boolean {
   return method === 'CONNECT' && status < 300
@@ -337,6 +329,14 @@ export function opensTunnel(method: string, status: number): boolean {
 /** A response without content, whatever its fields say. RFC 9110 §6.4.1. */
 export function hasNoContent(method: string, status: number): boolean {
   return method === 'HEAD' || status === 204 || status === 304
+}
+
+// ── what the caller sends ──
+
+export interface Outgoing {
+  readonly section: Section
+  /** Content that has to follow; Infinity: any may. */
+  readonly promised: number
 }
 
 function promisedBy(plan: ContentPlan | undefined): number {

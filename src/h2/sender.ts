@@ -20,7 +20,6 @@ const LARGEST_FRAME = 64 * 1024
 const SENT_CHUNKS = 64
 /** About what the sections of a stream take. */
 const SECTION_BYTES = 64
-const NOTHING = new Uint8Array(0)
 const NONE: readonly ExchangeId[] = []
 
 export class Sender {
@@ -88,14 +87,17 @@ export class Sender {
 
   /** The peer moved the stream's window, perhaps to nothing or below. */
   windowMoved(stream: Stream): void {
-    if (stream.sendWindow <= 0 && stream.list !== undefined && stream.list !== this.#waiting) stream.list.remove(stream)
-    else this.#place(stream)
+    if (stream.sendWindow <= 0) this.#leaveRing(stream)
+    this.#place(stream)
   }
 
   reprioritized(stream: Stream): void {
-    if (stream.list === undefined || stream.list === this.#waiting) return
-    stream.list.remove(stream)
+    this.#leaveRing(stream)
     this.#place(stream)
+  }
+
+  #leaveRing(stream: Stream): void {
+    if (stream.list !== this.#waiting) stream.list?.remove(stream)
   }
 
   /** What waits of the stream is dropped. */
@@ -153,6 +155,7 @@ export class Sender {
     return chunks
   }
   #wrote(stream: Stream, bytes: number): void {
+    this.moved = true
     stream.writtenTo = this.output.taken + this.output.bytes
     if (stream.ledger !== undefined) stream.ledger.bytesSent += bytes
     if (stream.moving) return
@@ -173,7 +176,7 @@ export class Sender {
   /** To the list where it belongs now. */
   #place(stream: Stream): void {
     if (stream.list !== undefined) return
-    if (stream.head !== undefined || (stream.sending === 'ending' && stream.buffered === 0)) this.#waiting.add(stream)
+    if (stream.head !== undefined || isThrough(stream)) this.#waiting.add(stream)
     else if (stream.buffered > 0 && stream.sendWindow > 0) {
       const ring = this.#rings[stream.urgency] as StreamList
       let after: Stream | undefined
@@ -190,10 +193,10 @@ export class Sender {
     while (stream.head !== undefined) {
       const section = stream.head
       stream.head = stream.moreHeads?.shift()
-      const last = stream.head === undefined && isBareEnd(stream)
+      const last = stream.head === undefined && isThrough(stream) && stream.trailers === undefined
       this.#writeSection(stream, section, last)
     }
-    if (stream.sending === 'ending' && stream.buffered === 0) this.#writeEnd(stream)
+    if (isThrough(stream)) this.#writeEnd(stream)
   }
 
   /** Content is through: trailers, or an empty DATA frame. */
@@ -202,7 +205,7 @@ export class Sender {
     stream.trailers = undefined
     if (trailers !== undefined) this.#writeSection(stream, trailers, true)
     else {
-      this.output.copied(FRAME.DATA, FLAG.END_STREAM, stream.id, NOTHING)
+      this.output.header(0, FRAME.DATA, FLAG.END_STREAM, stream.id)
       this.#wrote(stream, FRAME_HEADER_BYTES)
       this.#ended(stream)
     }
@@ -211,7 +214,6 @@ export class Sender {
   /** HEADERS and, where the block is larger than a frame, CONTINUATION. RFC 9113 §4.3. */
   #writeSection(stream: Stream, section: Section, end: boolean): void {
     const block = this.encoder.encodeBlock(section.control, section.fields)
-    this.moved = true
     const endFlag = end ? FLAG.END_STREAM : 0
     const size = this.#maxFrameSize
     const before = this.output.bytes
@@ -239,12 +241,11 @@ export class Sender {
     this.window -= n
     this.owed += n
     stream.owed += n
-    this.moved = true
     const ring = stream.list as StreamList
     if (stream.buffered === 0 || stream.sendWindow <= 0 || stream.incremental) {
       ring.remove(stream)
       if (end) this.#ended(stream)
-      else if (stream.buffered === 0 && stream.sending === 'ending') this.#writeEnd(stream)
+      else if (isThrough(stream)) this.#writeEnd(stream)
       else this.#place(stream)
     }
     if (stream.blocked && this.#hasRoom(stream)) {
@@ -286,7 +287,7 @@ export class Sender {
   }
 }
 
-/** Nothing but END_STREAM is left to send. */
-function isBareEnd(stream: Stream): boolean {
-  return stream.sending === 'ending' && stream.buffered === 0 && stream.trailers === undefined
+/** Nothing but its end, with trailers or without, is left to send. */
+function isThrough(stream: Stream): boolean {
+  return stream.sending === 'ending' && stream.buffered === 0
 }

@@ -27,25 +27,37 @@ export class Output {
     return this.#bytes
   }
 
-  /** A frame header; its payload follows. */
-  header(length: number, type: number, flags: number, stream: number): void {
-    this.#header(length, type, flags, stream, 0)
+  /**
+   * A frame header; its payload follows.
+   * @param room how much of the payload is written behind it at once
+   * @returns where in the slab that begins
+   */
+  header(length: number, type: number, flags: number, stream: number, room = 0): number {
+    const at = this.#reserve(FRAME_HEADER_BYTES + room)
+    const out = this.#slab
+    out[at] = length >>> 16
+    out[at + 1] = length >>> 8
+    out[at + 2] = length
+    out[at + 3] = type
+    out[at + 4] = flags
+    writeUint32(out, at + 5, stream)
+    return at + FRAME_HEADER_BYTES
   }
 
   /** A whole frame around a copy of the payload. */
   copied(type: number, flags: number, stream: number, payload: Bytes): void {
-    const at = this.#header(payload.length, type, flags, stream, payload.length)
+    const at = this.header(payload.length, type, flags, stream, payload.length)
     this.#slab.set(payload, at)
   }
 
   /** A frame whose payload is one 32-bit number: RST_STREAM, WINDOW_UPDATE. */
   number(type: number, stream: number, value: number): void {
-    const at = this.#header(4, type, 0, stream, 4)
+    const at = this.header(4, type, 0, stream, 4)
     writeUint32(this.#slab, at, value)
   }
 
   goaway(lastStream: number, h2Code: number): void {
-    const at = this.#header(8, FRAME.GOAWAY, 0, 0, 8)
+    const at = this.header(8, FRAME.GOAWAY, 0, 0, 8)
     writeUint32(this.#slab, at, lastStream)
     writeUint32(this.#slab, at + 4, h2Code)
   }
@@ -92,19 +104,6 @@ export class Output {
     return taken
   }
 
-  /** Returns where in the slab the `room` for the payload begins. */
-  #header(length: number, type: number, flags: number, stream: number, room: number): number {
-    const at = this.#reserve(FRAME_HEADER_BYTES + room)
-    const out = this.#slab
-    out[at] = length >>> 16
-    out[at + 1] = length >>> 8
-    out[at + 2] = length
-    out[at + 3] = type
-    out[at + 4] = flags
-    writeUint32(out, at + 5, stream)
-    return at + FRAME_HEADER_BYTES
-  }
-
   /** n bytes behind what was written last; returns where in the slab. */
   #reserve(n: number): number {
     if (this.#slab !== slab || this.#to !== slabAt || slabAt + n > slab.length) this.#begin(n)
@@ -131,7 +130,7 @@ export class Output {
   }
 }
 
-function writeUint32(out: Uint8Array, at: number, value: number): void {
+export function writeUint32(out: Uint8Array, at: number, value: number): void {
   out[at] = value >>> 24
   out[at + 1] = value >>> 16
   out[at + 2] = value >>> 8
