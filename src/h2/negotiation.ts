@@ -12,7 +12,6 @@ import {
   initialSettings,
   namedSettings,
   readSettings,
-  settingName,
   writeSettings,
   type SettingEntries,
   type Settings,
@@ -64,8 +63,7 @@ export class Negotiation {
   /** What is wrong only from this peer, or only now. */
   #wrongNow(entries: SettingEntries): Violation | undefined {
     const { role, floods, now, peer, peerSettingsSeen } = this.#session
-    for (const [id, value] of entries) {
-      const name = settingName(id)
+    for (const { name, value } of entries) {
       if (name === undefined) {
         if (!floods.glitches.take(now)) return calm('limit-glitches')
       } else if (name === 'enablePush' && role === 'client' && value !== 0) {
@@ -83,8 +81,7 @@ export class Negotiation {
     const { peer, sender, streams } = this.#session
     // Once, however often the frame says the same: to sort them for each entry is work that costs the peer six octets.
     const all = streams.all()
-    for (const [id, value] of entries) {
-      const name = settingName(id)
+    for (const { name, value } of entries) {
       if (name === undefined) continue
       if (name === 'initialWindowSize' && !this.#shiftSendWindows(all, value - peer.initialWindowSize)) {
         const wrong = violation('flow-control', 'RFC 9113 §6.9.2', 'a window above 2^31−1', 'FLOW_CONTROL_ERROR')
@@ -117,16 +114,14 @@ export class Negotiation {
     const { sender, now, limits } = this.#session
     sender.output.copied(FRAME.SETTINGS, 0, 0, writeSettings(entries))
     this.#sent.push({ entries, deadline: now + limits.settingsTimeout })
-    for (const [id, value] of entries) {
-      const name = settingName(id)
+    for (const { name, value } of entries) {
       if (name !== undefined) this.said[name] = value
     }
   }
 
   /** LocalProtocolError: what may not be said after what was said. */
   checkChange(entries: SettingEntries): void {
-    for (const [id, value] of entries) {
-      const name = settingName(id)
+    for (const { name, value } of entries) {
       if (name === 'enableConnectProtocol' && value < this.said[name]) {
         throw misuse('settings', 'RFC 8441 §3', 'extended CONNECT cannot be taken back')
       }
@@ -140,8 +135,7 @@ export class Negotiation {
     const { local, reader, decoder, streams } = this.#session
     const sent = this.#sent.shift()
     if (sent === undefined) return void this.#session.glitch()
-    for (const [id, value] of sent.entries) {
-      const name = settingName(id)
+    for (const { name, value } of sent.entries) {
       if (name === undefined) continue
       local[name] = value
       if (name === 'headerTableSize') decoder.setMaxTableSize(value)

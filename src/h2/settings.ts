@@ -3,6 +3,8 @@
 import { misuse, parseDecimal } from '../http/index.ts'
 import type { Bytes } from '../http/index.ts'
 import { DEFAULT_WINDOW, MAX_31, MIN_MAX_FRAME_SIZE, violation, type H2ErrorName, type Violation } from './frames.ts'
+import { readUint32 } from './reader.ts'
+import { writeUint32 } from './writer.ts'
 
 const MAX_32 = 2 ** 32 - 1
 
@@ -44,42 +46,40 @@ export function initialSettings(): Settings {
   return Object.fromEntries(NAMES.map((name) => [name, SETTINGS[name].initial])) as Settings
 }
 
-/** Identifier and value of each entry, in order. */
-export type SettingEntries = readonly (readonly [id: number, value: number])[]
+/** One entry of a frame; without a name where no RFC of ours has one. */
+export interface SettingEntry {
+  readonly id: number
+  readonly name: SettingName | undefined
+  readonly value: number
+}
+export type SettingEntries = readonly SettingEntry[]
 
 export function readSettings(payload: Bytes, start: number, end: number): SettingEntries {
-  const entries: [number, number][] = []
+  const entries: SettingEntry[] = []
   for (let at = start; at < end; at += 6) {
     const id = ((payload[at] as number) << 8) | (payload[at + 1] as number)
-    const high = ((payload[at + 2] as number) << 8) | (payload[at + 3] as number)
-    const low = ((payload[at + 4] as number) << 8) | (payload[at + 5] as number)
-    entries.push([id, high * 0x1_00_00 + low])
+    entries.push({ id, name: NAME_BY_ID.get(id), value: readUint32(payload, at + 2) })
   }
   return entries
 }
 
 export function writeSettings(entries: SettingEntries): Bytes {
   const payload = new Uint8Array(6 * entries.length)
-  entries.forEach(([id, value], i) => {
-    const octets = [id >>> 8, id, Math.floor(value / 0x1_00_00_00), value >>> 16, value >>> 8, value]
-    payload.set(octets, 6 * i)
+  entries.forEach(({ id, value }, i) => {
+    payload.set([id >>> 8, id], 6 * i)
+    writeUint32(payload, 6 * i + 2, value)
   })
   return payload
 }
 
 /** By name, the last value of each; unknown ones by identifier. */
 export function namedSettings(entries: SettingEntries): Record<string, number> {
-  return Object.fromEntries(entries.map(([id, value]) => [settingName(id) ?? `${id}`, value]))
-}
-
-export function settingName(id: number): SettingName | undefined {
-  return NAME_BY_ID.get(id)
+  return Object.fromEntries(entries.map(({ id, name = `${id}`, value }) => [name, value]))
 }
 
 /** What the peer may not say. All are validated before one is applied. */
 export function checkSettings(entries: SettingEntries): Violation | undefined {
-  for (const [id, value] of entries) {
-    const name = settingName(id)
+  for (const { name, value } of entries) {
     if (name === undefined) continue
     const { min, max, error, rule } = SETTINGS[name]
     if (value < min || value > max) return violation('settings', rule, `${name} is ${value}`, error)
@@ -89,18 +89,17 @@ export function checkSettings(entries: SettingEntries): Violation | undefined {
 
 /** The caller's settings as entries. LocalProtocolError: unknown name, or a value that may not be sent. */
 export function checkedSettings(settings: Readonly<Record<string, number>>, validate: boolean): SettingEntries {
-  return Object.entries(settings).map(([name, value]) => {
-    const known = Object.hasOwn(SETTINGS, name) ? SETTINGS[name as SettingName] : undefined
-    const id = known?.id ?? parseDecimal(name)
-    if (id < 0 || id > 0xffff) throw misuse('settings', 'RFC 9113 §6.5', `there is no setting '${name}'`)
+  return Object.entries(settings).map(([given, value]) => {
+    const id = Object.hasOwn(SETTINGS, given) ? SETTINGS[given as SettingName].id : parseDecimal(given)
+    if (id < 0 || id > 0xffff) throw misuse('settings', 'RFC 9113 §6.5', `there is no setting '${given}'`)
     if (validate && id === SETTINGS.enablePush.id && value === 1) {
       throw misuse('settings', 'RFC 9113 §6.5.2', 'push is not supported')
     }
-    const own = known ?? (validate ? SETTINGS[settingName(id) as SettingName] : undefined)
-    const { min, max } = validate && own !== undefined ? own : { min: 0, max: MAX_32 }
+    const name = NAME_BY_ID.get(id)
+    const { min, max } = validate && name !== undefined ? SETTINGS[name] : { min: 0, max: MAX_32 }
     if (!Number.isInteger(value) || value < min || value > max) {
-      throw misuse('settings', 'RFC 9113 §6.5.2', `setting '${name}' must be an integer from ${min} to ${max}`)
+      throw misuse('settings', 'RFC 9113 §6.5.2', `setting '${given}' must be an integer from ${min} to ${max}`)
     }
-    return [id, value] as const
+    return { id, name, value }
   })
 }
