@@ -28,7 +28,6 @@ import type { DecodedBlock } from './hpack/index.ts'
 import type { Negotiation } from './negotiation.ts'
 import {
   hasNoContent,
-  listBytes,
   opensTunnel,
   readRequest,
   readResponse,
@@ -132,17 +131,16 @@ export class Receiving {
     else this.#onTrailers(stream, endStream, block)
   }
 
-  #onRequest(id: ExchangeId, endStream: boolean, { flat, sensitive, fault }: DecodedBlock): void {
+  #onRequest(id: ExchangeId, endStream: boolean, { flat, sensitive, listBytes, fault }: DecodedBlock): void {
     const { streams, floods } = this.#session
     streams.lastPeer = id
-    const headBytes = listBytes(flat)
-    if (streams.active >= this.#negotiation.said.maxConcurrentStreams || !floods.headFits(headBytes))
+    if (streams.active >= this.#negotiation.said.maxConcurrentStreams || !floods.headFits(listBytes))
       return this.#refuse(id)
     const stream = this.#session.addStream(id, 'open')
     if (fault !== undefined) return this.#aboveLimit(stream, fault)
     const request = readRequest(flat, sensitive, this.#negotiation.said.enableConnectProtocol === 1)
     if (isViolation(request)) return void this.#session.streamFault(stream, request)
-    floods.holdHead(stream, headBytes)
+    floods.holdHead(stream, listBytes)
     stream.method = request.method
     stream.tunnel = request.method === 'CONNECT'
     // What goes through a tunnel is not content. RFC 9110 §9.3.6.
@@ -162,13 +160,12 @@ export class Receiving {
     else this.#session.reply()
   }
 
-  #onResponse(stream: Stream, endStream: boolean, { flat, sensitive }: DecodedBlock): void {
+  #onResponse(stream: Stream, endStream: boolean, { flat, sensitive, listBytes }: DecodedBlock): void {
     const { floods } = this.#session
     const response = readResponse(flat, sensitive)
     if (isViolation(response)) return void this.#session.streamFault(stream, response)
-    const headBytes = listBytes(flat)
-    if (!floods.headFits(headBytes)) return this.#session.tooMuch(stream, 'limit-held-headers')
-    floods.holdHead(stream, headBytes)
+    if (!floods.headFits(listBytes)) return this.#session.tooMuch(stream, 'limit-held-headers')
+    floods.holdHead(stream, listBytes)
     const { status } = response
     if (status < 200) return this.#onInformational(stream, endStream, response)
     stream.tunnel = opensTunnel(stream.method, status)

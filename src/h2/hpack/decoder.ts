@@ -68,6 +68,8 @@ export interface DecodedBlock {
   readonly flat: readonly string[]
   /** Indexes of the fields that came as never-indexed literals. */
   readonly sensitive: ReadonlySet<number> | undefined
+  /** Name + value + 32 of each field. RFC 9113 §6.5.2. */
+  readonly listBytes: number
   /** Then there are no fields. Scope 'exchange': the decoder goes on; 'connection': it is done for. */
   readonly fault: HpackFault | undefined
 }
@@ -142,7 +144,7 @@ export class HpackDecoder {
    * @internal
    */
   decodeBlock(bytes: Bytes, start: number, end: number): DecodedBlock {
-    if (this.#failure !== undefined) return { flat: [], sensitive: undefined, fault: this.#failure }
+    if (this.#failure !== undefined) return withoutFields(this.#failure)
     this.#bytes = bytes
     this.#start = this.#at = start
     this.#end = end
@@ -152,31 +154,29 @@ export class HpackDecoder {
     } catch (error) {
       if (!(error instanceof Stop)) throw error
       this.#failure = error.fault
-      return { flat: [], sensitive: undefined, fault: error.fault }
+      return withoutFields(error.fault)
     } finally {
       this.#bytes = EMPTY
     }
   }
 
   #readSizeUpdates(): void {
+    // After a reduction below the present size the first update must come down to the smallest limit there was.
+    const owed = this.#smallestLimit < this.#table.maxSize
+    let limit = owed ? this.#smallestLimit : this.#limit
     let updates = 0
     while (this.#at < this.#end && ((this.#bytes[this.#at] as number) & 0xe0) === 0x20) {
       const at = this.#at++
       const size = this.#integer(this.#bytes[at] as number, 0x1f)
       if (++updates > MAX_SIZE_UPDATES) this.#stop('hpack-size-update', 'RFC 7541 §4.2', 'a third size update', at)
-      const limit = updates === 1 ? this.#firstLimit() : this.#limit
       if (size > limit) this.#stop('hpack-size-update', 'RFC 7541 §6.3', `a size update to ${size}, above ${limit}`, at)
       this.#table.resize(size)
+      limit = this.#limit
     }
-    if (updates === 0 && this.#smallestLimit < this.#table.maxSize) {
+    if (owed && updates === 0) {
       this.#stop('hpack-size-update', 'RFC 9113 §4.3.1', 'no size update after the limit was reduced', this.#start)
     }
     this.#smallestLimit = this.#limit
-  }
-
-  /** After a reduction below the present size the first update must come down to the smallest limit there was. */
-  #firstLimit(): number {
-    return this.#smallestLimit < this.#table.maxSize ? this.#smallestLimit : this.#limit
   }
 
   #readFields(): DecodedBlock {
@@ -213,7 +213,7 @@ export class HpackDecoder {
         flat.length = 0
       } else flat.push(name, value)
     }
-    return fault === undefined ? { flat, sensitive, fault } : { flat, sensitive: undefined, fault }
+    return fault === undefined ? { flat, sensitive, listBytes, fault } : withoutFields(fault)
   }
 
   #tooLarge(earlier: HpackFault | undefined, listBytes: number, at: number): HpackFault {
@@ -292,6 +292,10 @@ class Stop {
   constructor(fault: HpackFault) {
     this.fault = fault
   }
+}
+
+function withoutFields(fault: HpackFault): DecodedBlock {
+  return { flat: [], sensitive: undefined, listBytes: 0, fault }
 }
 
 function fault(

@@ -115,12 +115,10 @@ export class HpackEncoder {
   }
 
   #writeSizeUpdates(): void {
+    // Down to the smallest first: ours may have grown again since.
+    if (this.#smallest < this.#announced) this.#writeSizeUpdate(this.#smallest)
     const size = this.#table.maxSize
-    if (this.#smallest < this.#announced || size !== this.#announced) {
-      // Down to the smallest first, where the peer's table was larger and ours has grown again since.
-      if (this.#smallest < size && this.#smallest < this.#announced) this.#writeSizeUpdate(this.#smallest)
-      this.#writeSizeUpdate(size)
-    }
+    if (size !== this.#smallest) this.#writeSizeUpdate(size)
   }
 
   #writeSizeUpdate(size: number): void {
