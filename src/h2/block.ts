@@ -3,7 +3,7 @@
 // Nothing else may come between, so there is at most one per connection. Its pieces and its octets are bounded by what
 // the largest acceptable field section needs; a block is never decoded before it is whole.
 import type { Bytes, ExchangeId } from '../http/index.ts'
-import { FRAME, FRAME_HEADER_BYTES, MIN_MAX_FRAME_SIZE } from './frames.ts'
+import { FRAME_HEADER_BYTES, MIN_MAX_FRAME_SIZE } from './frames.ts'
 
 /** A block is smaller than its list, unless every string was blown up by Huffman code. */
 const BLOCK_PER_LIST = 2
@@ -30,33 +30,35 @@ export class FieldBlock {
     return this.#continuations >= 0
   }
 
-  /** Whether this is the one frame that may come while it is open. RFC 9113 §6.10. */
-  continues(type: number, stream: ExchangeId): boolean {
-    return type === FRAME.CONTINUATION && stream === this.stream
-  }
-
-  /** For a field section of at most so many octets. */
-  limit(maxListBytes: number): void {
-    this.#maxBytes = BLOCK_PER_LIST * maxListBytes
-    const needed = Math.ceil((1.25 * maxListBytes) / MIN_MAX_FRAME_SIZE)
-    this.#maxContinuations = this.#givenContinuations || Math.max(MIN_CONTINUATIONS, needed)
-  }
-
-  begin(stream: ExchangeId, endStream: boolean, octets: number, bytes: Bytes, start: number, end: number): void {
+  /** Of a field section of at most `maxListBytes`; its first fragment is in a HEADERS frame of so many octets. */
+  begin(stream: ExchangeId, endStream: boolean, octets: number, maxListBytes: number): void {
     this.stream = stream
     this.endStream = endStream
     this.octets = octets
+    this.#maxBytes = BLOCK_PER_LIST * maxListBytes
+    const needed = Math.ceil((1.25 * maxListBytes) / MIN_MAX_FRAME_SIZE)
+    this.#maxContinuations = this.#givenContinuations || Math.max(MIN_CONTINUATIONS, needed)
     this.#continuations = 0
     this.#length = 0
-    this.#append(bytes, start, end)
   }
 
-  /** false: too many pieces, or too large. */
+  append(bytes: Bytes, start: number, end: number): void {
+    const length = this.#length + end - start
+    if (length > this.#bytes.length) {
+      const larger = new Uint8Array(2 * length)
+      larger.set(this.#bytes.subarray(0, this.#length))
+      this.#bytes = larger
+    }
+    this.#bytes.set(bytes.subarray(start, end), this.#length)
+    this.#length = length
+  }
+
+  /** The fragment of a CONTINUATION frame. false: too many, or too large. */
   add(bytes: Bytes, start: number, end: number): boolean {
     this.octets += FRAME_HEADER_BYTES + end - start
     if (++this.#continuations > this.#maxContinuations) return false
     if (this.#length + end - start > this.#maxBytes) return false
-    this.#append(bytes, start, end)
+    this.append(bytes, start, end)
     return true
   }
 
@@ -66,17 +68,6 @@ export class FieldBlock {
     this.#bytes = EMPTY
     this.#continuations = -1
     return whole
-  }
-
-  #append(bytes: Bytes, start: number, end: number): void {
-    const length = this.#length + end - start
-    if (length > this.#bytes.length) {
-      const larger = new Uint8Array(2 * length)
-      larger.set(this.#bytes.subarray(0, this.#length))
-      this.#bytes = larger
-    }
-    this.#bytes.set(bytes.subarray(start, end), this.#length)
-    this.#length = length
   }
 }
 

@@ -110,10 +110,10 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
           this.#shutdown.onEof(session.reader.partial || this.#receiving.amidBlock)
           break
         case 'data':
-          this.#receiving.onData()
+          if (!session.reader.first || this.#inPlace()) this.#receiving.onData()
           break
         case 'frame':
-          this.#onFrame()
+          if (this.#inPlace()) this.#onFrame()
           break
         case 'violation':
           session.break(session.reader.violation as Violation)
@@ -122,17 +122,18 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
     }
   }
 
-  #onFrame(): void {
+  /** Whether this frame may come now; false: it is a fault. RFC 9113 §3.4, §6.10. */
+  #inPlace(): boolean {
     const session = this.#session
     const { type, flags, stream } = session.reader
     if (!session.peerSettingsSeen && (type !== FRAME.SETTINGS || (flags & FLAG.ACK) !== 0)) {
       session.break(beforeSettings(frameName(type)))
-    } else if (!this.#receiving.inPlace(type, stream)) session.break(outOfPlace(frameName(type)))
-    else this.#dispatch(type)
+    } else if (!this.#receiving.continues(type, stream)) session.break(outOfPlace(frameName(type)))
+    return !session.deaf
   }
 
-  #dispatch(type: number): void {
-    switch (type) {
+  #onFrame(): void {
+    switch (this.#session.reader.type) {
       case FRAME.HEADERS:
         return this.#receiving.onHeaders()
       case FRAME.CONTINUATION:

@@ -9,13 +9,11 @@ import { FieldBlock } from './block.ts'
 import type { Control } from './control.ts'
 import {
   badStream,
-  beforeSettings,
   BLOCK_TOO_LARGE,
   DATA_BEFORE_HEAD,
   ENDED_BY_INFORMATIONAL,
   HEADERS_TOO_SHORT,
   LONG_CONTENT,
-  outOfPlace,
   overrun,
   PADDING,
   SECOND_HEAD,
@@ -59,8 +57,9 @@ export class Receiving {
     return this.#block.open
   }
   /** Whether this frame may come now: what a field block was cut into comes in a row. RFC 9113 §6.10. */
-  inPlace(type: number, stream: ExchangeId): boolean {
-    return this.#block.open ? this.#block.continues(type, stream) : type !== FRAME.CONTINUATION
+  continues(type: number, stream: ExchangeId): boolean {
+    const { open, stream: begun } = this.#block
+    return open === (type === FRAME.CONTINUATION) && (!open || stream === begun)
   }
 
   /** A field block that is cut short has begun its message all the same. */
@@ -93,8 +92,8 @@ export class Receiving {
     const endStream = (flags & FLAG.END_STREAM) !== 0
     const octets = FRAME_HEADER_BYTES + length
     if ((flags & FLAG.END_HEADERS) !== 0) return this.#onFieldBlock(stream, endStream, octets, bytes, start, end)
-    this.#block.limit(this.#session.decoder.maxListBytes)
-    this.#block.begin(stream, endStream, octets, bytes, start, end)
+    this.#block.begin(stream, endStream, octets, this.#session.decoder.maxListBytes)
+    this.#block.append(bytes, start, end)
   }
 
   onContinuation(): void {
@@ -247,8 +246,6 @@ export class Receiving {
     const { stream: id, length } = session.reader
     this.#dataStream = undefined
     session.moved = true
-    if (!session.peerSettingsSeen) return session.break(beforeSettings('DATA'))
-    if (this.#block.open) return session.break(outOfPlace('DATA'))
     const stream = session.streams.get(id)
     const state = session.streams.stateOf(id, stream)
     if (!session.window.take(length)) return session.break(overrun('connection'))
