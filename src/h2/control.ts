@@ -3,7 +3,7 @@
 import type { ExchangeId, PeerFault } from '../http/index.ts'
 import { badIncrement, badPriorityUpdate } from './faults.ts'
 import { grown } from './flow.ts'
-import { errorName, H2_ERROR, violation } from './frames.ts'
+import { errorName, H2_ERROR, wrongSize } from './frames.ts'
 import type { Negotiation } from './negotiation.ts'
 import { parsePriority } from './priority.ts'
 import { readUint31, readUint32 } from './reader.ts'
@@ -95,7 +95,7 @@ export class Control {
     const { stream: id, length } = session.reader
     if (length === 5) return this.onExtension()
     const stream = session.streams.get(id)
-    const wrong = violation('frame-size', 'RFC 9113 §6.3', `PRIORITY of ${length} octets`, 'FRAME_SIZE_ERROR')
+    const wrong = wrongSize('RFC 9113 §6.3', `PRIORITY of ${length} octets`)
     // RST_STREAM must not be sent on a stream that is idle or closed: there the connection breaks. RFC 9113 §6.4.
     if (stream === undefined || stream.state === 'idle' || isClosed(stream.state)) session.break(wrong)
     else session.streamFault(stream, wrong)

@@ -1,12 +1,12 @@
 // What a peer can do wrong beyond the shape of a frame: the code, the rule and the words of each. Who judges, and how
 // far it reaches, is the business of whoever uses them.
-import { violation, type Violation } from './frames.ts'
+import { violation, wrongSize, type Violation } from './frames.ts'
 
-export const DATA_BEFORE_HEAD = violation('data-before-head', 'RFC 9113 §8.1', 'DATA before HEADERS', 'PROTOCOL_ERROR')
+export const DATA_BEFORE_HEAD = violation('data-before-head', 'RFC 9113 §8.1', 'DATA before HEADERS')
 export const SHORT_CONTENT = wrongLength('less content than promised')
 export const LONG_CONTENT = wrongLength('more content than the head allows')
 function wrongLength(message: string): Violation {
-  return violation('content-length', 'RFC 9113 §8.1.1', message, 'PROTOCOL_ERROR')
+  return violation('content-length', 'RFC 9113 §8.1.1', message)
 }
 
 export const TOO_LARGE: Violation = {
@@ -18,29 +18,19 @@ export const SECOND_HEAD = wrongSequence('HEADERS after the head without END_STR
 export const ENDED_BY_INFORMATIONAL = wrongSequence('END_STREAM with an informational response')
 export const TUNNEL_HEADERS = wrongSequence('HEADERS in a tunnel', 'RFC 9113 §8.5')
 function wrongSequence(message: string, rule = 'RFC 9113 §8.1'): Violation {
-  return violation('sequence', rule, message, 'PROTOCOL_ERROR')
+  return violation('sequence', rule, message)
 }
 
-export const PUSHED = violation('push', 'RFC 9113 §8.4', 'push was refused by our SETTINGS', 'PROTOCOL_ERROR')
-export const PADDING = violation('padding', 'RFC 9113 §6.2', 'padding beyond the payload', 'PROTOCOL_ERROR')
-export const HEADERS_TOO_SHORT = violation(
-  'frame-size',
-  'RFC 9113 §4.2',
-  'HEADERS without its own fields',
-  'FRAME_SIZE_ERROR',
-)
+export const PUSHED = violation('push', 'RFC 9113 §8.4', 'push was refused by our SETTINGS')
+export const PADDING = violation('padding', 'RFC 9113 §6.2', 'padding beyond the payload')
+export const HEADERS_TOO_SHORT = wrongSize('RFC 9113 §4.2', 'HEADERS without its own fields')
 export const BLOCK_TOO_LARGE = violation(
   'limit-continuation',
   'RFC 9113 §10.5.1',
   'a field block too large',
   'ENHANCE_YOUR_CALM',
 )
-export const ACK_WITH_PAYLOAD = violation(
-  'frame-size',
-  'RFC 9113 §6.5',
-  'SETTINGS with ACK and a payload',
-  'FRAME_SIZE_ERROR',
-)
+export const ACK_WITH_PAYLOAD = wrongSize('RFC 9113 §6.5', 'SETTINGS with ACK and a payload')
 export const TOO_MANY_STREAMS = violation(
   'capacity',
   'RFC 9113 §5.1.2',
@@ -55,25 +45,25 @@ export const SETTINGS_OVERDUE = violation(
 )
 
 export function beforeSettings(frame: string): Violation {
-  return violation('preface', 'RFC 9113 §3.4', `${frame} before SETTINGS`, 'PROTOCOL_ERROR')
+  return violation('preface', 'RFC 9113 §3.4', `${frame} before SETTINGS`)
 }
 export function outOfPlace(frame: string): Violation {
-  return violation('continuation', 'RFC 9113 §6.10', `${frame} out of place`, 'PROTOCOL_ERROR')
+  return violation('continuation', 'RFC 9113 §6.10', `${frame} out of place`)
 }
 export function calm(code: string): Violation {
   return violation(code, 'RFC 9113 §10.5', 'the peer does too much of it', 'ENHANCE_YOUR_CALM')
 }
 export function badStream(frame: string, id: number): Violation {
-  return violation('stream-id', 'RFC 9113 §5.1.1', `${frame} on stream ${id}`, 'PROTOCOL_ERROR')
+  return violation('stream-id', 'RFC 9113 §5.1.1', `${frame} on stream ${id}`)
 }
 export function badPriorityUpdate(message: string): Violation {
-  return violation('priority-update', 'RFC 9218 §7.1', message, 'PROTOCOL_ERROR')
+  return violation('priority-update', 'RFC 9218 §7.1', message)
 }
 export function overrun(of: 'connection' | 'stream'): Violation {
   return violation('flow-control', 'RFC 9113 §6.9.1', `more DATA than the window of the ${of}`, 'FLOW_CONTROL_ERROR')
 }
 export function badIncrement(increment: number): Violation {
   return increment === 0
-    ? violation('window-update', 'RFC 9113 §6.9', 'an increment of 0', 'PROTOCOL_ERROR')
+    ? violation('window-update', 'RFC 9113 §6.9', 'an increment of 0')
     : violation('flow-control', 'RFC 9113 §6.9.1', 'a window above 2^31−1', 'FLOW_CONTROL_ERROR')
 }

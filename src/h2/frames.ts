@@ -112,8 +112,13 @@ export interface Violation {
   /** What a server would answer to it; left out: 400. */
   readonly status?: number
 }
-export function violation(code: string, rule: string, message: string, h2: H2ErrorName): Violation {
+/** A connection breaks, and a stream is reset, with PROTOCOL_ERROR where no other code is said. */
+export function violation(code: string, rule: string, message: string, h2: H2ErrorName = 'PROTOCOL_ERROR'): Violation {
   return { code, rule, message, h2Code: H2_ERROR[h2] }
+}
+/** RFC 9113 §4.2. */
+export function wrongSize(rule: string, message: string): Violation {
+  return violation('frame-size', rule, message, 'FRAME_SIZE_ERROR')
 }
 export function isViolation(value: object): value is Violation {
   return 'h2Code' in value

@@ -14,6 +14,7 @@ import {
   readSettings,
   writeSettings,
   type SettingEntries,
+  type SettingEntry,
   type Settings,
 } from './settings.ts'
 import { isClosed } from './state.ts'
@@ -63,16 +64,14 @@ export class Negotiation {
   /** What is wrong only from this peer, or only now. */
   #wrongNow(entries: SettingEntries): Violation | undefined {
     const { role, floods, now, peer, peerSettingsSeen } = this.#session
-    for (const { name, value } of entries) {
-      if (name === undefined) {
-        if (!floods.glitches.take(now)) return calm('limit-glitches')
-      } else if (name === 'enablePush' && role === 'client' && value !== 0) {
-        return violation('settings', 'RFC 9113 §6.5.2', 'a server may not enable push', 'PROTOCOL_ERROR')
-      } else if (name === 'enableConnectProtocol' && peer[name] === 1 && value === 0) {
-        return violation('settings', 'RFC 8441 §3', 'extended CONNECT cannot be taken back', 'PROTOCOL_ERROR')
-      } else if (name === 'noRfc7540Priorities' && peerSettingsSeen && peer[name] !== value) {
-        return violation('settings', 'RFC 9218 §2.1', `${name} has changed`, 'PROTOCOL_ERROR')
+    for (const entry of entries) {
+      const { name, value } = entry
+      if (name === undefined && !floods.glitches.take(now)) return calm('limit-glitches')
+      if (name === 'enablePush' && role === 'client' && value !== 0) {
+        return violation('settings', 'RFC 9113 §6.5.2', 'a server may not enable push')
       }
+      const wrong = peerSettingsSeen ? wrongChange(entry, peer) : undefined
+      if (wrong !== undefined) return wrong
     }
     return undefined
   }
@@ -121,13 +120,9 @@ export class Negotiation {
 
   /** LocalProtocolError: what may not be said after what was said. */
   checkChange(entries: SettingEntries): void {
-    for (const { name, value } of entries) {
-      if (name === 'enableConnectProtocol' && value < this.said[name]) {
-        throw misuse('settings', 'RFC 8441 §3', 'extended CONNECT cannot be taken back')
-      }
-      if (name === 'noRfc7540Priorities' && value !== this.said[name]) {
-        throw misuse('settings', 'RFC 9218 §2.1', `${name} is settled by the first SETTINGS`)
-      }
+    for (const entry of entries) {
+      const wrong = wrongChange(entry, this.said)
+      if (wrong !== undefined) throw misuse(wrong.code, wrong.rule, wrong.message)
     }
   }
 
@@ -159,4 +154,15 @@ export class Negotiation {
   get deadline(): Millis {
     return this.#sent[0]?.deadline ?? Infinity
   }
+}
+
+/** What neither side may say after what it said before. */
+function wrongChange({ name, value }: SettingEntry, before: Settings): Violation | undefined {
+  if (name === 'enableConnectProtocol' && value < before[name]) {
+    return violation('settings', 'RFC 8441 §3', 'extended CONNECT cannot be taken back')
+  }
+  if (name === 'noRfc7540Priorities' && value !== before[name]) {
+    return violation('settings', 'RFC 9218 §2.1', `${name} is settled by the first SETTINGS`)
+  }
+  return undefined
 }

@@ -13,6 +13,7 @@ import {
   PREFACE,
   ruleOf,
   violation,
+  wrongSize,
   type Violation,
 } from './frames.ts'
 
@@ -155,8 +156,8 @@ export class FrameReader {
     const wrong = this.#chunk[this.#at] as number
     const looksLikeHttp1 = (this.#prefaceRead <= 3 && wrong >= 0x41 && wrong <= 0x5a) || wrong === 0x2f
     return looksLikeHttp1
-      ? violation('http1-peer', 'RFC 9113 §3.4', 'the peer speaks HTTP/1.x', 'PROTOCOL_ERROR')
-      : violation('preface', 'RFC 9113 §3.4', 'the connection preface is wrong', 'PROTOCOL_ERROR')
+      ? violation('http1-peer', 'RFC 9113 §3.4', 'the peer speaks HTTP/1.x')
+      : violation('preface', 'RFC 9113 §3.4', 'the connection preface is wrong')
   }
 
   #readHeader(): ReaderStep | undefined {
@@ -202,10 +203,10 @@ export class FrameReader {
     if (rule === undefined) return undefined
     if (rule.on === 'connection' ? stream !== 0 : rule.on === 'stream' && stream === 0) {
       const where = stream === 0 ? 'the connection' : 'a stream'
-      return violation('frame-stream', rule.section, `${frameName(type)} on ${where}`, 'PROTOCOL_ERROR')
+      return violation('frame-stream', rule.section, `${frameName(type)} on ${where}`)
     }
     if (length < rule.minBytes || length > rule.maxBytes || length % rule.multipleOf !== 0) {
-      return violation('frame-size', rule.section, `${frameName(type)} of ${length} octets`, 'FRAME_SIZE_ERROR')
+      return wrongSize(rule.section, `${frameName(type)} of ${length} octets`)
     }
     return undefined
   }
@@ -216,7 +217,7 @@ export class FrameReader {
       return violation('http1-peer', 'RFC 9113 §3.4', 'the peer speaks HTTP/1.x', 'FRAME_SIZE_ERROR')
     }
     const message = `${frameName(this.type)} of ${this.length} octets, above ${this.maxFrameSize}`
-    return violation('frame-size', 'RFC 9113 §4.2', message, 'FRAME_SIZE_ERROR')
+    return wrongSize('RFC 9113 §4.2', message)
   }
 
   #readPayload(): ReaderStep | undefined {
@@ -248,16 +249,14 @@ export class FrameReader {
     if ((this.flags & FLAG.PADDED) === 0) return this.#readContent(true)
     this.#stage = 'pad-length'
     if (this.length > 0) return undefined
-    return this.#refuse(
-      violation('frame-size', 'RFC 9113 §6.1', 'padded DATA without a pad length', 'FRAME_SIZE_ERROR'),
-    )
+    return this.#refuse(wrongSize('RFC 9113 §6.1', 'padded DATA without a pad length'))
   }
 
   #readPadLength(): ReaderStep | undefined {
     const padding = this.#chunk[this.#at++] as number
     if (padding >= this.length) {
       const message = `${padding} octets of padding in a payload of ${this.length}`
-      return this.#refuse(violation('padding', 'RFC 9113 §6.1', message, 'PROTOCOL_ERROR'))
+      return this.#refuse(violation('padding', 'RFC 9113 §6.1', message))
     }
     this.padding = padding + 1
     this.#paddingLeft = padding

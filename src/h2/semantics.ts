@@ -26,10 +26,6 @@ import { violation, type Violation } from './frames.ts'
 import { formatPriority } from './priority.ts'
 import type { Section } from './stream.ts'
 
-function malformed(code: string, rule: string, message: string): Violation {
-  return violation(code, rule, message, 'PROTOCOL_ERROR')
-}
-
 export interface RequestSection {
   readonly method: string
   readonly scheme: string | undefined
@@ -112,13 +108,13 @@ function readSpecial(
 ): Violation | undefined {
   switch (special) {
     case 'connection-specific':
-      return malformed('connection-specific', 'RFC 9113 §8.2.2', `${name} has no place in HTTP/2`)
+      return violation('connection-specific', 'RFC 9113 §8.2.2', `${name} has no place in HTTP/2`)
     case 'te':
       if (kind !== 'response' && asciiLower(value) === 'trailers') return undefined
-      return malformed('connection-specific', 'RFC 9113 §8.2.2', "te may only be 'trailers', in a request")
+      return violation('connection-specific', 'RFC 9113 §8.2.2', "te may only be 'trailers', in a request")
     case 'host':
       if (said.host !== undefined && kind === 'request') {
-        return malformed('repeated-host', 'RFC 9110 §7.2', 'the request has more than one Host field')
+        return violation('repeated-host', 'RFC 9110 §7.2', 'the request has more than one Host field')
       }
       said.host = value
       return undefined
@@ -136,7 +132,7 @@ function readSpecial(
 function readContentLength(value: string): Violation | undefined {
   const length = parseDecimal(value)
   if (length < 0 || (said.contentLength >= 0 && said.contentLength !== length)) {
-    return malformed('content-length', 'RFC 9110 §8.6', 'Content-Length is not one decimal number up to 2^53−1')
+    return violation('content-length', 'RFC 9110 §8.6', 'Content-Length is not one decimal number up to 2^53−1')
   }
   said.contentLength = length
   return undefined
@@ -147,19 +143,19 @@ function isLowerToken(name: string): boolean {
 }
 function badName(name: string): Violation {
   if (name.charCodeAt(0) === COLON) {
-    return malformed('pseudo-header', 'RFC 9113 §8.3', `pseudo-header field ${excerpt(name)} is out of place`)
+    return violation('pseudo-header', 'RFC 9113 §8.3', `pseudo-header field ${excerpt(name)} is out of place`)
   }
-  return malformed('field-name', 'RFC 9113 §8.2.1', `${excerpt(name)} is not a field name in lower case`)
+  return violation('field-name', 'RFC 9113 §8.2.1', `${excerpt(name)} is not a field name in lower case`)
 }
 function badValue(name: string): Violation {
-  return malformed(
+  return violation(
     'field-value',
     'RFC 9113 §8.2.1',
     `the value of field ${excerpt(name)} has a char that may not be there`,
   )
 }
 function badPseudo(message: string): Violation {
-  return malformed('pseudo-header', 'RFC 9113 §8.3.1', message)
+  return violation('pseudo-header', 'RFC 9113 §8.3.1', message)
 }
 
 /** The field lines behind the pseudo-header fields; what was never indexed stays marked. */
@@ -236,13 +232,13 @@ function checkControl(
   extendedConnect: boolean,
 ): Violation | undefined {
   if (protocol !== undefined && (method !== 'CONNECT' || !extendedConnect || !isToken(protocol))) {
-    return malformed('pseudo-header', 'RFC 8441 §4', ':protocol without CONNECT, without our SETTINGS, or no token')
+    return violation('pseudo-header', 'RFC 8441 §4', ':protocol without CONNECT, without our SETTINGS, or no token')
   }
   const host = said.host
   const web = isWeb(scheme)
   if (method === 'CONNECT' && protocol === undefined) {
     if (scheme !== undefined || path !== undefined || authority === undefined || !isAuthorityForm(authority)) {
-      return malformed('pseudo-header', 'RFC 9113 §8.5', 'CONNECT takes a host and a port as :authority, and no other')
+      return violation('pseudo-header', 'RFC 9113 §8.5', 'CONNECT takes a host and a port as :authority, and no other')
     }
   } else {
     if (!web && !isScheme(scheme)) return badPseudo(':scheme is missing or malformed')
@@ -255,7 +251,7 @@ function checkControl(
   }
   if (host === undefined) return undefined
   if (authority === undefined ? host !== '' && !isAuthority(host, web) : !sameHost(authority, host, scheme)) {
-    return malformed('invalid-host', 'RFC 9113 §8.3.1', 'Host differs from :authority or is malformed')
+    return violation('invalid-host', 'RFC 9113 §8.3.1', 'Host differs from :authority or is malformed')
   }
   return undefined
 }
@@ -294,10 +290,10 @@ export function readResponse(
   flat: readonly string[],
   sensitive: ReadonlySet<number> | undefined,
 ): ResponseSection | Violation {
-  if (flat[0] !== ':status') return malformed('pseudo-header', 'RFC 9113 §8.3.2', ':status is missing or not the first')
+  if (flat[0] !== ':status') return violation('pseudo-header', 'RFC 9113 §8.3.2', ':status is missing or not the first')
   const status = readStatus(flat[1] as string)
-  if (status < 0) return malformed('status', 'RFC 9113 §8.3.2', ':status is not three digits from 100 on')
-  if (status === 101) return malformed('status', 'RFC 9113 §8.6', 'HTTP/2 has no 101 (Switching Protocols)')
+  if (status < 0) return violation('status', 'RFC 9113 §8.3.2', ':status is not three digits from 100 on')
+  if (status === 101) return violation('status', 'RFC 9113 §8.6', 'HTTP/2 has no 101 (Switching Protocols)')
   const wrong = readFields(flat, 2, 'response')
   if (wrong !== undefined) return wrong
   return { status, headers: fieldsFrom(flat, 2, sensitive), contentLength: said.contentLength }
