@@ -315,7 +315,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
     const { streams, sender } = this.#session
     const stream = streams.get(exchange)
     if (stream === undefined || isClosed(stream.state)) return 0
-    return Math.max(0, Math.min(stream.sendWindow, sender.window))
+    return Math.max(0, Math.min(stream.sendWindow, sender.sendWindow))
   }
 
   snapshot(): unknown {
@@ -330,7 +330,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
       goaway: { sent: streams.goawaySent, received: this.#shutdown.goawayReceived },
       lastStream: { ours: streams.next - 2, peer: streams.lastPeer },
       settings: { local: { ...local }, peer: { ...peer }, unacknowledged: this.#negotiation.pending },
-      windows: { ...window.state, send: sender.window },
+      windows: { ...window.state, send: sender.sendWindow },
       held: { unread, overhead, headers: heads, replies },
       output: sender.output.bytes,
       streams: streams.all().map((stream) => ({

@@ -58,34 +58,26 @@ export class Control {
 
   onWindowUpdate(): void {
     const session = this.#session
+    const { streams, sender } = session
     const { stream: id, bytes, start } = session.reader
     const increment = readUint31(bytes, start)
-    if (id === 0) return this.#widenConnection(increment)
-    const stream = session.streams.get(id)
-    const state = session.streams.stateOf(id, stream)
-    if (session.refuses(id, stream, state, 'receive WINDOW_UPDATE') || stream === undefined) return
-    const window = increment === 0 ? undefined : grown(stream.sendWindow, increment)
-    if (window === undefined) return void session.streamFault(stream, badIncrement(increment))
-    if (!this.#owed(stream, increment)) return
-    stream.sendWindow = window
-    session.sender.windowMoved(stream)
-  }
-
-  #widenConnection(increment: number): void {
-    const { sender } = this.#session
-    const window = increment === 0 ? undefined : grown(sender.window, increment)
-    if (window === undefined) return this.#session.break(badIncrement(increment))
-    if (this.#owed(sender, increment)) sender.window = window
-  }
-
-  /**
-   * Credit for nothing is legal, and useless when it does not end; for what was sent it may come in any portions.
-   * false: it did not end, and the connection did.
-   */
-  #owed(debtor: { owed: number }, increment: number): boolean {
-    if (debtor.owed === 0 && !this.#session.glitch()) return false
+    const stream = streams.get(id)
+    if (id !== 0) {
+      const refused = session.refuses(id, stream, streams.stateOf(id, stream), 'receive WINDOW_UPDATE')
+      if (refused || stream === undefined) return
+    }
+    const debtor: { sendWindow: number; owed: number } = stream ?? sender
+    const window = increment === 0 ? undefined : grown(debtor.sendWindow, increment)
+    if (window === undefined) {
+      if (stream === undefined) session.break(badIncrement(increment))
+      else session.streamFault(stream, badIncrement(increment))
+      return
+    }
+    // Credit for nothing is legal, and useless when it does not end; for what was sent it may come in any portions.
+    if (debtor.owed === 0 && !session.glitch()) return
     debtor.owed = Math.max(0, debtor.owed - increment)
-    return true
+    debtor.sendWindow = window
+    if (stream !== undefined) sender.windowMoved(stream)
   }
 
   // ── priorities ──

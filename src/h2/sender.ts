@@ -26,7 +26,7 @@ export class Sender {
   readonly output = new Output()
   readonly encoder: HpackEncoder
   /** The connection's flow-control window, as the peer gave it. */
-  window = DEFAULT_WINDOW
+  sendWindow = DEFAULT_WINDOW
   /** Octets that were sent and for which the peer has not widened the window of the connection again. */
   owed = 0
   /** Something of a message was written since this was last cleared. */
@@ -124,7 +124,7 @@ export class Sender {
         content += Math.min(stream.buffered, stream.sendWindow)
       }
     }
-    return bytes + Math.max(0, Math.min(content, this.window))
+    return bytes + Math.max(0, Math.min(content, this.sendWindow))
   }
 
   /** Moves what may leave to the output, until it holds `maxBytes`. */
@@ -136,7 +136,7 @@ export class Sender {
       stream = this.#waiting.first
     }
     let urgency = 0
-    while (urgency < URGENCIES && this.window > 0 && this.output.bytes < maxBytes) {
+    while (urgency < URGENCIES && this.sendWindow > 0 && this.output.bytes < maxBytes) {
       const stream = (this.#rings[urgency] as StreamList).first
       if (stream === undefined) urgency++
       else this.#writeContent(stream)
@@ -232,13 +232,13 @@ export class Sender {
 
   /** One frame of content. */
   #writeContent(stream: Stream): void {
-    const n = Math.min(stream.buffered, stream.sendWindow, this.window, this.#maxFrameSize)
+    const n = Math.min(stream.buffered, stream.sendWindow, this.sendWindow, this.#maxFrameSize)
     const end = n === stream.buffered && stream.sending === 'ending' && stream.trailers === undefined
     this.output.header(n, FRAME.DATA, end ? FLAG.END_STREAM : 0, stream.id)
     this.#moveContent(stream, n)
     this.#wrote(stream, FRAME_HEADER_BYTES + n)
     stream.sendWindow -= n
-    this.window -= n
+    this.sendWindow -= n
     this.owed += n
     stream.owed += n
     const ring = stream.list as StreamList

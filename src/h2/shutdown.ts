@@ -27,14 +27,12 @@ export class Shutdown {
   onPing(): void {
     const session = this.#session
     const { flags, bytes, start, end } = session.reader
-    if ((flags & FLAG.ACK) === 0) {
-      if (!this.#afterTraffic() && !session.glitch()) return
-      if (!session.reply()) return
-      session.sender.output.copied(FRAME.PING, FLAG.ACK, 0, bytes.subarray(start, end))
-      session.tell({ type: 'ping', payload: bytes.subarray(start, end), ack: false })
-      return
-    }
     const payload = bytes.subarray(start, end)
+    if ((flags & FLAG.ACK) === 0) {
+      if ((!this.#afterTraffic() && !session.glitch()) || !session.reply()) return
+      session.sender.output.copied(FRAME.PING, FLAG.ACK, 0, payload)
+      return session.tell({ type: 'ping', payload, ack: false })
+    }
     const at = this.#pings.findIndex((ping) => ping.every((octet, i) => octet === payload[i]))
     if (at < 0) session.glitch()
     else if (this.#pings.splice(at, 1)[0] === SHUTDOWN_PING) session.lastGoaway()
