@@ -8,7 +8,7 @@ import type { Negotiation } from './negotiation.ts'
 import { parsePriority } from './priority.ts'
 import { readUint31, readUint32 } from './reader.ts'
 import type { Session } from './session.ts'
-import { isClosed, transition, type StreamState } from './state.ts'
+import { isClosed } from './state.ts'
 import type { Stream } from './stream.ts'
 
 /** What is read of the value of PRIORITY_UPDATE: more cannot mean anything. */
@@ -50,7 +50,7 @@ export class Control {
       h2Code,
     }
     session.fail(stream, fault, h2Code === H2_ERROR.REFUSED_STREAM)
-    stream.state = transition(state, 'receive RST_STREAM') as StreamState
+    stream.move('receive RST_STREAM')
     session.drop(stream)
   }
 

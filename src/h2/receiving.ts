@@ -34,7 +34,7 @@ import {
   type ResponseSection,
 } from './semantics.ts'
 import type { Session } from './session.ts'
-import { isClosed, transition, type StreamState } from './state.ts'
+import { isClosed } from './state.ts'
 import type { Stream } from './stream.ts'
 
 export class Receiving {
@@ -216,7 +216,7 @@ export class Receiving {
     if (stream.expected >= 0 && stream.received !== stream.expected)
       return void this.#session.streamFault(stream, SHORT_CONTENT)
     stream.receiving = 'over'
-    stream.state = transition(stream.state, 'receive END_STREAM') as StreamState
+    stream.move('receive END_STREAM')
     if (!stream.silent) this.#session.tell({ type: 'end', exchange: stream.id, trailers })
     if (isClosed(stream.state)) this.#session.release(stream)
   }

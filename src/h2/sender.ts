@@ -10,7 +10,7 @@
 import type { Bytes, ExchangeId, ResolvedLimits } from '../http/index.ts'
 import { DEFAULT_WINDOW, FLAG, FRAME, FRAME_HEADER_BYTES, H2_ERROR, MIN_MAX_FRAME_SIZE } from './frames.ts'
 import { HpackEncoder } from './hpack/index.ts'
-import { isClosed, transition, type StreamState } from './state.ts'
+import { isClosed } from './state.ts'
 import { StreamList, type Section, type Stream } from './stream.ts'
 import { Output } from './writer.ts'
 
@@ -112,7 +112,7 @@ export class Sender {
 
   reset(stream: Stream, h2Code: number): void {
     this.output.number(FRAME.RST_STREAM, stream.id, h2Code)
-    stream.state = transition(stream.state, 'send RST_STREAM') as StreamState
+    stream.move('send RST_STREAM')
   }
 
   /** Octets that could leave now; sections, not yet encoded, by a guess. */
@@ -226,7 +226,7 @@ export class Sender {
       }
     }
     this.#wrote(stream, this.output.bytes - before)
-    stream.state = transition(stream.state, 'send HEADERS') as StreamState
+    stream.move('send HEADERS')
     if (end) this.#ended(stream)
   }
 
@@ -281,7 +281,7 @@ export class Sender {
 
   #ended(stream: Stream): void {
     stream.sending = 'over'
-    stream.state = transition(stream.state, 'send END_STREAM') as StreamState
+    stream.move('send END_STREAM')
     if (stream.silent && !isClosed(stream.state)) this.reset(stream, H2_ERROR.NO_ERROR)
     this.ended.push(stream)
   }

@@ -2,7 +2,7 @@
 // state only by the table in state.ts. And a row of streams, as the sender keeps them.
 import type { Bytes, ExchangeId, Fields, Ledger } from '../http/index.ts'
 import type { ReceiveWindow } from './flow.ts'
-import type { StreamState } from './state.ts'
+import { transition, type StreamInput, type StreamState } from './state.ts'
 
 /** A field section that waits to be encoded: pseudo-header fields and fields. */
 export interface Section {
@@ -70,6 +70,11 @@ export class Stream {
   constructor(id: ExchangeId, window: ReceiveWindow) {
     this.id = id
     this.window = window
+  }
+
+  /** By an input that has a transition. */
+  move(input: StreamInput): void {
+    this.state = transition(this.state, input) as StreamState
   }
 }
 
