@@ -294,11 +294,11 @@ export class Session {
   finishIfDone(): void {
     if (this.#life !== 'draining' || this.streams.active > 0 || this.shutdownAt !== undefined) return
     if (this.streams.goawaySent < 0) this.sendGoaway(this.streams.lastPeer, H2_ERROR.NO_ERROR)
-    this.finish(this.closeReason as string)
+    this.finish()
   }
 
-  finish(reason: string): void {
-    this.closeReason ??= reason
+  finish(): void {
+    this.closeReason ??= 'eof'
     this.over('end')
     this.tell({ type: 'closed', reason: this.closeReason })
   }

@@ -143,7 +143,7 @@ export class Shutdown {
   /** @param cut it stopped in the middle of something */
   onEof(cut: boolean): void {
     const session = this.#session
-    if (session.streams.active === 0 && !cut) return session.finish('eof')
+    if (session.streams.active === 0 && !cut) return session.finish()
     const goaway = this.goawayReceived >= 0
     const fault: PeerFault = {
       code: cut ? 'incomplete-message' : goaway ? 'goaway' : 'server-disconnected',

@@ -20,7 +20,7 @@ export class Streams {
   goawaySent = -1
   readonly closed: ClosedStreams
   readonly #role: Role
-  readonly #table = new StreamTable()
+  #table = new StreamTable()
 
   constructor(role: Role, remembered: number) {
     this.#role = role
@@ -51,7 +51,7 @@ export class Streams {
     if (stream.unread === 0) this.#table.delete(stream)
   }
   clear(): void {
-    for (const stream of this.all()) this.#table.delete(stream)
+    this.#table = new StreamTable()
     this.active = 0
   }
 
@@ -64,10 +64,11 @@ export class Streams {
   stateOf(id: ExchangeId, stream: Stream | undefined): StreamState {
     if (stream !== undefined) return stream.state
     // A server opens none, so even identifiers are idle for ever.
-    const opened = (id & 1) === 0 ? 0 : this.#role === 'client' ? this.next - 1 : this.lastPeer
+    if ((id & 1) === 0) return 'idle'
+    const opened = this.#role === 'client' ? this.next - 1 : this.lastPeer
     if (id > 0 && id <= opened) return this.closed.stateOf(id) ?? 'closed (ended)'
     // We said that we would not look at it. RFC 9113 §6.8.
-    const ignored = this.#role === 'server' && this.goawaySent >= 0 && id > this.goawaySent && (id & 1) === 1
+    const ignored = this.#role === 'server' && this.goawaySent >= 0 && id > this.goawaySent
     return ignored ? 'closed (by us)' : 'idle'
   }
 
