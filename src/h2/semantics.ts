@@ -437,19 +437,18 @@ function checkRequest(
   if (protocol !== undefined && (method !== 'CONNECT' || !isToken(protocol))) {
     throw misuse('protocol', 'RFC 8441 §4', 'a protocol is a token and goes with CONNECT')
   }
-  const web = isWeb(scheme)
-  const plain = method === 'CONNECT' && protocol === undefined
   if (authority === undefined && method === 'CONNECT') {
     throw misuse('authority', 'RFC 8441 §4', 'extended CONNECT needs an authority')
   }
-  if (plain && !isAuthorityForm(authority as string)) {
+  if (method === 'CONNECT' && protocol === undefined) {
+    if (isAuthorityForm(authority as string)) return
     throw misuse('target', 'RFC 9113 §8.5', 'CONNECT needs a host and a port')
   }
-  if (authority !== undefined && !plain && !isAuthority(authority, web)) {
+  const web = isWeb(scheme)
+  if (authority !== undefined && !isAuthority(authority, web)) {
     // Not shown: it may hold a password.
     throw misuse('authority', 'RFC 9113 §8.3.1', 'the authority is not a host with an optional port')
   }
-  if (plain) return
   for (const host of headers.getAll('host')) {
     // A Host field is the authority where no other is given: there is one.
     if (!sameHost(authority as string, host, scheme)) {
