@@ -552,6 +552,11 @@ describe('what cannot block is refused by name', () => {
     expect(() => new ConnectionPool({ tls: { keylog } as never })).toThrow('tls.keylog is a function')
     const proxy = { url: 'https://127.0.0.1:1', tls: { secureContext: new Map() } }
     expect(() => new ConnectionPool({ proxy: proxy as never })).toThrow('proxy.tls.secureContext is a handle')
+    expect(() => new ConnectionPool({ proxy: [proxy] as never })).toThrow('proxy.tls.secureContext is a handle')
+  })
+  it('what is no proxy, as where it would be awaited', () => {
+    for (const proxy of [null, [null]])
+      expect(() => new ConnectionPool({ proxy: proxy as never })).toThrow('the proxy options must be an object')
   })
   it('a network', () => {
     expect(() => new ConnectionPool({ networkBackend: {} } as never)).toThrow('networkBackend')

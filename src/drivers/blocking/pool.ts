@@ -152,10 +152,7 @@ export class ConnectionPool implements Disposable {
 
 function checkTls({ tls, proxy }: Pick<PoolOptions, 'tls' | 'proxy'>): void {
   checkData('tls', tls)
-  const proxies = Array.isArray(proxy) ? (proxy as readonly ProxyOptions[]) : [proxy]
-  for (const each of proxies) {
-    if (typeof each === 'object' && 'tls' in each) checkData('proxy.tls', each.tls)
-  }
+  for (const each of [proxy].flat()) checkData('proxy.tls', (each as ProxyOptions | undefined)?.tls)
 }
 
 function answer(
