@@ -3,10 +3,10 @@
 //
 // Both interfaces come through here; neither promises nor threads are known.
 import {
+  checkedBytes,
   checkField,
   Fields,
   formatAuthority,
-  isBytes,
   isSecure,
   isToken,
   isVisible,
@@ -312,10 +312,10 @@ export function isStream(value: unknown): value is { destroy(): void; on(name: '
 }
 const CONTENT = 'a string, a Uint8Array, an iterable of them, a ReadableStream or a function that gives one of these'
 
-/** A string as UTF-8, bytes as they are; undefined for anything else. */
+/** A string as UTF-8, bytes as they are; undefined for what is neither. TypeError: a view of anything but bytes. */
 export function asChunk(value: unknown): Bytes | undefined {
   if (typeof value === 'string') return encoder.encode(value)
-  return isBytes(value) ? value : undefined
+  return ArrayBuffer.isView(value) ? checkedBytes(value as Bytes) : undefined
 }
 
 function isIterable(value: unknown): boolean {
