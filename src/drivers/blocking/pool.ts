@@ -26,7 +26,7 @@ import { BlockingExchange } from './exchange.ts'
 import { threadLoop, type Loop } from './loop.ts'
 import { Response } from './response.ts'
 
-/** Content, whole or to be iterated; strings are sent as UTF-8. */
+/** Content, whole or to be iterated. */
 export type ContentSource = string | Uint8Array | Iterable<Uint8Array>
 /**
  * As of the async interface, but for content that has to be awaited. A signal is heard when a callback aborts it: timers

@@ -44,7 +44,10 @@ export type TimeoutInit = number | TimeoutOptions | undefined
 export interface CommonRequestOptions<Content> {
   /** Sent in their order and case. Host comes first unless given; framing fields come from the content. */
   headers?: FieldsInit | undefined
-  /** Strings are sent as UTF-8. A function is called for each attempt: such content can be sent again. */
+  /**
+   * Strings are sent as UTF-8. Bytes must not be changed before the request is over. A function is called for each
+   * attempt: such content can be sent again.
+   */
   content?: Content | (() => Content) | undefined
   /** The function is called after the content. */
   trailers?: FieldsInit | (() => FieldsInit) | undefined
