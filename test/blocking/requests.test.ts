@@ -124,6 +124,17 @@ describe.each(ROUTES)('%s', (_, version, options, url) => {
     })
   })
 
+  it('is told to the end to who hands each piece to another thread', () => {
+    withPool({ ...options, timeout: 5_000 }, (pool) => {
+      let bytes = 0
+      pool.stream('GET', `${url()}/large/4`).forEach((lent) => {
+        bytes += lent.byteLength
+        structuredClone(lent, { transfer: [lent.buffer as ArrayBuffer] })
+      })
+      expect(bytes).toBe(4 << 20)
+    })
+  })
+
   it('is not late for who had another piece lent meanwhile', () => {
     withPool({ ...options, timeout: { read: 300 } }, (pool) => {
       let content = ''
