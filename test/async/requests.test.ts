@@ -292,6 +292,8 @@ describe('what may not be sent', () => {
     ['null as URL', 'GET', null, {}, TypeError],
     ['what only looks like a URL', 'GET', { href: 1 }, {}, TypeError],
     ['null as content', 'POST', 'http://127.0.0.1:1/', { content: null }, TypeError],
+    ['units of two bytes as content', 'POST', 'http://127.0.0.1:1/', { content: new Uint16Array(2) }, TypeError],
+    ['none of four bytes as content', 'POST', 'http://127.0.0.1:1/', { content: new Float32Array(0) }, TypeError],
     ['a space behind the path', 'GET', 'http://127.0.0.1:1/a b', {}, LocalProtocolError],
     ['null as options', 'GET', 'http://127.0.0.1:1/', null, TypeError],
     ['a number as target', 'GET', 'http://127.0.0.1:1/', { target: 1 }, TypeError],

@@ -101,6 +101,22 @@ describe('a streamed response', () => {
     expect(seen.join('')).toBe('a'.repeat(3_000))
   })
 
+  it('does not wait for ever where a callback detaches what it was lent, at once or after a while', async () => {
+    const { url } = await serveContent()
+    const pool = makePool()
+    for (const waits of [false, true]) {
+      const response = await pool.stream('GET', url)
+      if (waits) await new Promise((resolve) => setTimeout(resolve, 50))
+      let bytes = 0
+      await response.forEach(async (lent) => {
+        bytes += lent.byteLength
+        structuredClone(lent, { transfer: [lent.buffer as ArrayBuffer] })
+        if (waits) await new Promise((resolve) => setImmediate(resolve))
+      })
+      expect(bytes).toBe(size)
+    }
+  })
+
   it('is given up when the callback of forEach throws, also on a piece that had come before it was called', async () => {
     const { url } = await serveContent()
     const mistake = new Error('mine')

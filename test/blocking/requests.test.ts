@@ -124,6 +124,17 @@ describe.each(ROUTES)('%s', (_, version, options, url) => {
     })
   })
 
+  it('is told to the end to who hands each piece to another thread', () => {
+    withPool({ ...options, timeout: 5_000 }, (pool) => {
+      let bytes = 0
+      pool.stream('GET', `${url()}/large/4`).forEach((lent) => {
+        bytes += lent.byteLength
+        structuredClone(lent, { transfer: [lent.buffer as ArrayBuffer] })
+      })
+      expect(bytes).toBe(4 << 20)
+    })
+  })
+
   it('is not late for who had another piece lent meanwhile', () => {
     withPool({ ...options, timeout: { read: 300 } }, (pool) => {
       let content = ''
@@ -552,6 +563,11 @@ describe('what cannot block is refused by name', () => {
     expect(() => new ConnectionPool({ tls: { keylog } as never })).toThrow('tls.keylog is a function')
     const proxy = { url: 'https://127.0.0.1:1', tls: { secureContext: new Map() } }
     expect(() => new ConnectionPool({ proxy: proxy as never })).toThrow('proxy.tls.secureContext is a handle')
+    expect(() => new ConnectionPool({ proxy: [proxy] as never })).toThrow('proxy.tls.secureContext is a handle')
+  })
+  it('what is no proxy, as where it would be awaited', () => {
+    for (const proxy of [null, [null]])
+      expect(() => new ConnectionPool({ proxy: proxy as never })).toThrow('the proxy options must be an object')
   })
   it('a network', () => {
     expect(() => new ConnectionPool({ networkBackend: {} } as never)).toThrow('networkBackend')

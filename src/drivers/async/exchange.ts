@@ -129,13 +129,15 @@ export class AsyncExchange extends Exchange {
   /** What is lent goes with its buffer when a promise asks for it; what could not is a copy from the start. */
   protected override lend(data: Bytes): void {
     if (this.failure !== undefined) return
-    const lent = this.driver.lends(data.buffer) ? data : this.own(data)
+    // A callback may have detached it: it would be told to the pool as nothing, and the sender held back for ever.
+    const { buffer, byteLength } = data
+    const lent = this.driver.lends(buffer) ? data : this.own(data)
     this.guard(() => {
       const pending: unknown = (this.#consumer as Lent)(lent)
       this.driver.look()
-      if (!isThenable(pending)) return this.consumed(data.byteLength)
-      this.driver.keep(data.buffer)
-      this.#holdFor(pending, data.byteLength)
+      if (!isThenable(pending)) return this.consumed(byteLength)
+      this.driver.keep(buffer)
+      this.#holdFor(pending, byteLength)
     })
   }
 
@@ -159,9 +161,10 @@ export class AsyncExchange extends Exchange {
           if (this.mode === 'queue') this.mode = 'lend'
           return this.changed()
         }
+        const { byteLength } = chunk
         const pending: unknown = (this.#consumer as Lent)(chunk)
-        if (isThenable(pending)) return this.#holdFor(pending, chunk.byteLength)
-        this.consumed(chunk.byteLength)
+        if (isThenable(pending)) return this.#holdFor(pending, byteLength)
+        this.consumed(byteLength)
       }
     })
   }

@@ -22,7 +22,7 @@ import { AsyncExchange } from './exchange.ts'
 import { http2, loadHttp2 } from './http2.ts'
 import type { Response } from './response.ts'
 
-/** Content, whole or to be pulled; strings are sent as UTF-8. */
+/** Content, whole or to be pulled. */
 export type ContentSource =
   | string
   | Uint8Array

@@ -60,8 +60,8 @@ export class Response extends ResponseParts implements AsyncIterable<OwnedBytes>
     return stream
   }
   /**
-   * The fastest way through: bytes are lent until the callback returns. If it returns a promise, the bytes are kept for
-   * it until that settles, and the sender is held back.
+   * The fastest way through: bytes are lent until the callback returns, their `buffer` never: it has others' bytes, too.
+   * If it returns a promise, the bytes are kept for it until that settles, and the sender is held back.
    */
   async forEach(consume: (lent: Bytes) => void | Promise<void>): Promise<void> {
     this.take()

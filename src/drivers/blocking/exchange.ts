@@ -91,9 +91,11 @@ export class BlockingExchange extends Exchange {
 
   each(consume: (lent: Bytes) => void): void {
     for (let chunk = this.next(true); chunk !== undefined; chunk = this.next(true)) {
+      // A callback may have detached it: it would be told to the pool as nothing, and the sender held back for ever.
+      const { buffer, byteLength } = chunk
       this.#lendTo(consume, chunk)
-      this.consumed(chunk.byteLength)
-      this.#loop.network.giveBack(chunk.buffer)
+      this.consumed(byteLength)
+      this.#loop.network.giveBack(buffer)
     }
   }
   #lendTo(consume: (lent: Bytes) => unknown, chunk: Bytes): void {

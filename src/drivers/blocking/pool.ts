@@ -26,7 +26,7 @@ import { BlockingExchange } from './exchange.ts'
 import { threadLoop, type Loop } from './loop.ts'
 import { Response } from './response.ts'
 
-/** Content, whole or to be iterated; strings are sent as UTF-8. */
+/** Content, whole or to be iterated. */
 export type ContentSource = string | Uint8Array | Iterable<Uint8Array>
 /**
  * As of the async interface, but for content that has to be awaited. A signal is heard when a callback aborts it: timers
@@ -152,10 +152,7 @@ export class ConnectionPool implements Disposable {
 
 function checkTls({ tls, proxy }: Pick<PoolOptions, 'tls' | 'proxy'>): void {
   checkData('tls', tls)
-  const proxies = Array.isArray(proxy) ? (proxy as readonly ProxyOptions[]) : [proxy]
-  for (const each of proxies) {
-    if (typeof each === 'object' && 'tls' in each) checkData('proxy.tls', each.tls)
-  }
+  for (const each of [proxy].flat()) checkData('proxy.tls', (each as ProxyOptions | undefined)?.tls)
 }
 
 function answer(

@@ -3,10 +3,10 @@
 //
 // Both interfaces come through here; neither promises nor threads are known.
 import {
+  checkedBytes,
   checkField,
   Fields,
   formatAuthority,
-  isBytes,
   isSecure,
   isToken,
   isVisible,
@@ -44,7 +44,10 @@ export type TimeoutInit = number | TimeoutOptions | undefined
 export interface CommonRequestOptions<Content> {
   /** Sent in their order and case. Host comes first unless given; framing fields come from the content. */
   headers?: FieldsInit | undefined
-  /** Strings are sent as UTF-8. A function is called for each attempt: such content can be sent again. */
+  /**
+   * Strings are sent as UTF-8. Bytes must not be changed before the request is over. A function is called for each
+   * attempt: such content can be sent again.
+   */
   content?: Content | (() => Content) | undefined
   /** The function is called after the content. */
   trailers?: FieldsInit | (() => FieldsInit) | undefined
@@ -312,10 +315,10 @@ export function isStream(value: unknown): value is { destroy(): void; on(name: '
 }
 const CONTENT = 'a string, a Uint8Array, an iterable of them, a ReadableStream or a function that gives one of these'
 
-/** A string as UTF-8, bytes as they are; undefined for anything else. */
+/** A string as UTF-8, bytes as they are; undefined for what is neither. TypeError: a view of anything but bytes. */
 export function asChunk(value: unknown): Bytes | undefined {
   if (typeof value === 'string') return encoder.encode(value)
-  return isBytes(value) ? value : undefined
+  return ArrayBuffer.isView(value) ? checkedBytes(value as Bytes) : undefined
 }
 
 function isIterable(value: unknown): boolean {
