@@ -1,7 +1,7 @@
 // The package as its users get it: packed, installed into an empty folder, linted by publint and are-the-types-wrong,
 // imported both ways through every subpath, looked at while it is imported, compiled against, and weighed.
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { rollup } from 'rollup'
@@ -35,6 +35,9 @@ try {
   run(process.execPath, ['import.mjs'])
   writeFileSync(join(folder, 'light.mjs'), light())
   run(process.execPath, ['light.mjs'])
+  // As beside a bundle of CommonJS, whose files have the same extension.
+  cpSync(join(folder, 'node_modules/httpcore/dist'), join(folder, 'beside'), { recursive: true })
+  writeFileSync(join(folder, 'beside/package.json'), '{"type":"commonjs"}')
   for (const [file, script] of Object.entries(blocking())) {
     writeFileSync(join(folder, file), script)
     if (run(process.execPath, [file]).trim() !== '200 hello') throw new Error(`${file}: the blocking interface fails`)
@@ -106,6 +109,7 @@ other.once('message', (port) => {
     'blocking.mjs': `import { request } from 'httpcore/sync'\nimport threads from 'node:worker_threads'${ask}`,
     'blocking.cjs': required('httpcore/sync'),
     'blocking-old.cjs': required('./node_modules/httpcore/dist/sync.cjs'),
+    'blocking-beside.cjs': required('./beside/sync.cjs'),
     'blocking-window.cjs': `globalThis.document = { baseURI: 'http://h/' }\n${required('./node_modules/httpcore/dist/sync.cjs')}`,
   }
 }
