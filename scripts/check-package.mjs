@@ -36,8 +36,9 @@ try {
   writeFileSync(join(folder, 'light.mjs'), light())
   run(process.execPath, ['light.mjs'])
   // As beside a bundle of CommonJS, whose files have the same extension.
-  cpSync(join(folder, 'node_modules/httpcore/dist'), join(folder, 'beside'), { recursive: true })
-  writeFileSync(join(folder, 'beside/package.json'), '{"type":"commonjs"}')
+  copyPackage('beside', 'commonjs')
+  // As webpack makes an ES module: whether there is a file's name was answered when it was made.
+  copyPackage('foretold', 'module', (code) => code.replace('typeof __filename', '"string"'))
   for (const [file, script] of Object.entries(blocking())) {
     writeFileSync(join(folder, file), script)
     if (run(process.execPath, [file]).trim() !== '200 hello') throw new Error(`${file}: the blocking interface fails`)
@@ -92,6 +93,14 @@ if (loaded.length > 0) throw new Error('an import loads ' + loaded.join(', '))
 `
 }
 
+/** What is built, in a folder of its own whose files are of that type. */
+function copyPackage(name, type, change = (code) => code) {
+  cpSync(join(folder, 'node_modules/httpcore/dist'), join(folder, name), { recursive: true })
+  writeFileSync(join(folder, name, 'package.json'), JSON.stringify({ type }))
+  const file = join(folder, name, 'sync.js')
+  writeFileSync(file, change(readFileSync(file, 'utf8')))
+}
+
 /** A blocking request, in the ways in which its module is loaded and has to find its worker. */
 function blocking() {
   const ask = `
@@ -105,8 +114,10 @@ other.once('message', (port) => {
 `
   const required = (from) =>
     `const { request } = require('${from}')\nconst threads = require('node:worker_threads')${ask}`
+  const imported = (from) => `import { request } from '${from}'\nimport threads from 'node:worker_threads'${ask}`
   return {
-    'blocking.mjs': `import { request } from 'httpcore/sync'\nimport threads from 'node:worker_threads'${ask}`,
+    'blocking.mjs': imported('httpcore/sync'),
+    'blocking-foretold.mjs': imported('./foretold/sync.js'),
     'blocking.cjs': required('httpcore/sync'),
     'blocking-old.cjs': required('./node_modules/httpcore/dist/sync.cjs'),
     'blocking-beside.cjs': required('./beside/sync.cjs'),
