@@ -1,7 +1,7 @@
 // The package as its users get it: packed, installed into an empty folder, linted by publint and are-the-types-wrong,
 // imported both ways through every subpath, looked at while it is imported, compiled against, and weighed.
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { rollup } from 'rollup'
@@ -35,6 +35,10 @@ try {
   run(process.execPath, ['import.mjs'])
   writeFileSync(join(folder, 'light.mjs'), light())
   run(process.execPath, ['light.mjs'])
+  // As beside a bundle of CommonJS, whose files have the same extension.
+  copyPackage('beside', 'commonjs')
+  // As webpack makes an ES module: whether there is a file's name was answered when it was made.
+  copyPackage('foretold', 'module', (code) => code.replace('typeof __filename', '"string"'))
   for (const [file, script] of Object.entries(blocking())) {
     writeFileSync(join(folder, file), script)
     if (run(process.execPath, [file]).trim() !== '200 hello') throw new Error(`${file}: the blocking interface fails`)
@@ -89,6 +93,14 @@ if (loaded.length > 0) throw new Error('an import loads ' + loaded.join(', '))
 `
 }
 
+/** What is built, in a folder of its own whose files are of that type. */
+function copyPackage(name, type, change = (code) => code) {
+  cpSync(join(folder, 'node_modules/httpcore/dist'), join(folder, name), { recursive: true })
+  writeFileSync(join(folder, name, 'package.json'), JSON.stringify({ type }))
+  const file = join(folder, name, 'sync.js')
+  writeFileSync(file, change(readFileSync(file, 'utf8')))
+}
+
 /** A blocking request, in the ways in which its module is loaded and has to find its worker. */
 function blocking() {
   const ask = `
@@ -102,10 +114,13 @@ other.once('message', (port) => {
 `
   const required = (from) =>
     `const { request } = require('${from}')\nconst threads = require('node:worker_threads')${ask}`
+  const imported = (from) => `import { request } from '${from}'\nimport threads from 'node:worker_threads'${ask}`
   return {
-    'blocking.mjs': `import { request } from 'httpcore/sync'\nimport threads from 'node:worker_threads'${ask}`,
+    'blocking.mjs': imported('httpcore/sync'),
+    'blocking-foretold.mjs': imported('./foretold/sync.js'),
     'blocking.cjs': required('httpcore/sync'),
     'blocking-old.cjs': required('./node_modules/httpcore/dist/sync.cjs'),
+    'blocking-beside.cjs': required('./beside/sync.cjs'),
     'blocking-window.cjs': `globalThis.document = { baseURI: 'http://h/' }\n${required('./node_modules/httpcore/dist/sync.cjs')}`,
   }
 }

@@ -41,9 +41,9 @@ export class Fields implements Iterable<readonly [name: string, value: string]> 
   static from(init: FieldsInit | undefined): Fields {
     if (init === undefined) return Fields.empty
     if (init instanceof Fields) return init
-    if (typeof init !== 'object' || init === null) {
-      throw new TypeError(`headers must be Fields, pairs or a record, not ${init === null ? 'null' : typeof init}`)
-    }
+    // What is promised has no names of its own: it would pass for no fields at all.
+    if (typeof init !== 'object' || init === null || typeof (init as { then?: unknown }).then === 'function')
+      throw new TypeError('headers must be Fields, pairs or a record, and not a promise')
     const flat: string[] = []
     const raw: string[] = []
     if (Symbol.iterator in init) {

@@ -9,8 +9,8 @@ const BYTES = 7
 /** A record without bytes, some bytes to write (as many records as it takes), or so many records to read. */
 type Step = { put: [number, number, number] } | { bytes: number; whose: number } | { read: number }
 const anyStep: fc.Arbitrary<Step> = fc.oneof(
-  fc.record({ put: fc.tuple(fc.integer({ min: 8, max: 2 ** 31 - 1 }), fc.nat(), fc.nat(2 ** 32 - 1)) }),
-  fc.record({ bytes: fc.integer({ min: 1, max: 300 }), whose: fc.nat() }),
+  fc.record({ put: fc.tuple(fc.integer({ min: 8, max: 2 ** 32 - 1 }), fc.nat(2 ** 32 - 1), fc.nat(2 ** 32 - 1)) }),
+  fc.record({ bytes: fc.integer({ min: 1, max: 300 }), whose: fc.nat(2 ** 32 - 1) }),
   fc.record({ read: fc.nat(8) }),
 )
 
@@ -106,6 +106,14 @@ it('its positions may pass 2^32', () => {
     reader.copy(copy)
     expect(copy).toEqual(bytes)
   }
+})
+
+it.each([2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1])('whose a record is may be as large as a word holds: %d', (whose) => {
+  const shared = makeRing(64)
+  const reader = new RingReader(shared)
+  new RingWriter(shared).put(1, whose, whose)
+  reader.next()
+  expect([reader.whose, reader.value]).toEqual([whose, whose])
 })
 
 it('a record carries one read of a socket at most', () => {

@@ -46,11 +46,13 @@ describe('Fields', () => {
     expect([...fields].map(([one]) => one)).toEqual(names.map((one) => one.toLowerCase()))
     for (const [i, one] of names.entries()) expect(fields.getAll(one)).toEqual([String(i)])
     expect([...Fields.from(JSON.parse('{"__proto__":"x"}') as FieldsInit)]).toEqual([['__proto__', 'x']])
+    expect([...Fields.from(JSON.parse('{"then":"x"}') as FieldsInit)]).toEqual([['then', 'x']])
   })
 
   it.each([
     ['a string', 'a: b'],
     ['null', null],
+    ['a promise', Promise.resolve([['a', 'b']])],
     ['a number as value', { a: 1 }],
     ['undefined as value', { a: undefined }],
     ['a bare name', [['a']]],

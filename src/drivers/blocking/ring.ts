@@ -25,7 +25,7 @@ export function makeRing(size: number): SharedArrayBuffer {
 /** What both ends see. */
 class RingEnd {
   protected readonly positions: Int32Array
-  protected readonly words: Int32Array
+  protected readonly words: Uint32Array
   protected readonly bytes: Uint8Array
   protected readonly size: number
 
@@ -35,7 +35,7 @@ class RingEnd {
       throw new RangeError(`a ring's size must be a power of two of at least ${MIN_BYTES}, not ${this.size}`)
     }
     this.positions = new Int32Array(shared, 0, HEAD_BYTES / 4)
-    this.words = new Int32Array(shared, HEAD_BYTES)
+    this.words = new Uint32Array(shared, HEAD_BYTES)
     this.bytes = new Uint8Array(shared, HEAD_BYTES)
   }
   protected indexOf(position: number): number {
@@ -107,7 +107,7 @@ export class RingReader extends RingEnd {
     if (this.empty) return false
     this.what = this.words[this.indexOf(this.#read) >> 2] as number
     this.whose = this.words[this.indexOf(this.#read + 4) >> 2] as number
-    this.value = (this.words[this.indexOf(this.#read + 8) >> 2] as number) >>> 0
+    this.value = this.words[this.indexOf(this.#read + 8) >> 2] as number
     return true
   }
   take(): void {

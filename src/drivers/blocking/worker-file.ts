@@ -4,8 +4,12 @@
 import { builtin } from '../shared/builtin.ts'
 
 const here: string | undefined = import.meta.url
-const file = typeof __filename === 'undefined' ? '/' : __filename
+// Whether there is a file's name is asked only where it is needed: webpack answers beforehand, with yes, and an ES module of its
+// making has none.
 const built = here
   ? new URL('./worker.js', import.meta.url)
-  : new URL('./worker.js', builtin('node:url')?.pathToFileURL(file) ?? 'file:')
+  : new URL(
+      './worker.js',
+      builtin('node:url')?.pathToFileURL(typeof __filename === 'undefined' ? '/' : __filename) ?? 'file:',
+    )
 export const WORKER_FILE: URL = here?.endsWith('.ts') ? new URL('./worker.ts', here) : built

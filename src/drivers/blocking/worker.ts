@@ -4,11 +4,12 @@
 // paused until the caller has made room: one read of each link at most, so that what is kept here is bounded however
 // much the peers send. Commands are taken out as soon as it is woken, whatever the other ring is like; so the caller may
 // wait for room without any danger of a deadlock.
-import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads'
+import type { MessagePort } from 'node:worker_threads'
 import type { Bytes } from '../../http/index.ts'
 import type { LinkInfo, LinkSide, TlsTarget } from '../../pool/lean.ts'
 import type { Link, Sink } from '../network.ts'
 import { nodeNetwork } from '../networks/node.ts'
+import { needed } from '../shared/builtin.ts'
 import {
   CLEAN,
   COMMAND,
@@ -22,6 +23,10 @@ import {
   type WorkerStart,
 } from './protocol.ts'
 import { MAX_RECORD_BYTES, RingReader, RingWriter } from './ring.ts'
+
+// Not imported: in dist/ this is one file without an import, which is loaded as a script or as a module, whatever the package
+// calls its files into which a bundle's owner has copied it.
+const { parentPort, receiveMessageOnPort, workerData } = needed('node:worker_threads')
 
 /** The caller writes up to 256 KiB ahead: it never waits for so little. */
 const DRAINED_UNTOLD = 16 * 1024
