@@ -241,9 +241,7 @@ export class Scheduler {
     if (undecided) origin.undecided++
     carrier.openedAt = ++this.#uses
     this.#seatLost(carrier)
-    this.#show(carrier)
-    this.#serve(origin)
-    this.#restIfIdle(carrier)
+    this.#offer(carrier)
   }
   /** What it serves, once that is known in full. */
   decide(carrier: Carrier, serves: number): void {
@@ -252,9 +250,7 @@ export class Scheduler {
     carrier.origin.undecided--
     remove(carrier)
     carrier.serves = serves
-    this.#show(carrier)
-    this.#serve(carrier.origin)
-    this.#restIfIdle(carrier)
+    this.#offer(carrier)
   }
   /** It takes nothing for now and will say when it does again: another would be told the same, so none is dialled. */
   suspend(carrier: Carrier, suspended: boolean): void {
@@ -278,12 +274,8 @@ export class Scheduler {
     // One of a single seat is as old as what it was used for.
     if ((carrier.serves & SERVES.h1) === 0) this.#seatLost(carrier)
     if (carrier.free <= 0) remove(carrier)
-    else {
-      if (carrier.active === 0 && this.#yieldToStarved(carrier)) return
-      this.#show(carrier)
-      this.#serve(carrier.origin)
-    }
-    this.#restIfIdle(carrier)
+    else if (carrier.active === 0 && this.#yieldToStarved(carrier)) return
+    this.#offer(carrier)
   }
   /** It will take no other request; it counts until it is gone. */
   leaving(carrier: Carrier): void {
@@ -385,11 +377,15 @@ export class Scheduler {
       this.#seat(carrier, lost)
     }
   }
-  #show(carrier: Carrier): void {
-    if (carrier.phase !== 'open' || carrier.free <= 0 || carrier.list !== undefined) return
-    carrier.usedAt = ++this.#uses
-    const { available } = carrier.origin
-    ;(available[carrier.serves] ??= new List<Carrier>()).unshift(carrier)
+  /** Its free seats are given away; what is left over stands ready, and it rests if nothing runs on it. */
+  #offer(carrier: Carrier): void {
+    const { origin, serves } = carrier
+    if (carrier.free > 0 && carrier.list === undefined) {
+      carrier.usedAt = ++this.#uses
+      ;(origin.available[serves] ??= new List<Carrier>()).unshift(carrier)
+    }
+    this.#serve(origin)
+    this.#restIfIdle(carrier)
   }
   #hide(carrier: Carrier): void {
     remove(carrier)

@@ -332,6 +332,21 @@ describe('a dial for who was lost', () => {
     model.widened(next)
     expect(model.requests.map(({ state }) => state)).toEqual(['running', 'running', 'running', 'waiting'])
   })
+  it('that has more seats later leaves the next room to others', () => {
+    const model = new Model({ maxConnections: 3, maxConnectionsPerOrigin: 2, maxIdleConnections: 3 }, 3)
+    const connection = (n: number): (typeof model.connections)[0] =>
+      model.connections[n] as (typeof model.connections)[0]
+    model.request(0, 'any')
+    model.connected(connection(0), SERVES.any, 2)
+    for (const origin of [0, 1, 2]) model.request(origin, 'any')
+    for (const n of [1, 2]) model.connected(connection(n), ANSWERS[0].serves, ANSWERS[0].seats)
+    model.gone(connection(0), 'fresh')
+    model.request(1, 'any')
+    model.connected(connection(3), SERVES.any, 1)
+    model.widened(connection(3))
+    model.gone(connection(2))
+    expect(model.connections.map(({ origin }) => origin)).toEqual([0, 1, 2, 0, 1])
+  })
   it('leaves no trace when it is given up: later requests share one again', () => {
     const model = lost(1)
     model.cancel(model.requests[0] as Request)
