@@ -2,10 +2,9 @@
 //
 // How a connection is made stands in establish.ts. Here is who is told of it: the scheduler, which then has seats to give,
 // and the request that it was dialled for, which alone fails if it fails.
-import type { Millis } from '../http/index.ts'
 import type { PoolConnection, Site } from './connection.ts'
 import { fail, isCrowded, refuseWaiting, turnAway } from './ending.ts'
-import { alpnOf, Establishing, mayShare, type Established, type Surroundings } from './establish.ts'
+import { alpnOf, Establishing, mayShare, type Established } from './establish.ts'
 import type { Exchange } from './exchange.ts'
 import { armMachine, armPing, bidFarewell, destroy, gone, rest, seatsOf } from './lifecycle.ts'
 import { markDirty } from './output.ts'
@@ -42,28 +41,6 @@ function give(pool: PoolState, connection: PoolConnection, now: boolean, reason:
 
 // ── dials ──
 
-/** What the making of a connection needs of the pool. */
-export function lend(pool: PoolState): Surroundings {
-  return {
-    settings: pool.settings,
-    limits: pool.limits,
-    links: pool.links,
-    timers: pool.timers,
-    last: undefined,
-    emit: (command) => pool.commands.push(command),
-    resolve: (host, asker) => resolve(pool, host, asker),
-    unresolve: (host, asker) => {
-      const all = pool.resolving.get(host)
-      all?.delete(asker)
-      // It may be stuck: who comes next asks anew.
-      if (all?.size === 0) pool.resolving.delete(host)
-    },
-    established: (connection, result, now) => established(pool, connection, result, now),
-    notEstablished: (connection, error) => notEstablished(pool, connection, error),
-    trace: (opener, connection, name, info, link) => trace(pool, opener, connection, name, info, link),
-  }
-}
-
 function open(pool: PoolState, connection: PoolConnection, opener: Exchange): void {
   const { site } = connection
   opener.clearPool(pool.timers)
@@ -73,35 +50,18 @@ function open(pool: PoolState, connection: PoolConnection, opener: Exchange): vo
     pool.timers.after(site.shareDeadline, pool.limits.shareTimeout, pool.now)
   connection.traced = opener.traced
   if (opener.traced) trace(pool, opener, connection, 'pool.open', { reason: whyOpened(opener) })
-  connection.establishing = new Establishing(pool.surroundings, connection, alpn, opener)
-  connection.establishing.start(pool.now)
+  connection.establishing = new Establishing(pool, connection, alpn, opener)
+  connection.establishing.start()
 }
 
-function resolve(pool: PoolState, host: string, asker: Establishing): void {
-  const others = pool.resolving.get(host)
-  if (others !== undefined) {
-    others.add(asker)
-    return
-  }
-  pool.resolving.set(host, new Set([asker]))
-  pool.commands.push({ type: 'resolve', host })
-}
-
-export function askers(pool: PoolState, host: string): readonly Establishing[] {
-  const all = pool.resolving.get(host)
-  pool.resolving.delete(host)
-  return all === undefined ? [] : [...all]
-}
-
-function established(
+export function established(
   pool: PoolState,
   connection: PoolConnection,
   { link, info, version, surplus }: Established,
-  now: Millis,
 ): void {
   const { site, opener } = connection
   const multiplexed = version === 'h2'
-  const machine = pool.makeMachine(version, now, site.streams)
+  const machine = pool.makeMachine(version, pool.now, site.streams)
   connection.establishing = undefined
   connection.link = link
   connection.written = link.ahead
@@ -113,7 +73,7 @@ function established(
   const shared = site.seatsPerDial > 1
   if (asked) remember(pool, site, version)
   const age = pool.settings.maxConnectionAge
-  if (age !== undefined) pool.timers.after(connection.deadline('age'), age * (1 - chance(pool) / 10), now)
+  if (age !== undefined) pool.timers.after(connection.deadline('age'), age * (1 - chance(pool) / 10), pool.now)
   markDirty(pool, connection)
   if (connection.traced && multiplexed) {
     for (const how of ['started', 'complete']) {
@@ -145,7 +105,7 @@ function turnAwayLast(pool: PoolState, { undialled: [waiting] }: Site): void {
 }
 
 /** A failed dial fails only the request that it was opened for. */
-function notEstablished(pool: PoolState, connection: PoolConnection, error: unknown): void {
+export function notEstablished(pool: PoolState, connection: PoolConnection, error: unknown): void {
   const opener = connection.opener as Exchange | undefined
   connection.establishing = undefined
   if (opener !== undefined) fail(pool, opener, error, connection)

@@ -14,9 +14,9 @@ import { Fields, misuse, type Bytes, type HttpCoreError, type Millis, type Reque
 import type { LinkSide, PoolCommand, PoolInput } from './commands.ts'
 import { PoolConnection, Site, type ConnectionTimer } from './connection.ts'
 import { connectionDue, exchangeDue } from './deadlines.ts'
-import { askers, decide, lend, seatsPerDial } from './decisions.ts'
+import { decide, established, notEstablished, seatsPerDial } from './decisions.ts'
 import { breakConnection, complete, dropContent, isCrowded, onCancel, settle, turnAway } from './ending.ts'
-import { Establishing, forwardingProxy, type EstablishTimer, type Http2 } from './establish.ts'
+import { askers, Establishing, forwardingProxy, type EstablishTimer, type Http2 } from './establish.ts'
 import { Exchange, type ExchangeTimer, type RequestInput } from './exchange.ts'
 import { factsOf, misused, poolClosed, unsupported } from './failures.ts'
 import { destroy, gone, onCaughtUp, retire } from './lifecycle.ts'
@@ -38,7 +38,7 @@ export class PoolMachine {
    */
   constructor(settings: PoolSettings, start: { readonly now: Millis; readonly seed: number; readonly http2: Http2 }) {
     checkSettings(settings)
-    this.#pool = new PoolState(settings, start, { decide, drain: drainMachine, lend })
+    this.#pool = new PoolState(settings, start, { decide, drain: drainMachine, established, notEstablished })
   }
 
   /** Takes an input at any moment, also while a command is performed: what follows from it is told by `poll`. */
@@ -88,10 +88,10 @@ export class PoolMachine {
         onDestroy(pool, input.reason)
         break
       case 'resolved':
-        for (const asker of askers(pool, input.host)) asker.resolved(input.addresses, pool.now)
+        for (const asker of askers(pool, input.host)) asker.resolved(input.addresses)
         break
       case 'resolveFailed':
-        for (const asker of askers(pool, input.host)) asker.notResolved(input.error, pool.now)
+        for (const asker of askers(pool, input.host)) asker.notResolved(input.error)
         break
       case 'connected':
       case 'secured':
@@ -218,8 +218,8 @@ function onLinkUp(pool: PoolState, input: Extract<PoolInput, { type: 'connected'
   const link = pool.links.get(input.link)
   if (link === undefined || link.destroyed) return
   if (link.owner instanceof Establishing) {
-    if (input.type === 'connected') link.owner.connected(link, input.info, pool.now)
-    else link.owner.secured(link, input.info, pool.now)
+    if (input.type === 'connected') link.owner.connected(link, input.info)
+    else link.owner.secured(link, input.info)
   } else if (link.owner.tunnel !== undefined) {
     deliver(pool, link.owner.tunnel, { type: 'secured', info: input.info })
   }
@@ -228,14 +228,14 @@ function onLinkUp(pool: PoolState, input: Extract<PoolInput, { type: 'connected'
 function onReceived(pool: PoolState, id: number, data: Bytes): void {
   const link = pool.links.get(id)
   if (link === undefined || link.destroyed) return
-  if (link.owner instanceof Establishing) link.owner.received(link, data, pool.now)
+  if (link.owner instanceof Establishing) link.owner.received(link, data)
   else feed(pool, link.owner, data)
 }
 
 function onEof(pool: PoolState, id: number, clean: boolean | undefined): void {
   const link = pool.links.get(id)
   if (link === undefined || link.destroyed) return
-  if (link.owner instanceof Establishing) return link.owner.eof(link, pool.now)
+  if (link.owner instanceof Establishing) return link.owner.eof(link)
   const connection = link.owner
   const { tunnel, machine } = connection
   if (tunnel !== undefined) {
@@ -254,7 +254,7 @@ function onEof(pool: PoolState, id: number, clean: boolean | undefined): void {
 function onFailed(pool: PoolState, id: number, error: unknown, side: LinkSide): void {
   const link = pool.links.get(id)
   if (link === undefined || link.destroyed) return
-  if (link.owner instanceof Establishing) return link.owner.failed(link, error, side, pool.now)
+  if (link.owner instanceof Establishing) return link.owner.failed(link, error, side)
   const connection = link.owner
   if (side !== 'write' || connection.exchanges.size === 0) return breakConnection(pool, connection, error, side)
   // A response may be there to be read: what the server had to say before it stopped listening.
@@ -270,7 +270,7 @@ function onClosed(pool: PoolState, id: number): void {
   pool.links.delete(id)
   const { owner } = link
   if (owner instanceof Establishing) {
-    if (!link.destroyed) owner.closed(link, pool.now)
+    if (!link.destroyed) owner.closed(link)
     return
   }
   if (link.destroyed) return
@@ -286,7 +286,7 @@ function onTimeout(pool: PoolState): void {
     const { owner, kind } = due
     if (owner instanceof Exchange) exchangeDue(pool, owner, kind as ExchangeTimer)
     else if (owner instanceof PoolConnection) connectionDue(pool, owner, kind as ConnectionTimer)
-    else if (owner instanceof Establishing) owner.timeout(kind as EstablishTimer, pool.now)
+    else if (owner instanceof Establishing) owner.timeout(kind as EstablishTimer)
     else if (owner instanceof Site) pool.scheduler.expect(owner, seatsPerDial(pool, owner))
     else onDestroy(pool, pool.reason)
     decide(pool)

@@ -2,11 +2,12 @@
 //
 // The parts are functions over this state, in layers: decisions and deadlines know sending and receiving, these know how an
 // exchange ends, that knows what becomes of a connection, and nobody calls upwards. But an end is a beginning: a seat that
-// is free is given away, and what was written lets a machine speak. Those two calls lead up again, and stand here.
+// is free is given away, what was written lets a machine speak, what was dialled is there. These calls lead up again, and
+// stand here.
 import { formatOrigin, resolveLimits, type Millis, type Origin, type ResolvedLimits } from '../http/index.ts'
-import type { PoolCommand } from './commands.ts'
+import type { ConnectTarget, PoolCommand } from './commands.ts'
 import { PoolConnection, Site, type Link } from './connection.ts'
-import { machines, mayShare, type Establishing, type Http2, type Surroundings } from './establish.ts'
+import { machines, mayShare, type Established, type Establishing, type Http2 } from './establish.ts'
 import type { Exchange, RequestInput } from './exchange.ts'
 import { Passing } from './passing.ts'
 import { Scheduler } from './scheduler.ts'
@@ -14,11 +15,12 @@ import type { PoolSettings } from './settings.ts'
 import { BySlot, Slots } from './slots.ts'
 import { Deadline, Timers } from './timers.ts'
 
-/** What leads up: decisions are carried out; a machine is heard; and what the making of a connection is lent. */
+/** What leads up: decisions are carried out; a machine is heard; a connection was made, or was not. */
 interface Upward {
   readonly decide: (pool: PoolState) => void
   readonly drain: (pool: PoolState, connection: PoolConnection) => void
-  readonly lend: (pool: PoolState) => Surroundings
+  readonly established: (pool: PoolState, connection: PoolConnection, made: Established) => void
+  readonly notEstablished: (pool: PoolState, connection: PoolConnection, error: unknown) => void
 }
 
 export class PoolState {
@@ -36,12 +38,15 @@ export class PoolState {
   /** What an origin was found to speak. */
   readonly remembered = new Map<string, 'h1' | 'h2'>()
   readonly resolving = new Passing<string, Set<Establishing>>()
+  /** What was dialled last. */
+  lastTarget: ConnectTarget | undefined
   /** Their machines have something to say. */
   readonly dirty: PoolConnection[] = []
   readonly graceDeadline: Deadline<PoolState, 'grace'> = new Deadline<PoolState, 'grace'>(this, 'grace')
   readonly decide: Upward['decide']
   readonly drain: Upward['drain']
-  readonly surroundings: Surroundings
+  readonly established: Upward['established']
+  readonly notEstablished: Upward['notEstablished']
   commands: PoolCommand[] = []
   /** How many of the commands were performed. */
   taken = 0
@@ -57,7 +62,7 @@ export class PoolState {
   constructor(
     settings: PoolSettings,
     start: { readonly now: Millis; readonly seed: number; readonly http2: Http2 },
-    { decide, drain, lend }: Upward,
+    { decide, drain, established, notEstablished }: Upward,
   ) {
     this.settings = settings
     this.limits = resolveLimits(settings.limits, 'client')
@@ -71,7 +76,8 @@ export class PoolState {
     })
     this.decide = decide
     this.drain = drain
-    this.surroundings = lend(this)
+    this.established = established
+    this.notEstablished = notEstablished
   }
 }
 
