@@ -4,7 +4,7 @@
 // and the request that it was dialled for, which alone fails if it fails.
 import type { PoolConnection, Site } from './connection.ts'
 import { fail, isCrowded, refuseWaiting, turnAway } from './ending.ts'
-import { alpnOf, Establishing, mayShare, type Established } from './establish.ts'
+import { Establishing, mayShare, type Established } from './establish.ts'
 import type { Exchange } from './exchange.ts'
 import { armMachine, armPing, bidFarewell, destroy, gone, rest, seatsOf } from './lifecycle.ts'
 import { markDirty } from './output.ts'
@@ -19,24 +19,21 @@ const MAX_REMEMBERED = 1_000
 /** What the scheduler has decided since. */
 export function decide(pool: PoolState): void {
   for (let decision = pool.scheduler.next(); decision !== undefined; decision = pool.scheduler.next()) {
+    const connection = decision.carrier as PoolConnection
     switch (decision.type) {
       case 'assign':
-        assign(pool, decision.carrier as PoolConnection, decision.waiter as Exchange)
+        assign(pool, connection, decision.waiter as Exchange)
         break
       case 'open':
-        open(pool, decision.carrier as PoolConnection, decision.opener as Exchange)
+        open(pool, connection, decision.opener as Exchange)
         break
       case 'close':
-        give(pool, decision.carrier as PoolConnection, decision.now, decision.reason)
+        trace(pool, undefined, connection, 'pool.close', { reason: decision.reason })
+        if (decision.now) destroy(pool, connection)
+        else bidFarewell(pool, connection)
         break
     }
   }
-}
-
-function give(pool: PoolState, connection: PoolConnection, now: boolean, reason: string): void {
-  trace(pool, undefined, connection, 'pool.close', { reason })
-  if (now) return destroy(pool, connection)
-  bidFarewell(pool, connection)
 }
 
 // ── dials ──
@@ -44,13 +41,11 @@ function give(pool: PoolState, connection: PoolConnection, now: boolean, reason:
 function open(pool: PoolState, connection: PoolConnection, opener: Exchange): void {
   const { site } = connection
   opener.clearPool(pool.timers)
-  const h1Only = opener.need === 'h1'
-  const alpn = alpnOf(pool.settings, site, h1Only)
-  if (site.seatsPerDial === Infinity && !h1Only)
+  if (site.seatsPerDial === Infinity && opener.need !== 'h1')
     pool.timers.after(site.shareDeadline, pool.limits.shareTimeout, pool.now)
   connection.traced = opener.traced
   if (opener.traced) trace(pool, opener, connection, 'pool.open', { reason: whyOpened(opener) })
-  connection.establishing = new Establishing(pool, connection, alpn, opener)
+  connection.establishing = new Establishing(pool, connection, opener)
   connection.establishing.start()
 }
 

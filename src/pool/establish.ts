@@ -77,7 +77,7 @@ const UNWANTED: Millis = 10_000
 /** HTTP/1.1 has no window of its own: reading stops when so much waits for the reader. */
 const H11_WINDOW = 256 * 1024
 
-export type EstablishTimer = 'connect' | 'attempt' | 'retry'
+export type EstablishTimer = 'connect' | 'step'
 
 export class Establishing {
   readonly #pool: PoolState
@@ -86,8 +86,8 @@ export class Establishing {
   /** For whom it was begun, whatever has become of it: a trace names it with every step. */
   readonly #opener: Exchange
   readonly #connectDeadline = new Deadline<Establishing, EstablishTimer>(this, 'connect')
-  readonly #attemptDeadline = new Deadline<Establishing, EstablishTimer>(this, 'attempt')
-  readonly #retryDeadline = new Deadline<Establishing, EstablishTimer>(this, 'retry')
+  /** Of the step: the next address is dialled, the next attempt begins, what a proxy still said is not waited for. */
+  readonly #stepDeadline = new Deadline<Establishing, EstablishTimer>(this, 'step')
   #step: Step = 'idle'
   /** The hop that is being made. */
   #hop = 0
@@ -113,11 +113,11 @@ export class Establishing {
   #tracing: string | undefined
   #startedAt: Millis = 0
 
-  constructor(pool: PoolState, connection: PoolConnection, alpn: readonly string[], opener: Exchange) {
+  constructor(pool: PoolState, connection: PoolConnection, opener: Exchange) {
     this.#pool = pool
     this.#connection = connection
     this.#opener = opener
-    this.#hops = hopsOf(pool.settings, connection.site, alpn)
+    this.#hops = hopsOf(pool.settings, connection.site, opener.need === 'h1')
   }
 
   /** Where an error says that it stood. */
@@ -179,7 +179,7 @@ export class Establishing {
   }
   notResolved(cause: unknown, host = this.#host): void {
     this.#host = undefined
-    this.#connectFails(`the name '${host}' could not be resolved`, 'resolve', 'dns', cause)
+    this.#connectFails(`the name '${host}' could not be resolved`, 'resolve', cause, 'dns')
   }
 
   // ── dialling ──
@@ -210,7 +210,7 @@ export class Establishing {
     if (plain && last.address === target.address && last.port === target.port) target = last
     this.#pool.lastTarget = target
     this.#pool.commands.push({ type: 'connect', link: link.id, target })
-    if (this.#next < this.#addresses.length) this.#after(this.#attemptDeadline, limits.attemptDelay)
+    if (this.#next < this.#addresses.length) this.#after(this.#stepDeadline, limits.attemptDelay)
   }
   #destroy(link: Link): void {
     this.#racing.delete(link)
@@ -223,7 +223,7 @@ export class Establishing {
     if (this.#step !== 'dialling') return this.#destroy(link)
     this.#racing.delete(link)
     for (const loser of this.#racing) this.#destroy(loser)
-    this.#pool.timers.clear(this.#attemptDeadline)
+    this.#pool.timers.clear(this.#stepDeadline)
     this.#link = link
     this.#info = info
     this.#traceDial('complete', link, { address: link.address })
@@ -260,15 +260,15 @@ export class Establishing {
   /** By ALPN what the peer chose of what was offered; without TLS, or without its answer, what is known. */
   #version(): Version | undefined {
     const { http1, http2 } = this.#pool.settings
-    const { alpn } = this.#info
+    const { alpn = '' } = this.#info
     const offered = this.#hops.at(-1)?.tls?.alpn
     if (offered === undefined) return http1 ? 'h1' : 'h2'
-    if (alpn !== undefined && alpn !== '' && offered.includes(alpn)) return alpn === 'h2' ? 'h2' : 'h1'
+    if (alpn !== '' && offered.includes(alpn)) return alpn === 'h2' ? 'h2' : 'h1'
     // A peer that knows no ALPN speaks HTTP/1.1, if that will do. RFC 9113 §3.2 asks for an answer for HTTP/2.
-    if ((alpn === undefined || alpn === '') && http1) return 'h1'
-    const said = alpn === undefined || alpn === '' ? 'no protocol' : excerpt(alpn)
+    if (alpn === '' && http1) return 'h1'
+    const said = alpn === '' ? 'no protocol' : excerpt(alpn)
     const message = `the peer chose ${said} where ${http2 ? 'HTTP/2' : 'HTTP/1.1'} was offered`
-    this.#connectFails(message, 'tls-alpn', 'tls')
+    this.#connectFails(message, 'tls-alpn')
     return undefined
   }
 
@@ -323,7 +323,7 @@ export class Establishing {
       ? ['before the TLS handshake', 'surplus-before-tls']
       : ['before the proxy was asked for anything', 'surplus-bytes']
     const message = `bytes came ${what}`
-    if (this.#hop === 0) return this.#connectFails(message, code, this.phase)
+    if (this.#hop === 0) return this.#connectFails(message, code)
     this.#proxyFails(message, { code, rule: 'RFC 9110 §9.3.6' })
   }
 
@@ -425,7 +425,7 @@ export class Establishing {
     if (dialled && side === 'write' && this.#handshake !== undefined) {
       // A proxy may have refused before it stopped listening.
       this.#unheard = { error }
-      return this.#after(this.#attemptDeadline, this.#pool.limits.earlyResponseGrace)
+      return this.#after(this.#stepDeadline, this.#pool.limits.earlyResponseGrace)
     }
     if (dialled && side !== 'tls') return this.#lost(error)
     if (!dialled && !this.#racing.delete(link)) return
@@ -437,7 +437,7 @@ export class Establishing {
     if (this.#racing.size > 0) return
     const place = this.#addresses.length === 1 ? link.address : `${this.#addresses.length} addresses`
     const what = this.#pool.settings.proxies.length > 0 ? `the proxy at ${place}` : place
-    this.#connectFails(`could not connect to ${what}`, 'connect', 'connect', error)
+    this.#connectFails(`could not connect to ${what}`, 'connect', error)
   }
   closed(link: Link): void {
     link.destroyed = true
@@ -451,25 +451,26 @@ export class Establishing {
     this.#attempts.push({ address: (this.#link as Link).address, error: cause ?? new Error('the connection ended') })
     if (this.#step === 'proxying')
       return this.#proxyFails('the proxy ended the connection', { code: 'proxy-disconnected', cause })
-    this.#connectFails('the peer ended the connection before it was established', 'disconnected', this.phase, cause)
+    this.#connectFails('the peer ended the connection before it was established', 'disconnected', cause)
   }
   #tlsFails(cause: unknown): void {
     const { code, message } = handshakeFault(cause)
     const withProxy = code !== TLS_DISCONNECTED && this.#hop < this.#pool.settings.proxies.length
     if (withProxy) this.#fail(new ProxyError(message, { code, cause, ...this.#facts('tls') }))
-    else this.#connectFails(message, code, 'tls', cause)
+    else this.#connectFails(message, code, cause, 'tls')
   }
 
   timeout(timer: EstablishTimer): void {
-    if (timer === 'attempt') {
-      if (this.#unheard !== undefined) return this.#lost()
-      return this.#next < this.#addresses.length ? this.#dialNext() : undefined
-    }
-    if (timer === 'retry') {
+    if (timer === 'connect') return this.#tooLate()
+    if (this.#step === 'backoff') {
       this.#named = []
       this.#stepEnds('complete', {})
       return this.#begin()
     }
+    if (this.#unheard !== undefined) return this.#lost()
+    if (this.#next < this.#addresses.length) this.#dialNext()
+  }
+  #tooLate(): void {
     // It has refused already, and only does not come to an end.
     if (this.#refusal !== undefined) return this.#refused()
     const { connect } = this.#opener.timeouts
@@ -495,9 +496,9 @@ export class Establishing {
     this.#failures++
     this.#step = 'backoff'
     this.#stepBegins('connection.retry', { exception: error, delay })
-    this.#after(this.#retryDeadline, delay)
+    this.#after(this.#stepDeadline, delay)
   }
-  #connectFails(message: string, code: string, phase: string, cause?: unknown): void {
+  #connectFails(message: string, code: string, cause?: unknown, phase = this.phase): void {
     const facts = this.#facts(phase)
     this.#fail(new ConnectError(`${message} (${facts.origin})`, { code, cause, ...facts }))
   }
@@ -515,7 +516,7 @@ export class Establishing {
     }
     if (this.#link !== undefined) this.#destroy(this.#link)
     this.#link = this.#handshake = this.#unheard = undefined
-    this.#pool.timers.clear(this.#attemptDeadline)
+    this.#pool.timers.clear(this.#stepDeadline)
   }
   #after(deadline: Deadline<Establishing, EstablishTimer>, duration: Millis): void {
     this.#pool.timers.after(deadline, duration, this.#pool.now)
@@ -523,7 +524,6 @@ export class Establishing {
   #end(): void {
     this.#step = 'over'
     this.#pool.timers.clear(this.#connectDeadline)
-    this.#pool.timers.clear(this.#retryDeadline)
     if (this.#host === undefined) return
     const { resolving } = this.#pool
     const askers = resolving.get(this.#host)
@@ -581,7 +581,7 @@ function interleaved(addresses: readonly string[]): readonly string[] {
 }
 
 /** What is dialled and asked for, in order. A forwarding proxy is itself the end of the route. */
-function hopsOf(settings: PoolSettings, site: Site, alpn: readonly string[]): readonly Hop[] {
+function hopsOf(settings: PoolSettings, site: Site, h1Only: boolean): readonly Hop[] {
   const { origin } = site
   const hops: Hop[] = settings.proxies.map((proxy) => ({
     host: proxy.host,
@@ -589,7 +589,9 @@ function hopsOf(settings: PoolSettings, site: Site, alpn: readonly string[]): re
     tls: proxy.kind === 'https' ? { serverName: proxy.host, alpn: ['http/1.1'], options: proxy.tls } : undefined,
   }))
   if (forwardingProxy(settings, site) === undefined) {
-    const tls = isSecure(origin) ? { serverName: site.serverName, alpn, options: settings.tls } : undefined
+    const tls = isSecure(origin)
+      ? { serverName: site.serverName, alpn: alpnOf(settings, h1Only), options: settings.tls }
+      : undefined
     hops.push({ host: origin.host, port: origin.port, tls })
   }
   return hops
@@ -604,8 +606,7 @@ export function forwardingProxy(settings: PoolSettings, site: Site): HttpProxy |
 }
 
 /** What is offered by ALPN. h2 first: the order is the client's preference. RFC 7301 §3.1. */
-export function alpnOf(settings: PoolSettings, site: Site, h1Only: boolean): readonly string[] {
-  if (!isSecure(site.origin)) return []
+function alpnOf(settings: PoolSettings, h1Only: boolean): readonly string[] {
   if (h1Only || !settings.http2) return ['http/1.1']
   return settings.http1 ? ['h2', 'http/1.1'] : ['h2']
 }
