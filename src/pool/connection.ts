@@ -1,12 +1,11 @@
 // A connection as the pool holds it: the scheduler's Carrier with a link, a machine and the exchanges that run on it.
 //
 // It is data with a few questions; what happens to it is decided in lifecycle.ts. It does not know which version it speaks.
-import type { Connection, ExchangeId, Millis } from '../http/index.ts'
-import { formatOrigin, type Origin } from '../http/index.ts'
+import { formatOrigin, type Connection, type ExchangeId, type Millis, type Origin } from '../http/index.ts'
 import type { LinkId, LinkInfo } from './commands.ts'
 import type { Establishing } from './establish.ts'
 import type { Attempt, Exchange } from './exchange.ts'
-import { Carrier, groupOf, OriginQueue, SERVES, type Need } from './scheduler.ts'
+import { Carrier, OriginQueue, SERVES } from './scheduler.ts'
 import { Deadline, type Timers } from './timers.ts'
 
 /** An origin with everything that has to be the same for two requests to share a connection. */
@@ -108,10 +107,6 @@ export class PoolConnection extends Carrier {
   #idle: Deadline<PoolConnection, ConnectionTimer> | undefined
   /** All but that of idling: most connections have none of them. */
   #deadlines: { [timer in ConnectionTimer]?: Deadline<PoolConnection, ConnectionTimer> } | undefined
-
-  constructor(site: Site, need: Need) {
-    super(site, groupOf(need))
-  }
 
   get site(): Site {
     return this.origin as Site

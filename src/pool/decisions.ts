@@ -9,7 +9,7 @@ import type { Exchange } from './exchange.ts'
 import { armMachine, armPing, bidFarewell, destroy, gone, rest, seatsOf } from './lifecycle.ts'
 import { markDirty } from './output.ts'
 import { feed } from './receiving.ts'
-import { groupOf, SERVES } from './scheduler.ts'
+import { GROUP, SERVES } from './scheduler.ts'
 import { assign } from './sending.ts'
 import { awaitSeat, chance, type PoolState } from './state.ts'
 import { trace, whyOpened } from './tracing.ts'
@@ -64,7 +64,7 @@ export function established(
   connection.machine = machine
   connection.info = info
   // A dial for HTTP/1.1 alone does not tell what else the origin speaks.
-  const asked = connection.group !== groupOf('h1')
+  const asked = connection.group !== GROUP.h1
   const shared = site.seatsPerDial > 1
   if (asked) remember(pool, site, version)
   const age = pool.settings.maxConnectionAge

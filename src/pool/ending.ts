@@ -129,12 +129,10 @@ export function turnAway(pool: PoolState, exchange: Exchange): void {
 }
 
 function withdraw(pool: PoolState, exchange: Exchange, result: Settlement, dial?: PoolConnection): void {
-  if (exchange.waiting) {
-    const own = exchange.dial as PoolConnection | undefined
-    // A dial that nobody else has a use for ends with the request that it was opened for.
-    if (pool.scheduler.leave(exchange) && own !== undefined && own !== dial)
-      destroy(pool, own, result.ok ? undefined : result.error)
-  }
+  const own = exchange.dial as PoolConnection | undefined
+  // A dial that nobody else has a use for ends with the request that it was opened for.
+  if (pool.scheduler.leave(exchange) && own !== undefined && own !== dial)
+    destroy(pool, own, result.ok ? undefined : result.error)
   settle(pool, exchange, result)
 }
 

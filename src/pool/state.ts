@@ -70,7 +70,7 @@ export class PoolState {
     this.now = start.now
     this.random = start.seed >>> 0
     this.scheduler = new Scheduler(settings, (site, need) => {
-      const connection = new PoolConnection(site as Site, need)
+      const connection = new PoolConnection(site, need)
       this.connections.set(connection, true)
       return connection
     })

@@ -1,7 +1,7 @@
 // The scheduler beside its model, its fairness told as examples, and the cost of its steps counted.
 import { fc, test } from '@fast-check/vitest'
 import { describe, expect, it } from 'vitest'
-import { Carrier, groupOf, OriginQueue, Scheduler, SERVES, Waiter, type Need } from '../../src/pool/scheduler.ts'
+import { Carrier, OriginQueue, Scheduler, SERVES, Waiter, type Need } from '../../src/pool/scheduler.ts'
 import { Model, type Request } from './model.ts'
 
 const NEEDS: readonly Need[] = ['any', 'any', 'any', 'h1', 'h2-connect']
@@ -240,7 +240,7 @@ describe('the cost of a step does not grow (counted, not timed)', () => {
       maxConnectionsPerOrigin: connections,
       maxIdleConnections: connections,
     }
-    const scheduler = new Scheduler(limits, (origin, need) => new Carrier(origin, groupOf(need)))
+    const scheduler = new Scheduler(limits, (origin, need) => new Carrier(origin, need))
     const queues = Array.from({ length: origins }, () => new OriginQueue())
     const running: Carrier[] = []
     let served = 0
@@ -284,7 +284,7 @@ describe('what is free', () => {
   it('does not count a seat twice that was promised and not yet taken', () => {
     const scheduler = new Scheduler(
       { maxConnections: 1, maxConnectionsPerOrigin: 1, maxIdleConnections: 1 },
-      (origin, need) => new Carrier(origin, groupOf(need)),
+      (origin, need) => new Carrier(origin, need),
     )
     const origin = new OriginQueue()
     for (let n = 0; n < 6; n++) scheduler.enqueue(new Waiter(origin, 'any'))
@@ -358,7 +358,7 @@ describe('a dial for who was lost', () => {
 describe('a connection that does not yet tell what it serves', () => {
   it('holds nobody up any more once it takes no other request', () => {
     const limits = { maxConnections: 4, maxConnectionsPerOrigin: 4, maxIdleConnections: 4 }
-    const scheduler = new Scheduler(limits, (origin, need) => new Carrier(origin, groupOf(need)))
+    const scheduler = new Scheduler(limits, (origin, need) => new Carrier(origin, need))
     const origin = new OriginQueue()
     scheduler.enqueue(new Waiter(origin, 'any'))
     const opening = scheduler.next()
@@ -375,7 +375,7 @@ describe('a connection that does not yet tell what it serves', () => {
 describe('who waits out a backoff', () => {
   it('and waits to be told what a connection serves is not taken for one who wants a dial', () => {
     const limits = { maxConnections: 4, maxConnectionsPerOrigin: 4, maxIdleConnections: 4 }
-    const scheduler = new Scheduler(limits, (origin, need) => new Carrier(origin, groupOf(need)))
+    const scheduler = new Scheduler(limits, (origin, need) => new Carrier(origin, need))
     const origin = new OriginQueue()
     const dialled = (): Carrier[] => {
       const carriers: Carrier[] = []
