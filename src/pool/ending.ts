@@ -18,6 +18,8 @@ const NO_ERROR = 0
 const REFUSED_STREAM = 7
 /** What a machine says of exchanges that the end of the connection left unfinished. */
 const CUT_SHORT: ReadonlySet<string> = new Set(['server-disconnected', 'incomplete-message', 'goaway'])
+/** And is told of those whose response has begun. */
+const INCOMPLETE = { code: 'incomplete-message', message: 'the connection ended within the response' }
 const OK: Settlement = { ok: true }
 
 // ── well ──
@@ -171,26 +173,24 @@ export function disappoint(pool: PoolState, connection: PoolConnection, cause: u
   const waiter = connection.dialledFor
   connection.dialledFor = undefined
   if (waiter?.waiting !== true || waiter.dial !== undefined || !connection.undecided) return
-  const error =
-    fault === undefined ? connectionLost(waiter, cause, false) : peerFailed(waiter, fault, 'not-sent', cause)
-  fail(pool, waiter, error)
+  fail(pool, waiter, fault === undefined ? connectionLost(waiter, cause) : peerFailed(waiter, fault, 'not-sent'))
 }
 
 /** The machine says that it failed. */
 export function exchangeFailed(pool: PoolState, exchange: Exchange, fault: PeerFault, disposition: Disposition): void {
   const { attempt } = exchange
   const connection = attempt.connection as PoolConnection
-  // Whatever ended the connection, for a request without an answer the server is gone.
-  const silent = !attempt.heard && attempt.bytesReceived === 0
-  const lost = connection.eof && silent && CUT_SHORT.has(fault.code)
+  // Whatever ended the connection: to who has no answer the server is gone, the response of another is cut short.
+  const cut = connection.eof && CUT_SHORT.has(fault.code)
+  const lost = cut && !attempt.begun
   // With no other to turn to, when to try again is for the owner of a single one to say.
   if (fault.h2Code === REFUSED_STREAM && disposition === 'refused' && pool.settings.once !== true)
     connection.refusing = true
-  const writing = connection.writeFailure
+  const said = cut && attempt.begun ? { ...fault, ...INCOMPLETE } : fault
   const error =
     lost && disposition === 'maybe-processed'
-      ? connectionLost(exchange, writing?.error, writing !== undefined, fault)
-      : peerFailed(exchange, cutShort(exchange, connection, fault), disposition, undefined)
+      ? connectionLost(exchange, undefined, fault)
+      : peerFailed(exchange, said, disposition)
   retryOrFail(pool, exchange, error, disposition, lost)
 }
 
@@ -200,7 +200,7 @@ export function exchangeFailed(pool: PoolState, exchange: Exchange, fault: PeerF
  */
 export function breakConnection(pool: PoolState, connection: PoolConnection, cause?: unknown, side?: LinkSide): void {
   const exchanges = connection.exchanges.all()
-  const { tunnel, writeFailure } = connection
+  const { tunnel } = connection
   disappoint(pool, connection, cause)
   connection.machine?.abort()
   sever(pool, connection)
@@ -208,10 +208,7 @@ export function breakConnection(pool: PoolState, connection: PoolConnection, cau
   if (exchanges.length > 0) pool.scheduler.leaving(connection)
   for (const exchange of exchanges) {
     const switched = exchange === tunnel
-    const error =
-      switched && side === 'tls'
-        ? handshakeFailed(exchange, cause)
-        : connectionLost(exchange, writeFailure?.error ?? cause, writeFailure !== undefined)
+    const error = switched && side === 'tls' ? handshakeFailed(exchange, cause) : connectionLost(exchange, cause)
     if (switched) finish(pool, exchange, { ok: false, error })
     else retryOrFail(pool, exchange, error, exchange.attempt.disposition, true)
   }
@@ -225,8 +222,7 @@ export function graceOver(pool: PoolState, connection: PoolConnection): void {
   if (lost.length === exchanges.length) return breakConnection(pool, connection)
   for (const exchange of lost) {
     connection.machine?.cancel(exchange.attempt.onConnection)
-    const error = connectionLost(exchange, connection.writeFailure?.error, true)
-    retryOrFail(pool, exchange, error, exchange.attempt.disposition, true)
+    retryOrFail(pool, exchange, connectionLost(exchange, undefined), exchange.attempt.disposition, true)
   }
 }
 
@@ -253,7 +249,7 @@ function retryOrFail(
       disposition,
       connectionLost: lost,
       mayBeStale: attempt.mayBeStale,
-      responseBytes: attempt.bytesReceived > 0 || attempt.heard,
+      responseBytes: attempt.begun,
       idempotent,
       replayable,
       pulled,
@@ -315,12 +311,4 @@ function backoffOf(pool: PoolState, site: Site): Millis {
   const before = site.failures++
   if (before === 0) return 0
   return Math.min(replayBackoff * 2 ** Math.min(before - 1, 16), replayBackoffCap) * (1 - chance(pool) / 10)
-}
-
-/** The connection ended within the response, whatever else can be said of its end. */
-function cutShort(exchange: Exchange, connection: PoolConnection, fault: PeerFault): PeerFault {
-  const { heard, bytesReceived } = exchange.attempt
-  const begun = heard || bytesReceived > 0
-  const within = connection.eof && begun && CUT_SHORT.has(fault.code)
-  return within ? { ...fault, code: 'incomplete-message', message: 'the connection ended within the response' } : fault
 }

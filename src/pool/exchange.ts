@@ -57,8 +57,6 @@ export class Attempt implements Ledger {
   ended = false
   /** A tunnel within HTTP/2: content goes both ways for as long as both sides want. */
   duplex = false
-  /** Something of a response came, if only 1xx. */
-  heard = false
   /** What was delivered and not consumed. */
   unconsumed = 0
   /** Its last byte was handed over, and the machine has not let go of it. */
@@ -78,6 +76,10 @@ export class Attempt implements Ledger {
     this.connection = connection
     this.mayBeStale = mayBeStale
     this.assignedAt = this.movedAt = now
+  }
+  /** Something of a response came, if only 1xx, or a part of a head. */
+  get begun(): boolean {
+    return this.bytesReceived > 0
   }
   /** What is known of it, unless the peer says more. */
   get disposition(): Disposition {
@@ -106,8 +108,8 @@ export class Exchange extends Waiter {
   attempt = NOWHERE
   /** The source was asked for a chunk, in this attempt or an earlier one. */
   pulled = false
-  /** Its response is read and dropped, up to so much. */
-  draining: { left: number } | undefined
+  /** How much more of its response is read and dropped; undefined: it is delivered. */
+  draining: number | undefined
   replays = 0
   staleRetries = 0
   /** An attempt before this one was lost with what had left of it: whatever becomes of this one does not undo that. */
@@ -117,13 +119,7 @@ export class Exchange extends Waiter {
   #io: Deadline<Exchange, ExchangeTimer> | undefined
   #pool: Deadline<Exchange, ExchangeTimer> | undefined
 
-  constructor(
-    input: RequestInput,
-    head: RequestHead & { readonly headers: Fields },
-    site: Site,
-    need: Need,
-    now: Millis,
-  ) {
+  constructor(input: RequestInput, head: Exchange['head'], site: Site, need: Need, now: Millis) {
     super(site, need)
     this.id = input.id
     this.head = head

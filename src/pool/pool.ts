@@ -10,7 +10,7 @@
 //  P5  every request settles exactly once           P6  no request waits while a usable seat exists
 //  P7  first come first served per origin           P8  sends again only what retry.ts allows
 //  P9  `timeout` at `nextTimeout()` makes progress  P10 what is delivered is a prefix of what was sent for that request
-import { Fields, misuse, type Bytes, type HttpCoreError, type Millis, type RequestHead } from '../http/index.ts'
+import { Fields, misuse, type Bytes, type HttpCoreError, type Millis } from '../http/index.ts'
 import type { LinkSide, PoolCommand, PoolInput } from './commands.ts'
 import { PoolConnection, Site, type ConnectionTimer } from './connection.ts'
 import { connectionDue, exchangeDue } from './deadlines.ts'
@@ -26,8 +26,6 @@ import { flush, onContent, onContentEnd, onDrained, onStartTls } from './sending
 import { checkSettings, type PoolSettings } from './settings.ts'
 import { awaitSeat, PoolState, siteOf } from './state.ts'
 import { traceQueued } from './tracing.ts'
-
-type Sends = RequestHead & { readonly headers: Fields }
 
 export class PoolMachine {
   readonly #pool: PoolState
@@ -160,7 +158,7 @@ export class PoolMachine {
 
 function onRequest(pool: PoolState, input: RequestInput): void {
   const headers = Fields.from(input.head.headers)
-  const head = input.head.headers === headers ? (input.head as Sends) : { ...input.head, headers }
+  const head = input.head.headers === headers ? (input.head as Exchange['head']) : { ...input.head, headers }
   const need: Need = head.protocol !== undefined ? 'h2-connect' : headers.has('upgrade') ? 'h1' : 'any'
   const site = siteOf(pool, input)
   const exchange = new Exchange(input, head, site, need, pool.now)

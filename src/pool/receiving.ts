@@ -121,7 +121,6 @@ function onMessage(
   const exchange = connection.exchanges.get(event.exchange)
   if (exchange === undefined) return
   const { attempt } = exchange
-  attempt.heard = true
   switch (event.type) {
     case 'informational':
       if (event.status === 100) continueContent(pool, exchange)
@@ -238,13 +237,13 @@ export function deliver(pool: PoolState, exchange: Exchange, event: DeliveredEve
 }
 
 function deliverContent(pool: PoolState, exchange: Exchange, event: Extract<DeliveredEvent, { type: 'data' }>): void {
-  const { attempt, draining } = exchange
+  const { attempt } = exchange
   attempt.movedAt = pool.now
   const bytes = event.data.byteLength
-  if (draining !== undefined) {
-    draining.left -= bytes
+  if (exchange.draining !== undefined) {
+    exchange.draining -= bytes
     consume(pool, exchange, bytes)
-    if (draining.left < 0) giveUp(pool, exchange, undefined, true)
+    if (exchange.draining < 0) giveUp(pool, exchange, undefined, true)
     return
   }
   attempt.unconsumed += bytes
@@ -288,7 +287,7 @@ export function onDrain(pool: PoolState, id: RequestId, limit: number = pool.lim
   if (exchange === undefined || exchange.draining !== undefined) return
   // A tunnel has no end of its own.
   if (exchange.stage === 'tunnel' || exchange.attempt.duplex) return giveUp(pool, exchange, undefined, true)
-  exchange.draining = { left: limit }
+  exchange.draining = limit
   pool.timers.after(exchange.deadline('drain'), pool.limits.drainTimeout, pool.now)
   const { attempt } = exchange
   const { unconsumed } = attempt
