@@ -23,7 +23,7 @@ export class Site extends OriginQueue {
   /** How many streams its server last said that a connection may have. */
   streams = Infinity
   /** How long requests wait for its first dial to tell what it speaks. */
-  readonly shareDeadline: Deadline<Site, 'share'> = new Deadline<Site, 'share'>(this, 'share')
+  readonly shareDeadline: Deadline = new Deadline(this, 'share')
   gone = false
 
   constructor(key: string, origin: Origin, sniHostname: string | undefined) {
@@ -42,7 +42,7 @@ export class Site extends OriginQueue {
 /** A socket, or an attempt at one. */
 export class Link {
   id: LinkId = 0
-  /** Of the attempt; '' where there was none to choose. */
+  /** Of the attempt: an IP address, or the path of a Unix socket. */
   readonly address: string
   /** Whose it is while it is made, and afterwards. */
   owner: Establishing | PoolConnection
@@ -59,6 +59,7 @@ export class Link {
 const NONE_SENT: Attempt[] = []
 
 export type ConnectionTimer = 'idle' | 'age' | 'closing' | 'machine' | 'grace' | 'ping'
+type ConnectionDeadline = Deadline<PoolConnection, ConnectionTimer>
 
 export class PoolConnection extends Carrier {
   establishing: Establishing | undefined
@@ -104,26 +105,26 @@ export class PoolConnection extends Carrier {
   writeFailure: { readonly error: unknown } | undefined
   /** A close was asked for: nothing more is written. */
   closing = false
-  #idle: Deadline<PoolConnection, ConnectionTimer> | undefined
+  #idle: ConnectionDeadline | undefined
   /** All but that of idling: most connections have none of them. */
-  #deadlines: { [timer in ConnectionTimer]?: Deadline<PoolConnection, ConnectionTimer> } | undefined
+  #deadlines: Partial<Record<ConnectionTimer, ConnectionDeadline>> | undefined
 
   get site(): Site {
     return this.origin as Site
   }
   /** How long it may be idle. */
-  get idleDeadline(): Deadline<PoolConnection, ConnectionTimer> {
-    return (this.#idle ??= new Deadline<PoolConnection, ConnectionTimer>(this, 'idle'))
+  get idleDeadline(): ConnectionDeadline {
+    return (this.#idle ??= new Deadline(this, 'idle'))
   }
-  deadline(timer: Exclude<ConnectionTimer, 'idle'>): Deadline<PoolConnection, ConnectionTimer> {
+  deadline(timer: Exclude<ConnectionTimer, 'idle'>): ConnectionDeadline {
     const deadlines = (this.#deadlines ??= {})
-    return (deadlines[timer] ??= new Deadline<PoolConnection, ConnectionTimer>(this, timer))
+    return (deadlines[timer] ??= new Deadline(this, timer))
   }
   /** When a deadline comes; Infinity: it is not set. None is made. */
   due(timer: ConnectionTimer): Millis {
     return (timer === 'idle' ? this.#idle : this.#deadlines?.[timer])?.at ?? Infinity
   }
-  clearDeadlines(timers: Timers<Deadline<unknown, unknown>>): void {
+  clearDeadlines(timers: Timers): void {
     if (this.#idle !== undefined) timers.clear(this.#idle)
     if (this.#deadlines !== undefined) for (const deadline of Object.values(this.#deadlines)) timers.clear(deadline)
   }

@@ -17,7 +17,7 @@ import {
 import type { PoolInput, RequestId, Timeouts } from './commands.ts'
 import type { PoolConnection, Site } from './connection.ts'
 import { Waiter, type Need } from './scheduler.ts'
-import { Deadline } from './timers.ts'
+import { Deadline, type Timers } from './timers.ts'
 
 export type RequestInput = Extract<PoolInput, { type: 'request' }>
 
@@ -38,10 +38,7 @@ export type TraceStep =
   | 'receive_response_body'
   | 'response_closed'
 export type ExchangeTimer = 'pool' | 'total' | 'io' | 'expect' | 'drain' | 'backoff'
-
-interface Clears {
-  clear(deadline: Deadline<Exchange, ExchangeTimer>): void
-}
+type ExchangeDeadline = Deadline<Exchange, ExchangeTimer>
 
 /** A request on a connection, from the seat it is given to the end; a request that is sent again has another. */
 export class Attempt implements Ledger {
@@ -114,10 +111,10 @@ export class Exchange extends Waiter {
   staleRetries = 0
   /** An attempt before this one was lost with what had left of it: whatever becomes of this one does not undo that. */
   maybeProcessed = false
-  #deadlines: Partial<Record<ExchangeTimer, Deadline<Exchange, ExchangeTimer>>> | undefined
+  #deadlines: Partial<Record<ExchangeTimer, ExchangeDeadline>> | undefined
   // Those that nearly every request has, or every one that waits, stand by themselves: a hundred thousand may wait.
-  #io: Deadline<Exchange, ExchangeTimer> | undefined
-  #pool: Deadline<Exchange, ExchangeTimer> | undefined
+  #io: ExchangeDeadline | undefined
+  #pool: ExchangeDeadline | undefined
 
   constructor(input: RequestInput, head: Exchange['head'], site: Site, need: Need, now: Millis) {
     super(site, need)
@@ -164,23 +161,23 @@ export class Exchange extends Waiter {
     return this.origin as Site
   }
   /** Of the network: how long nothing may move. */
-  get io(): Deadline<Exchange, ExchangeTimer> {
-    return (this.#io ??= new Deadline<Exchange, ExchangeTimer>(this, 'io'))
+  get io(): ExchangeDeadline {
+    return (this.#io ??= new Deadline(this, 'io'))
   }
   /** Of the wait for a seat. */
-  get pool(): Deadline<Exchange, ExchangeTimer> {
-    return (this.#pool ??= new Deadline<Exchange, ExchangeTimer>(this, 'pool'))
+  get pool(): ExchangeDeadline {
+    return (this.#pool ??= new Deadline(this, 'pool'))
   }
-  deadline(timer: Exclude<ExchangeTimer, 'io' | 'pool'>): Deadline<Exchange, ExchangeTimer> {
+  deadline(timer: Exclude<ExchangeTimer, 'io' | 'pool'>): ExchangeDeadline {
     const deadlines = (this.#deadlines ??= {})
-    return (deadlines[timer] ??= new Deadline<Exchange, ExchangeTimer>(this, timer))
+    return (deadlines[timer] ??= new Deadline(this, timer))
   }
   /** It has a seat, or a dial of its own. */
-  clearPool(timers: Clears): void {
+  clearPool(timers: Timers): void {
     if (this.#pool !== undefined) timers.clear(this.#pool)
   }
   /** None of its deadlines comes any more. */
-  clearDeadlines(timers: Clears): void {
+  clearDeadlines(timers: Timers): void {
     this.clearPool(timers)
     if (this.#io !== undefined) timers.clear(this.#io)
     if (this.#deadlines !== undefined) for (const deadline of Object.values(this.#deadlines)) timers.clear(deadline)

@@ -28,7 +28,7 @@ export class PoolState {
   readonly limits: ResolvedLimits
   readonly makeMachine: ReturnType<typeof machines>
   readonly scheduler: Scheduler
-  readonly timers = new Timers<Deadline<unknown, unknown>>()
+  readonly timers = new Timers()
   readonly exchanges = new BySlot<Exchange>()
   readonly links = new Slots<Link>()
   readonly connections = new Passing<PoolConnection, true>()
@@ -42,7 +42,7 @@ export class PoolState {
   lastTarget: ConnectTarget | undefined
   /** Their machines have something to say. */
   readonly dirty: PoolConnection[] = []
-  readonly graceDeadline: Deadline<PoolState, 'grace'> = new Deadline<PoolState, 'grace'>(this, 'grace')
+  readonly graceDeadline: Deadline = new Deadline(this, 'grace')
   readonly decide: Upward['decide']
   readonly drain: Upward['drain']
   readonly established: Upward['established']
