@@ -16,8 +16,6 @@ export class Site extends OriginQueue {
   readonly sniHostname: string | undefined
   /** Requests that have not settled, wherever they are. */
   requests = 0
-  /** Of these, those that cannot be sent again. */
-  unrepeatable = 0
   /** How many replays in a row found no end: what the backoff of its dials grows with. */
   failures = 0
   /** How many streams its server last said that a connection may have. */

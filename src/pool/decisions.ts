@@ -3,7 +3,7 @@
 // How a connection is made stands in establish.ts. Here is who is told of it: the scheduler, which then has seats to give,
 // and the request that it was dialled for, which alone fails if it fails.
 import type { PoolConnection, Site } from './connection.ts'
-import { fail, isCrowded, refuseWaiting, turnAway } from './ending.ts'
+import { fail, isCrowded, refuseConnects, turnAway } from './ending.ts'
 import { Establishing, mayShare, type Established } from './establish.ts'
 import type { Exchange } from './exchange.ts'
 import { armMachine, armPing, bidFarewell, destroy, gone, rest, seatsOf } from './lifecycle.ts'
@@ -75,7 +75,7 @@ export function established(
       trace(pool, opener as Exchange | undefined, connection, `http2.send_connection_init.${how}`)
     }
   }
-  if (asked && !multiplexed) refuseWaiting(pool, connection, 'h2-connect')
+  if (asked && !multiplexed) refuseConnects(pool, connection)
   // Whether it takes extended CONNECT is known with its first SETTINGS.
   pool.scheduler.opened(
     connection,

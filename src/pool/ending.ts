@@ -10,7 +10,6 @@ import { connectionLost, handshakeFailed, peerFailed, queueFull, unsupported } f
 import { closeLink, destroy, release, retire, sever } from './lifecycle.ts'
 import { markDirty } from './output.ts'
 import { retryOf } from './retry.ts'
-import type { Need } from './scheduler.ts'
 import { awaitSeat, chance, forgetSite, type PoolState } from './state.ts'
 import { trace, traceFailure, traceQueued, traceStep } from './tracing.ts'
 
@@ -89,7 +88,6 @@ export function settle(pool: PoolState, exchange: Exchange, result: Settlement):
   exchange.clearDeadlines(pool.timers)
   pool.exchanges.delete(exchange)
   exchange.site.requests--
-  if (!exchange.repeatable) exchange.site.unrepeatable--
   stopContent(pool, exchange)
   const { bytesSent, bytesReceived } = exchange.attempt
   pool.commands.push({
@@ -154,12 +152,12 @@ export function onCancel(pool: PoolState, id: RequestId, reason: unknown): void 
   if (exchange !== undefined) giveUp(pool, exchange, reason)
 }
 
-/** Nobody here serves that need, and nobody will; said before the scheduler hears of it, or it would dial again. */
-export function refuseWaiting(pool: PoolState, connection: PoolConnection, need: Need): void {
+/** Nobody here takes extended CONNECT, and nobody will; said before the scheduler hears of it, or it would dial again. */
+export function refuseConnects(pool: PoolState, connection: PoolConnection): void {
   const { site } = connection
   if (site.undecided > (connection.undecided ? 1 : 0)) return
   for (;;) {
-    const waiter = pool.scheduler.oldest(site, need) as Exchange | undefined
+    const waiter = pool.scheduler.oldest(site, 'h2-connect') as Exchange | undefined
     if (waiter === undefined) return
     fail(pool, waiter, unsupported(waiter, 'the server does not take extended CONNECT', 'RFC 8441 §3'), connection)
   }

@@ -5,7 +5,7 @@
 // It does not know why an exchange ended.
 import type { H2Extras, Millis } from '../http/index.ts'
 import type { LinkId } from './commands.ts'
-import { PoolConnection, type Link } from './connection.ts'
+import { PoolConnection } from './connection.ts'
 import type { Exchange } from './exchange.ts'
 import { markDirty, write } from './output.ts'
 import { forgetSite, type PoolState } from './state.ts'
@@ -39,25 +39,27 @@ export function release(pool: PoolState, connection: PoolConnection): void {
     unread <= MOST_UNREAD &&
     pool.life === 'open'
   if (!usable) pool.scheduler.leaving(connection)
-  const wary = usable && connection.site.unrepeatable > 0 && mustCatchUp(pool, connection)
+  const wary = usable && mustCatchUp(pool, connection)
   if (wary) pool.scheduler.suspend(connection, true)
   pool.scheduler.released(connection, usable && !wary ? seatsOf(pool, connection) : 0)
   pool.decide(pool)
   if (connection.phase === 'leaving' && connection.active === 0) {
     // Broken ones end at once; others are closed as they should be.
-    if (machine.closed && machine.outputBytes === 0) destroyOrClose(pool, connection)
-    else retire(pool, connection, usable ? 'max-requests' : 'no-longer-usable')
+    if (!machine.closed || machine.outputBytes > 0)
+      retire(pool, connection, usable ? 'max-requests' : 'no-longer-usable')
+    else if (machine.closeReason === 'cancelled' || connection.writeFailure !== undefined) destroy(pool, connection)
+    else closeLink(pool, connection)
   } else if (wary) {
     connection.idleSince = pool.now
-    pool.commands.push({ type: 'catchUp', link: (connection.link as Link).id })
+    pool.commands.push({ type: 'catchUp', link: link.id })
   } else if (connection.idle) rest(pool, connection)
 }
 
 /** Whether who comes next cannot be sent again: the end of the connection may stand right behind the response. */
 function mustCatchUp({ settings, scheduler }: PoolState, { site, serves, multiplexed }: PoolConnection): boolean {
   if (multiplexed || settings.catchUp !== true || site.waiting === 0) return false
-  const next = scheduler.nextFor(site, serves)
-  return next !== undefined && !(next as Exchange).repeatable
+  const next = scheduler.nextFor(site, serves) as Exchange | undefined
+  return next?.repeatable === false
 }
 export function onCaughtUp(pool: PoolState, id: LinkId): void {
   const connection = pool.links.get(id)?.owner
@@ -124,12 +126,6 @@ export function bidFarewell(pool: PoolState, connection: PoolConnection): void {
 /** The machine is done with the connection. */
 export function over(pool: PoolState, connection: PoolConnection): void {
   if (connection.active === 0) closeLink(pool, connection)
-}
-
-function destroyOrClose(pool: PoolState, connection: PoolConnection): void {
-  if (connection.machine?.closeReason === 'cancelled' || connection.writeFailure !== undefined)
-    destroy(pool, connection)
-  else closeLink(pool, connection)
 }
 
 /** Written to its end, then closed; it counts until the network says so, or for `closeTimeout`. */

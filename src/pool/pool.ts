@@ -164,7 +164,6 @@ function onRequest(pool: PoolState, input: RequestInput): void {
   const exchange = new Exchange(input, head, site, need, pool.now)
   pool.exchanges.set(exchange)
   site.requests++
-  if (!exchange.repeatable) site.unrepeatable++
   const refusal = refusalOf(pool, exchange)
   if (refusal !== undefined) return settle(pool, exchange, { ok: false, error: refusal })
   retireExpired(pool, site)

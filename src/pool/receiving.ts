@@ -16,7 +16,7 @@ import {
 } from '../http/index.ts'
 import type { DeliveredEvent, RequestId } from './commands.ts'
 import type { PoolConnection } from './connection.ts'
-import { complete, disappoint, dropContent, exchangeFailed, giveUp, refuseWaiting } from './ending.ts'
+import { complete, disappoint, dropContent, exchangeFailed, giveUp, refuseConnects } from './ending.ts'
 import type { Exchange } from './exchange.ts'
 import { armMachine, armPing, over, rest, seatsOf } from './lifecycle.ts'
 import { markDirty, write } from './output.ts'
@@ -211,7 +211,7 @@ function onSettings(
   if (most !== undefined) pool.scheduler.suspend(connection, most === 0)
   if (first) {
     const extended = settings['enableConnectProtocol'] === 1
-    if (!extended) refuseWaiting(pool, connection, 'h2-connect')
+    if (!extended) refuseConnects(pool, connection)
     pool.scheduler.decide(connection, extended ? SERVES.any | SERVES['h2-connect'] : SERVES.any)
   }
   pool.decide(pool)

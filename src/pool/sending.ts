@@ -12,7 +12,7 @@ import {
   type Bytes,
   type RequestHead,
 } from '../http/index.ts'
-import type { PoolInput, RequestId } from './commands.ts'
+import type { RequestId, TlsTarget } from './commands.ts'
 import type { Link, PoolConnection, Site } from './connection.ts'
 import { complete, finish, giveUp } from './ending.ts'
 import { Establishing, forwardingProxy } from './establish.ts'
@@ -124,7 +124,7 @@ export function continueContent(pool: PoolState, exchange: Exchange): void {
 export function onContent(pool: PoolState, id: RequestId, data: Bytes): void {
   const exchange = pool.exchanges.get(id)
   const connection = exchange?.attempt.connection
-  if (exchange === undefined || connection?.machine === undefined || exchange.content !== 'pulled') return
+  if (exchange?.content !== 'pulled' || connection?.machine === undefined) return
   if (exchange.stage === 'tunnel') return sendThrough(pool, connection, exchange, data)
   try {
     const room = connection.machine.sendData(exchange.attempt.onConnection, data)
@@ -140,8 +140,7 @@ export function onContent(pool: PoolState, id: RequestId, data: Bytes): void {
 export function onContentEnd(pool: PoolState, id: RequestId, trailers: Fields | undefined): void {
   const exchange = pool.exchanges.get(id)
   const connection = exchange?.attempt.connection
-  if (exchange === undefined || connection?.machine === undefined) return
-  if (!exchange.uploading) return
+  if (exchange?.uploading !== true || connection?.machine === undefined) return
   exchange.content = 'ended'
   if (exchange.stage === 'tunnel') {
     pool.commands.push({ type: 'end', link: (connection.link as Link).id })
@@ -188,7 +187,7 @@ export function onDrained(pool: PoolState, id: number, bytes: number): void {
   // Nothing waits for a mark: it is counted from here. Past 2^31 a counter would be no small integer any more, and all
   // code that was optimised for one would be made anew.
   if (connection.accepted === connection.written) connection.accepted = connection.written = 0
-  if (tunnel !== undefined && tunnel.content === 'blocked') tunnelRoom(pool, connection, tunnel)
+  if (tunnel?.content === 'blocked') tunnelRoom(pool, connection, tunnel)
   if (connection.machine !== undefined && connection.machine.outputBytes > 0) markDirty(pool, connection)
 }
 
@@ -207,7 +206,7 @@ export function tunnelRoom(pool: PoolState, connection: PoolConnection, exchange
   else exchange.content = 'blocked'
 }
 
-export function onStartTls(pool: PoolState, id: RequestId, tls: Extract<PoolInput, { type: 'startTls' }>['tls']): void {
+export function onStartTls(pool: PoolState, id: RequestId, tls: TlsTarget): void {
   const exchange = pool.exchanges.get(id)
   const link = exchange?.attempt.connection?.link
   if (exchange?.stage !== 'tunnel' || link === undefined || link.destroyed) return
