@@ -43,7 +43,7 @@ export class Link {
   /** Of the attempt: an IP address, or the path of a Unix socket. */
   readonly address: string
   /** Whose it is while it is made, and afterwards. */
-  owner: Establishing | PoolConnection
+  owner: Establishing | LiveConnection
   destroyed = false
   /** Bytes written while it was made that the network has not accepted yet. */
   ahead = 0
@@ -147,10 +147,15 @@ export class PoolConnection extends Carrier {
   describe(): string {
     const origin = `'${formatOrigin(this.site.origin)}'`
     if (this.phase === 'connecting') return `${origin}, CONNECTING`
-    const state =
-      this.phase === 'leaving' ? (this.active > 0 ? 'DRAINING' : 'CLOSING') : this.active > 0 ? 'ACTIVE' : 'IDLE'
-    return `${origin}, ${this.httpVersion}, ${state}, Request Count: ${this.requests}`
+    const [empty, busy] = this.phase === 'leaving' ? ['CLOSING', 'DRAINING'] : ['IDLE', 'ACTIVE']
+    return `${origin}, ${this.httpVersion}, ${this.active > 0 ? busy : empty}, Request Count: ${this.requests}`
   }
+}
+
+/** From the end of its dial on. */
+export interface LiveConnection extends PoolConnection {
+  link: Link
+  machine: Connection
 }
 
 /**

@@ -2,7 +2,7 @@
 //
 // How a connection is made stands in establish.ts. Here is who is told of it: the scheduler, which then has seats to give,
 // and the request that it was dialled for, which alone fails if it fails.
-import type { PoolConnection, Site } from './connection.ts'
+import type { LiveConnection, PoolConnection, Site } from './connection.ts'
 import { fail, isCrowded, refuseConnects, turnAway } from './ending.ts'
 import { Establishing, mayShare, type Established } from './establish.ts'
 import type { Exchange } from './exchange.ts'
@@ -19,19 +19,20 @@ const MAX_REMEMBERED = 1_000
 /** What the scheduler has decided since. */
 export function decide(pool: PoolState): void {
   for (let decision = pool.scheduler.next(); decision !== undefined; decision = pool.scheduler.next()) {
-    const connection = decision.carrier as PoolConnection
     switch (decision.type) {
       case 'assign':
-        assign(pool, connection, decision.waiter as Exchange)
+        assign(pool, decision.carrier as LiveConnection, decision.waiter as Exchange)
         break
       case 'open':
-        open(pool, connection, decision.opener as Exchange)
+        open(pool, decision.carrier as PoolConnection, decision.opener as Exchange)
         break
-      case 'close':
+      case 'close': {
+        const connection = decision.carrier as LiveConnection
         trace(pool, undefined, connection, 'pool.close', { reason: decision.reason })
         if (decision.now) destroy(pool, connection)
         else bidFarewell(pool, connection)
         break
+      }
     }
   }
 }
@@ -51,17 +52,17 @@ function open(pool: PoolState, connection: PoolConnection, opener: Exchange): vo
 
 export function established(
   pool: PoolState,
-  connection: PoolConnection,
+  dialled: PoolConnection,
   { link, info, version, surplus }: Established,
 ): void {
+  const connection = dialled as LiveConnection
   const { site, opener } = connection
   const multiplexed = version === 'h2'
-  const machine = pool.makeMachine(version, pool.now, site.streams)
+  connection.machine = pool.makeMachine(version, pool.now, site.streams)
   connection.establishing = undefined
   connection.link = link
   connection.written = link.ahead
   link.owner = connection
-  connection.machine = machine
   connection.info = info
   // A dial for HTTP/1.1 alone does not tell what else the origin speaks.
   const asked = connection.group !== GROUP.h1

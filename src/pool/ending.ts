@@ -4,7 +4,7 @@
 // free then: what is decided about it stands in lifecycle.ts.
 import type { Disposition, Millis, PeerFault } from '../http/index.ts'
 import type { LinkSide, RequestId, Settlement } from './commands.ts'
-import type { PoolConnection, Site } from './connection.ts'
+import type { LiveConnection, PoolConnection, Site } from './connection.ts'
 import type { Exchange } from './exchange.ts'
 import { connectionLost, handshakeFailed, peerFailed, queueFull, unsupported } from './failures.ts'
 import { closeLink, destroy, release, retire, sever } from './lifecycle.ts'
@@ -27,9 +27,8 @@ const OK: Settlement = { ok: true }
 export function complete(pool: PoolState, exchange: Exchange): void {
   const { attempt } = exchange
   const { connection, onConnection } = attempt
-  const machine = connection?.machine
-  if (connection === undefined || machine === undefined) return
-  const { multiplexed } = connection
+  if (connection === undefined) return
+  const { machine, multiplexed } = connection
   const waits = multiplexed && !attempt.duplex && machine.unsent(onConnection) > 0
   const unfinished = waits || exchange.uploading || exchange.content === 'dropped'
   if (unfinished && exchange.stage === 'receiving') {
@@ -63,7 +62,7 @@ export function leave(pool: PoolState, exchange: Exchange): void {
   const { connection } = attempt
   if (connection === undefined) return
   takeOff(exchange, connection)
-  if (connection.tunnel === exchange && connection.link?.destroyed === false) {
+  if (connection.tunnel === exchange && !connection.link.destroyed) {
     const unsent = connection.accepted < connection.written
     if (exchange.content !== 'ended' || !(attempt.ended || unsent)) return destroy(pool, connection)
     // Both sides have ended it, or ours has: what was written still leaves, and nobody hears what else comes.
@@ -75,7 +74,7 @@ export function leave(pool: PoolState, exchange: Exchange): void {
   release(pool, connection)
 }
 
-function takeOff(exchange: Exchange, connection: PoolConnection): void {
+function takeOff(exchange: Exchange, connection: LiveConnection): void {
   exchange.attempt.connection = undefined
   connection.drop(exchange)
 }
@@ -140,7 +139,7 @@ function withdraw(pool: PoolState, exchange: Exchange, result: Settlement, dial?
 export function giveUp(pool: PoolState, exchange: Exchange, error: unknown, quietly = false): void {
   const { connection } = exchange.attempt
   const result: Settlement = quietly ? OK : { ok: false, error }
-  if (connection?.machine === undefined) return withdraw(pool, exchange, result)
+  if (connection === undefined) return withdraw(pool, exchange, result)
   const { machine } = connection
   machine.cancel(exchange.attempt.onConnection)
   if (machine.outputBytes > 0) markDirty(pool, connection)
@@ -153,7 +152,7 @@ export function onCancel(pool: PoolState, id: RequestId, reason: unknown): void 
 }
 
 /** Nobody here takes extended CONNECT, and nobody will; said before the scheduler hears of it, or it would dial again. */
-export function refuseConnects(pool: PoolState, connection: PoolConnection): void {
+export function refuseConnects(pool: PoolState, connection: LiveConnection): void {
   const { site } = connection
   if (site.undecided > (connection.undecided ? 1 : 0)) return
   for (;;) {
@@ -167,7 +166,7 @@ export function refuseConnects(pool: PoolState, connection: PoolConnection): voi
  * It ended before it said whether it takes extended CONNECT: as a failed dial it fails the request that it was opened for.
  * Said before the scheduler hears of it, or it would dial again, without end.
  */
-export function disappoint(pool: PoolState, connection: PoolConnection, cause: unknown, fault?: PeerFault): void {
+export function disappoint(pool: PoolState, connection: LiveConnection, cause: unknown, fault?: PeerFault): void {
   const waiter = connection.dialledFor
   connection.dialledFor = undefined
   if (waiter?.waiting !== true || waiter.dial !== undefined || !connection.undecided) return
@@ -177,7 +176,7 @@ export function disappoint(pool: PoolState, connection: PoolConnection, cause: u
 /** The machine says that it failed. */
 export function exchangeFailed(pool: PoolState, exchange: Exchange, fault: PeerFault, disposition: Disposition): void {
   const { attempt } = exchange
-  const connection = attempt.connection as PoolConnection
+  const connection = attempt.connection as LiveConnection
   // Whatever ended the connection: to who has no answer the server is gone, the response of another is cut short.
   const cut = connection.eof && CUT_SHORT.has(fault.code)
   const lost = cut && !attempt.begun
@@ -196,11 +195,11 @@ export function exchangeFailed(pool: PoolState, exchange: Exchange, fault: PeerF
  * The connection is no more: what ran on it was lost.
  * @param side where the link failed; left out: it ended otherwise
  */
-export function breakConnection(pool: PoolState, connection: PoolConnection, cause?: unknown, side?: LinkSide): void {
+export function breakConnection(pool: PoolState, connection: LiveConnection, cause?: unknown, side?: LinkSide): void {
   const exchanges = connection.exchanges.all()
   const { tunnel } = connection
   disappoint(pool, connection, cause)
-  connection.machine?.abort()
+  connection.machine.abort()
   sever(pool, connection)
   // Its room is given away when all that were lost stand in line for it.
   if (exchanges.length > 0) pool.scheduler.leaving(connection)
@@ -214,12 +213,12 @@ export function breakConnection(pool: PoolState, connection: PoolConnection, cau
 }
 
 /** A write has failed, and whoever has no head by now gets none. Who reads a response reads it to its end. */
-export function graceOver(pool: PoolState, connection: PoolConnection): void {
+export function graceOver(pool: PoolState, connection: LiveConnection): void {
   const exchanges = connection.exchanges.all()
   const lost = exchanges.filter(({ stage, attempt }) => stage !== 'receiving' || attempt.duplex)
   if (lost.length === exchanges.length) return breakConnection(pool, connection)
   for (const exchange of lost) {
-    connection.machine?.cancel(exchange.attempt.onConnection)
+    connection.machine.cancel(exchange.attempt.onConnection)
     retryOrFail(pool, exchange, connectionLost(exchange, undefined), exchange.attempt.disposition, true)
   }
 }
@@ -238,7 +237,7 @@ function retryOrFail(
   if (attempt.ended) return finish(pool, exchange)
   if (exchange.pulled && !exchange.replayable && attempt.assignedAt === pool.now) unpull(pool, exchange)
   const { idempotent, replayable, pulled, replays, staleRetries } = exchange
-  const connection = attempt.connection as PoolConnection
+  const connection = attempt.connection as LiveConnection
   // It has not been sent: that is no replay. A server that restarts takes away all its connections at once, and one
   // request may be given each of them in turn.
   const spared = connection.answered && attempt.bytesSent === 0
@@ -279,10 +278,10 @@ function askAnew(pool: PoolState, exchange: Exchange): void {
   // What else waits idle there is as old: it would be the next disappointment.
   const { idle } = exchange.site
   for (let other = idle.first; other !== undefined; other = idle.first)
-    retire(pool, other.owner as PoolConnection, 'stale')
+    retire(pool, other.owner as LiveConnection, 'stale')
 }
 
-function replay(pool: PoolState, exchange: Exchange, connection: PoolConnection, spared: boolean): void {
+function replay(pool: PoolState, exchange: Exchange, connection: LiveConnection, spared: boolean): void {
   if (spared) return pool.scheduler.requeue(exchange, false)
   exchange.replays++
   // All that one connection sends back are one failure of its origin, and wait alike.

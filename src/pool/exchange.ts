@@ -15,7 +15,7 @@ import {
   type RequestHead,
 } from '../http/index.ts'
 import type { PoolInput, RequestId, Timeouts } from './commands.ts'
-import type { PoolConnection, Site } from './connection.ts'
+import type { LiveConnection, PoolConnection, Site } from './connection.ts'
 import { Waiter, type Need } from './scheduler.ts'
 import { Deadline, type Timers } from './timers.ts'
 
@@ -43,7 +43,7 @@ type ExchangeDeadline = Deadline<Exchange, ExchangeTimer>
 /** A request on a connection, from the seat it is given to the end; a request that is sent again has another. */
 export class Attempt implements Ledger {
   /** undefined: it has left it. */
-  connection: PoolConnection | undefined
+  connection: LiveConnection | undefined
   /** Its connection was used before, or stood idle. */
   readonly mayBeStale: boolean
   /** Its id there. */
@@ -69,7 +69,7 @@ export class Attempt implements Ledger {
   /** Since when nothing has moved, in the direction that matters. */
   movedAt: Millis
 
-  constructor(connection: PoolConnection | undefined, mayBeStale: boolean, now: Millis) {
+  constructor(connection: LiveConnection | undefined, mayBeStale: boolean, now: Millis) {
     this.connection = connection
     this.mayBeStale = mayBeStale
     this.assignedAt = this.movedAt = now
@@ -130,7 +130,7 @@ export class Exchange extends Waiter {
   }
 
   /** It has a seat. */
-  begin(connection: PoolConnection, mayBeStale: boolean, now: Millis): Attempt {
+  begin(connection: LiveConnection, mayBeStale: boolean, now: Millis): Attempt {
     this.stage = 'sending'
     return (this.attempt = new Attempt(connection, mayBeStale, now))
   }
@@ -213,7 +213,7 @@ export class Exchange extends Waiter {
         return { want: this.dial === undefined ? 'slot' : 'dial', since: this.queuedAt }
       case 'sending': {
         const { connection, onConnection, movedAt } = this.attempt
-        const credit = connection?.machine?.sendWindow(onConnection) ?? Infinity
+        const credit = connection?.machine.sendWindow(onConnection) ?? Infinity
         const want = this.content !== 'none' && credit <= 0 ? 'stream-credit' : 'writable'
         return { want, since: Math.max(movedAt, connection?.lastDrained ?? NEVER) }
       }

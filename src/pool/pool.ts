@@ -12,7 +12,7 @@
 //  P9  `timeout` at `nextTimeout()` makes progress  P10 what is delivered is a prefix of what was sent for that request
 import { Fields, misuse, type Bytes, type HttpCoreError, type Millis } from '../http/index.ts'
 import type { LinkSide, PoolCommand, PoolInput } from './commands.ts'
-import { PoolConnection, Site, type ConnectionTimer } from './connection.ts'
+import { PoolConnection, Site, type ConnectionTimer, type LiveConnection } from './connection.ts'
 import { connectionDue, exchangeDue } from './deadlines.ts'
 import { decide, established, notEstablished, seatsPerDial } from './decisions.ts'
 import { breakConnection, complete, dropContent, isCrowded, onCancel, settle, turnAway } from './ending.ts'
@@ -77,7 +77,7 @@ export class PoolMachine {
         break
       case 'closeIdle':
         for (const connection of [...pool.connections.keys()])
-          if (connection.idle) retire(pool, connection, 'close-idle')
+          if (connection.idle) retire(pool, connection as LiveConnection, 'close-idle')
         break
       case 'close':
         onClose(pool, input.grace)
@@ -123,7 +123,7 @@ export class PoolMachine {
       if (pool.taken > 0) pool.commands = []
       pool.taken = 0
       // Everything has been told: what the machines have to say leaves now, together.
-      while (pool.dirty.length > 0) flush(pool, pool.dirty.pop() as PoolConnection)
+      while (pool.dirty.length > 0) flush(pool, pool.dirty.pop() as LiveConnection)
       if (pool.commands.length === 0) return undefined
     }
     return pool.commands[pool.taken++]
@@ -185,7 +185,7 @@ function onRequest(pool: PoolState, input: RequestInput): void {
  */
 function retireExpired(pool: PoolState, site: Site): void {
   for (let idle = site.idle.last; idle !== undefined; idle = site.idle.last) {
-    const connection = idle.owner as PoolConnection
+    const connection = idle.owner as LiveConnection
     const timer = connection.due('age') <= pool.now ? 'age' : 'idle'
     if (connection.due(timer) > pool.now) return
     connectionDue(pool, connection, timer)
@@ -242,7 +242,7 @@ function onEof(pool: PoolState, id: number, clean: boolean | undefined): void {
     if (tunnel.content === 'ended') complete(pool, tunnel)
     return
   }
-  if (machine === undefined || connection.closing) return
+  if (connection.closing) return
   connection.eof = true
   machine.receiveEof(pool.now, clean)
   drainMachine(pool, connection)
@@ -282,7 +282,7 @@ function onTimeout(pool: PoolState): void {
   for (let due = pool.timers.take(pool.now); due !== undefined; due = pool.timers.take(pool.now)) {
     const { owner, kind } = due
     if (owner instanceof Exchange) exchangeDue(pool, owner, kind as ExchangeTimer)
-    else if (owner instanceof PoolConnection) connectionDue(pool, owner, kind as ConnectionTimer)
+    else if (owner instanceof PoolConnection) connectionDue(pool, owner as LiveConnection, kind as ConnectionTimer)
     else if (owner instanceof Establishing) owner.timeout(kind as EstablishTimer)
     else if (owner instanceof Site) pool.scheduler.expect(owner, seatsPerDial(pool, owner))
     else onDestroy(pool, pool.reason)
@@ -302,7 +302,7 @@ function onClose(pool: PoolState, grace: Millis): void {
   const closed = poolClosed({})
   for (const connection of [...pool.connections.keys()]) {
     if (connection.phase === 'connecting') destroy(pool, connection, closed)
-    else retire(pool, connection, 'pool-closing')
+    else retire(pool, connection as LiveConnection, 'pool-closing')
   }
 }
 

@@ -15,7 +15,7 @@ import {
   type PeerFault,
 } from '../http/index.ts'
 import type { DeliveredEvent, RequestId } from './commands.ts'
-import type { PoolConnection } from './connection.ts'
+import type { LiveConnection } from './connection.ts'
 import { complete, disappoint, dropContent, exchangeFailed, giveUp, refuseConnects } from './ending.ts'
 import type { Exchange } from './exchange.ts'
 import { armMachine, armPing, over, rest, seatsOf } from './lifecycle.ts'
@@ -28,9 +28,9 @@ import { trace, traceStep } from './tracing.ts'
 /** A server's Keep-Alive hint is a promise that ends while we are sending: stop relying on it so much earlier. */
 const HINT_MARGIN: Millis = 2_000
 
-export function feed(pool: PoolState, connection: PoolConnection, data: Bytes): void {
+export function feed(pool: PoolState, connection: LiveConnection, data: Bytes): void {
   const { machine, tunnel } = connection
-  if (machine === undefined || connection.closing) return
+  if (connection.closing) return
   if (connection.multiplexed) connection.lastReceived = pool.now
   if (tunnel !== undefined) {
     tunnel.attempt.bytesReceived += data.byteLength
@@ -41,9 +41,8 @@ export function feed(pool: PoolState, connection: PoolConnection, data: Bytes): 
 }
 
 /** Everything the machine has to tell; then the exchanges that ended leave, and the connection goes on or does not. */
-export function drainMachine(pool: PoolState, connection: PoolConnection): void {
-  const machine = connection.machine
-  if (machine === undefined) return
+export function drainMachine(pool: PoolState, connection: LiveConnection): void {
+  const { machine } = connection
   const finished = pool.finished
   pool.finished = []
   for (let event = machine.nextEvent(); event !== undefined; event = machine.nextEvent())
@@ -63,7 +62,7 @@ export function drainMachine(pool: PoolState, connection: PoolConnection): void 
 
 // ── events ──
 
-function onEvent(pool: PoolState, connection: PoolConnection, event: H11Event | H2Event): void {
+function onEvent(pool: PoolState, connection: LiveConnection, event: H11Event | H2Event): void {
   switch (event.type) {
     case 'data': {
       const exchange = connection.exchanges.get(event.exchange)
@@ -115,7 +114,7 @@ function onEvent(pool: PoolState, connection: PoolConnection, event: H11Event | 
 
 function onMessage(
   pool: PoolState,
-  connection: PoolConnection,
+  connection: LiveConnection,
   event: Extract<H11Event, { type: 'response' | 'informational' | 'end' | 'switched' }>,
 ): void {
   const exchange = connection.exchanges.get(event.exchange)
@@ -149,7 +148,7 @@ function onMessage(
 
 function onHead(
   pool: PoolState,
-  connection: PoolConnection,
+  connection: LiveConnection,
   exchange: Exchange,
   event: Extract<H11Event, { type: 'response' }>,
 ): void {
@@ -163,7 +162,7 @@ function onHead(
   // A final response instead of 100: the content is not wanted. RFC 9110 §10.1.1.
   // Nor is the rest of it where the server says no, or ends the connection by its own wish.
   const unwanted =
-    !connection.multiplexed && (event.status >= 400 || connection.machine?.closeReason === 'connection-close')
+    !connection.multiplexed && (event.status >= 400 || connection.machine.closeReason === 'connection-close')
   attempt.duplex = connection.multiplexed && exchange.head.method === 'CONNECT' && event.status < 300
   if ((exchange.content === 'held' && !attempt.duplex) || (unwanted && event.status >= 200)) {
     dropContent(pool, exchange)
@@ -193,7 +192,7 @@ function keepAliveHint(headers: Fields, most: Millis): Millis | undefined {
 
 function onSettings(
   pool: PoolState,
-  connection: PoolConnection,
+  connection: LiveConnection,
   settings: Readonly<Record<string, number>>,
   first: boolean,
 ): void {
@@ -264,17 +263,17 @@ export function onConsumed(pool: PoolState, id: RequestId, bytes: number): void 
 /** Room for the sender again. */
 function consume(pool: PoolState, exchange: Exchange, bytes: number): void {
   const { connection, onConnection } = exchange.attempt
-  const machine = connection?.machine
-  if (connection === undefined || machine === undefined || bytes === 0) return
+  if (connection === undefined || bytes === 0) return
+  const { machine } = connection
   if (exchange.stage !== 'tunnel') machine.consume(onConnection, bytes)
   if (machine.outputBytes > 0) markDirty(pool, connection)
   if (connection.paused) regulate(pool, connection)
 }
 
 /** Reads the socket as long as somebody wants what comes. */
-function regulate(pool: PoolState, connection: PoolConnection): void {
+function regulate(pool: PoolState, connection: LiveConnection): void {
   const { machine, tunnel, link } = connection
-  if (machine === undefined || link === undefined || link.destroyed) return
+  if (link.destroyed) return
   const pause = tunnel === undefined ? machine.readState === 'paused' : tunnel.attempt.unconsumed >= MAX_AHEAD
   if (pause === connection.paused) return
   connection.paused = pause

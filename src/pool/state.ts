@@ -6,7 +6,7 @@
 // stand here.
 import { formatOrigin, resolveLimits, type Millis, type Origin, type ResolvedLimits } from '../http/index.ts'
 import type { ConnectTarget, PoolCommand } from './commands.ts'
-import { PoolConnection, Site, type Link } from './connection.ts'
+import { PoolConnection, Site, type Link, type LiveConnection } from './connection.ts'
 import { machines, mayShare, type Established, type Establishing, type Http2 } from './establish.ts'
 import type { Exchange, RequestInput } from './exchange.ts'
 import { Passing } from './passing.ts'
@@ -18,7 +18,7 @@ import { Deadline, Timers } from './timers.ts'
 /** What leads up: decisions are carried out; a machine is heard; a connection was made, or was not. */
 interface Upward {
   readonly decide: (pool: PoolState) => void
-  readonly drain: (pool: PoolState, connection: PoolConnection) => void
+  readonly drain: (pool: PoolState, connection: LiveConnection) => void
   readonly established: (pool: PoolState, connection: PoolConnection, made: Established) => void
   readonly notEstablished: (pool: PoolState, connection: PoolConnection, error: unknown) => void
 }
@@ -41,7 +41,7 @@ export class PoolState {
   /** What was dialled last. */
   lastTarget: ConnectTarget | undefined
   /** Their machines have something to say. */
-  readonly dirty: PoolConnection[] = []
+  readonly dirty: LiveConnection[] = []
   readonly graceDeadline: Deadline = new Deadline(this, 'grace')
   readonly decide: Upward['decide']
   readonly drain: Upward['drain']
