@@ -41,7 +41,7 @@ function ioDue(pool: PoolState, exchange: Exchange): void {
   const since = stuckSince(exchange, connection)
   // Who waits for nobody is looked at again, also where the patience of others is 0.
   const due = since === Infinity ? pool.now + Math.max(duration, 1) : since + duration
-  if (due > pool.now) pool.timers.at(exchange.io, due)
+  if (due > pool.now) pool.timers.at(exchange.ioDeadline, due)
   else {
     giveUp(pool, exchange, sending ? writeTimeout(exchange) : readTimeout(exchange))
     // One stream stalls, or the connection is dead: an answer to a PING tells.

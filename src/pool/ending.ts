@@ -259,7 +259,7 @@ function retryOrFail(
   traceFailure(pool, exchange, error)
   trace(pool, exchange, connection, 'pool.retry', { reason: retry, disposition, exception: error })
   stopContent(pool, exchange)
-  pool.timers.clear(exchange.io)
+  pool.timers.clear(exchange.ioDeadline)
   takeOff(exchange, connection)
   exchange.sendBack(retry === 'replay')
   // Who was lost stands in line before the room of its connection is given away.

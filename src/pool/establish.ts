@@ -396,7 +396,7 @@ export class Establishing {
     if (this.#unheard !== undefined) return this.#lost()
     const hop = this.#hops[this.#hop] as Hop
     this.#handshake = undefined
-    this.#stepEnds('complete', {})
+    this.#stepEnds('complete')
     const last = this.#hop === this.#hops.length - 1
     if (surplus.length > 0 && (hop.tls !== undefined || !last)) return this.#early(hop.tls !== undefined)
     if (hop.tls === undefined) {
@@ -464,7 +464,7 @@ export class Establishing {
     if (timer === 'connect') return this.#tooLate()
     if (this.#step === 'backoff') {
       this.#named = []
-      this.#stepEnds('complete', {})
+      this.#stepEnds('complete')
       return this.#begin()
     }
     if (this.#unheard !== undefined) return this.#lost()
@@ -538,7 +538,7 @@ export class Establishing {
     this.#tracing = step
     trace(this.#pool, this.#opener, this.#connection, `${step}.started`, info, this.#link?.id)
   }
-  #stepEnds(how: 'complete' | 'failed', info: Readonly<Record<string, unknown>>): void {
+  #stepEnds(how: 'complete' | 'failed', info: Readonly<Record<string, unknown>> = {}): void {
     if (this.#tracing === undefined) return
     trace(this.#pool, this.#opener, this.#connection, `${this.#tracing}.${how}`, info, this.#link?.id)
     this.#tracing = undefined

@@ -161,11 +161,11 @@ export class Exchange extends Waiter {
     return this.origin as Site
   }
   /** Of the network: how long nothing may move. */
-  get io(): ExchangeDeadline {
+  get ioDeadline(): ExchangeDeadline {
     return (this.#io ??= new Deadline(this, 'io'))
   }
   /** Of the wait for a seat. */
-  get pool(): ExchangeDeadline {
+  get poolDeadline(): ExchangeDeadline {
     return (this.#pool ??= new Deadline(this, 'pool'))
   }
   deadline(timer: Exclude<ExchangeTimer, 'io' | 'pool'>): ExchangeDeadline {

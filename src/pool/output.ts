@@ -64,5 +64,5 @@ export function requestSent(pool: PoolState, { exchanges }: LiveConnection, atte
   if (exchange.stage !== 'sending') return
   exchange.stage = 'waiting'
   attempt.movedAt = pool.now
-  pool.timers.after(exchange.io, exchange.timeouts.read, pool.now)
+  pool.timers.after(exchange.ioDeadline, exchange.timeouts.read, pool.now)
 }

@@ -112,7 +112,7 @@ export class PoolMachine {
         break
     }
     decide(pool)
-    if (!pool.closeTold) tellClosed(pool)
+    if (pool.owesClosed) tellClosed(pool)
   }
 
   /** The next command to perform, in order; undefined: nothing until the next input. */
@@ -285,7 +285,7 @@ function onTimeout(pool: PoolState): void {
     else if (owner instanceof PoolConnection) connectionDue(pool, owner as LiveConnection, kind as ConnectionTimer)
     else if (owner instanceof Establishing) owner.timeout(kind as EstablishTimer)
     else if (owner instanceof Site) pool.scheduler.expect(owner, seatsPerDial(pool, owner))
-    else onDestroy(pool, pool.reason)
+    else onDestroy(pool)
     decide(pool)
   }
 }
@@ -293,12 +293,12 @@ function onTimeout(pool: PoolState): void {
 // ── the end of the pool ──
 
 function onClose(pool: PoolState, grace: Millis): void {
-  pool.closeTold = false
+  pool.owesClosed = true
   if (pool.life === 'destroyed') return
   pool.life = 'closing'
   // Who closes it once more takes back no promise: who runs has the shorter of the two.
   pool.timers.at(pool.graceDeadline, Math.min(pool.graceDeadline.at, pool.now + grace))
-  dismiss(pool, undefined)
+  dismiss(pool)
   const closed = poolClosed({})
   for (const connection of [...pool.connections.keys()]) {
     if (connection.phase === 'connecting') destroy(pool, connection, closed)
@@ -307,15 +307,15 @@ function onClose(pool: PoolState, grace: Millis): void {
 }
 
 /** All that wait, before any connection goes: nothing is dialled for them any more. */
-function dismiss(pool: PoolState, reason: unknown): void {
+function dismiss(pool: PoolState, reason?: unknown): void {
   const waiting = [...pool.exchanges].filter((exchange) => exchange.waiting)
   const errors = waiting.map((exchange) => poolClosed(factsOf(exchange), reason))
   for (const exchange of waiting) pool.scheduler.leave(exchange)
   for (const [i, exchange] of waiting.entries()) settle(pool, exchange, { ok: false, error: errors[i] })
 }
 
-function onDestroy(pool: PoolState, reason: unknown): void {
-  pool.closeTold = false
+function onDestroy(pool: PoolState, reason?: unknown): void {
+  pool.owesClosed = true
   pool.life = 'destroyed'
   pool.reason = reason
   pool.timers.clear(pool.graceDeadline)
@@ -331,7 +331,7 @@ function onDestroy(pool: PoolState, reason: unknown): void {
 
 function tellClosed(pool: PoolState): void {
   if (pool.exchanges.size > 0 || pool.connections.size > 0) return
-  pool.closeTold = true
+  pool.owesClosed = false
   pool.timers.clear(pool.graceDeadline)
   pool.commands.push({ type: 'closed' })
 }

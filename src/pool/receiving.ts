@@ -137,7 +137,7 @@ function onMessage(
       exchange.stage = 'tunnel'
       // Its source has given all: what is pulled from now on is not content.
       exchange.opened = false
-      pool.timers.clear(exchange.io)
+      pool.timers.clear(exchange.ioDeadline)
       pool.scheduler.leaving(connection)
       write(pool, connection)
       deliver(pool, exchange, event)
@@ -168,13 +168,13 @@ function onHead(
     dropContent(pool, exchange)
   }
   // Where the request is still leaving, the deadline of writing becomes that of reading.
-  if (exchange.stage === 'sending') pool.timers.after(exchange.io, exchange.timeouts.read, pool.now)
+  if (exchange.stage === 'sending') pool.timers.after(exchange.ioDeadline, exchange.timeouts.read, pool.now)
   exchange.stage = 'receiving'
   if (!connection.multiplexed) connection.hint = keepAliveHint(event.headers, pool.limits.maxKeepAliveHint)
   if (exchange.traced) traceStep(pool, exchange, 'receive_response_body', { status: event.status })
   deliver(pool, exchange, event)
   if (!attempt.duplex) return
-  pool.timers.clear(exchange.io)
+  pool.timers.clear(exchange.ioDeadline)
   if (exchange.content === 'held') pull(pool, exchange)
 }
 
@@ -290,6 +290,7 @@ export function onDrain(pool: PoolState, id: RequestId, limit: number = pool.lim
   pool.timers.after(exchange.deadline('drain'), pool.limits.drainTimeout, pool.now)
   const { attempt } = exchange
   const { unconsumed } = attempt
+  // Also of who has no seat yet, whose attempt is never written.
   if (unconsumed === 0) return
   attempt.unconsumed = 0
   consume(pool, exchange, unconsumed)

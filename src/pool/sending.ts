@@ -52,7 +52,7 @@ export function assign(pool: PoolState, connection: LiveConnection, exchange: Ex
     httpVersion: connection.httpVersion,
     info: connection.info,
   })
-  pool.timers.after(exchange.io, exchange.timeouts.write, pool.now)
+  pool.timers.after(exchange.ioDeadline, exchange.timeouts.write, pool.now)
   if (connection.requests >= pool.settings.maxRequestsPerConnection) pool.scheduler.leaving(connection)
   beginContent(pool, exchange, duplex)
   markDirty(pool, connection)
@@ -115,7 +115,7 @@ export function continueContent(pool: PoolState, exchange: Exchange): void {
   if (exchange.stage === 'waiting') {
     exchange.stage = 'sending'
     exchange.attempt.sentAt = NEVER
-    pool.timers.after(exchange.io, exchange.timeouts.write, pool.now)
+    pool.timers.after(exchange.ioDeadline, exchange.timeouts.write, pool.now)
   }
   pull(pool, exchange)
 }

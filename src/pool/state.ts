@@ -52,7 +52,8 @@ export class PoolState {
   taken = 0
   now: Millis
   life: 'open' | 'closing' | 'destroyed' = 'open'
-  closeTold = true
+  /** `close` or `destroy` was asked for, and is not answered yet. */
+  owesClosed = false
   /** Why it was destroyed. */
   reason: unknown
   random: number
@@ -111,10 +112,9 @@ export function forgetSite(pool: PoolState, site: Site): void {
 export function awaitSeat(pool: PoolState, exchange: Exchange): void {
   const { queuedAt, timeouts } = exchange
   if (timeouts.pool === Infinity) return
-  const deadline = exchange.pool
   // A new one stands behind those of its own duration; only what comes back looks for its place.
-  if (queuedAt === pool.now) pool.timers.after(deadline, timeouts.pool, pool.now)
-  else pool.timers.at(deadline, queuedAt + timeouts.pool)
+  if (queuedAt === pool.now) pool.timers.after(exchange.poolDeadline, timeouts.pool, pool.now)
+  else pool.timers.at(exchange.poolDeadline, queuedAt + timeouts.pool)
 }
 
 export function chance(pool: PoolState): number {
