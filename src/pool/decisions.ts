@@ -90,7 +90,7 @@ export function established(
   decide(pool)
   if (shared && !multiplexed) turnAwayLast(pool, site)
   // Its dial was somebody else's gain: it waits on.
-  if (opener !== undefined && opener.waiting && opener.dial === undefined) awaitSeat(pool, opener as Exchange)
+  if (opener !== undefined) awaitSeat(pool, opener as Exchange)
   if (surplus.length > 0) feed(pool, connection, surplus)
   else if (connection.idle) rest(pool, connection)
 }

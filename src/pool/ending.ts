@@ -267,9 +267,8 @@ function retryOrFail(
   release(pool, connection)
   if (retry === 'replay') replay(pool, exchange, connection, spared)
   pool.decide(pool)
-  if (!exchange.waiting) return
-  traceQueued(pool, exchange)
-  if (exchange.dial === undefined) awaitSeat(pool, exchange)
+  if (exchange.waiting) traceQueued(pool, exchange)
+  awaitSeat(pool, exchange)
 }
 
 function askAnew(pool: PoolState, exchange: Exchange): void {

@@ -108,10 +108,13 @@ export function forgetSite(pool: PoolState, site: Site): void {
   site.gone = true
 }
 
-/** The pool's deadline is absolute: it goes on where it was, however often a request comes back. */
+/**
+ * Who waits, and has no dial of its own, does so under the pool's deadline. That is absolute: it goes on where it was,
+ * however often a request comes back.
+ */
 export function awaitSeat(pool: PoolState, exchange: Exchange): void {
-  const { queuedAt, timeouts } = exchange
-  if (timeouts.pool === Infinity) return
+  const { waiting, dial, queuedAt, timeouts } = exchange
+  if (!waiting || dial !== undefined || timeouts.pool === Infinity) return
   // A new one stands behind those of its own duration; only what comes back looks for its place.
   if (queuedAt === pool.now) pool.timers.after(exchange.poolDeadline, timeouts.pool, pool.now)
   else pool.timers.at(exchange.poolDeadline, queuedAt + timeouts.pool)
