@@ -16,8 +16,9 @@ export interface Failure {
   readonly mayBeStale: boolean
   readonly responseBytes: boolean
   readonly idempotent: boolean
-  /** Its content can be produced again; some of it was pulled. */
+  /** Its content can be produced again. */
   readonly replayable: boolean
+  /** Some of that was asked for. */
   readonly pulled: boolean
   readonly replays: number
   readonly staleRetries: number
@@ -33,9 +34,7 @@ export function retryOf(failure: Failure, limits: RetryLimits): 'replay' | 'fres
   // Who speaks before it was asked on a new connection, as the far end of a tunnel may, would do so each time.
   const unasked = disposition === 'not-sent' && responseBytes && !mayBeStale
   if (disposition === 'response-started' || unasked) return 'no'
-  if (disposition !== 'maybe-processed') {
-    return whole && failure.replays < limits.maxReplays ? 'replay' : 'no'
-  }
+  if (disposition !== 'maybe-processed') return whole && failure.replays < limits.maxReplays ? 'replay' : 'no'
   const stale = failure.connectionLost && mayBeStale && !responseBytes
   return stale && failure.idempotent && whole && failure.staleRetries < limits.maxStaleRetries ? 'fresh' : 'no'
 }

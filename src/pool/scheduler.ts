@@ -18,7 +18,7 @@ import { List, Node, remove, Ticket } from './list.ts'
 export const NEEDS = ['any', 'h1', 'h2-connect'] as const
 export type Need = (typeof NEEDS)[number]
 type Lane = 0 | 1 | 2
-export const LANE = { any: 0, h1: 1, 'h2-connect': 2 } as const satisfies Record<Need, Lane>
+const LANE = { any: 0, h1: 1, 'h2-connect': 2 } as const satisfies Record<Need, Lane>
 /** Needs as bits, for what a connection serves. */
 export const SERVES = { any: 1, h1: 2, 'h2-connect': 4 } as const satisfies Record<Need, number>
 const ALL = 7
