@@ -1,12 +1,11 @@
 // A connection as the pool holds it: the scheduler's Carrier with a link, a machine and the exchanges that run on it.
 //
 // It is data with a few questions; what happens to it is decided in lifecycle.ts. It does not know which version it speaks.
-import type { Connection, ExchangeId, Millis } from '../http/index.ts'
-import { formatOrigin, type Origin } from '../http/index.ts'
+import { formatOrigin, type Connection, type ExchangeId, type Millis, type Origin } from '../http/index.ts'
 import type { LinkId, LinkInfo } from './commands.ts'
 import type { Establishing } from './establish.ts'
 import type { Attempt, Exchange } from './exchange.ts'
-import { Carrier, groupOf, OriginQueue, SERVES, type Need } from './scheduler.ts'
+import { Carrier, OriginQueue, SERVES } from './scheduler.ts'
 import { Deadline, type Timers } from './timers.ts'
 
 /** An origin with everything that has to be the same for two requests to share a connection. */
@@ -17,14 +16,12 @@ export class Site extends OriginQueue {
   readonly sniHostname: string | undefined
   /** Requests that have not settled, wherever they are. */
   requests = 0
-  /** Of these, those that cannot be sent again. */
-  unrepeatable = 0
   /** How many replays in a row found no end: what the backoff of its dials grows with. */
   failures = 0
   /** How many streams its server last said that a connection may have. */
   streams = Infinity
   /** How long requests wait for its first dial to tell what it speaks. */
-  readonly shareDeadline: Deadline<Site, 'share'> = new Deadline<Site, 'share'>(this, 'share')
+  readonly shareDeadline: Deadline = new Deadline(this, 'share')
   gone = false
 
   constructor(key: string, origin: Origin, sniHostname: string | undefined) {
@@ -43,10 +40,10 @@ export class Site extends OriginQueue {
 /** A socket, or an attempt at one. */
 export class Link {
   id: LinkId = 0
-  /** Of the attempt; '' where there was none to choose. */
+  /** Of the attempt: an IP address, or the path of a Unix socket. */
   readonly address: string
   /** Whose it is while it is made, and afterwards. */
-  owner: Establishing | PoolConnection
+  owner: Establishing | LiveConnection
   destroyed = false
   /** Bytes written while it was made that the network has not accepted yet. */
   ahead = 0
@@ -60,6 +57,7 @@ export class Link {
 const NONE_SENT: Attempt[] = []
 
 export type ConnectionTimer = 'idle' | 'age' | 'closing' | 'machine' | 'grace' | 'ping'
+type ConnectionDeadline = Deadline<PoolConnection, ConnectionTimer>
 
 export class PoolConnection extends Carrier {
   establishing: Establishing | undefined
@@ -105,30 +103,26 @@ export class PoolConnection extends Carrier {
   writeFailure: { readonly error: unknown } | undefined
   /** A close was asked for: nothing more is written. */
   closing = false
-  #idle: Deadline<PoolConnection, ConnectionTimer> | undefined
+  #idle: ConnectionDeadline | undefined
   /** All but that of idling: most connections have none of them. */
-  #deadlines: { [timer in ConnectionTimer]?: Deadline<PoolConnection, ConnectionTimer> } | undefined
-
-  constructor(site: Site, need: Need) {
-    super(site, groupOf(need))
-  }
+  #deadlines: Partial<Record<ConnectionTimer, ConnectionDeadline>> | undefined
 
   get site(): Site {
     return this.origin as Site
   }
   /** How long it may be idle. */
-  get idleDeadline(): Deadline<PoolConnection, ConnectionTimer> {
-    return (this.#idle ??= new Deadline<PoolConnection, ConnectionTimer>(this, 'idle'))
+  get idleDeadline(): ConnectionDeadline {
+    return (this.#idle ??= new Deadline(this, 'idle'))
   }
-  deadline(timer: Exclude<ConnectionTimer, 'idle'>): Deadline<PoolConnection, ConnectionTimer> {
+  deadline(timer: Exclude<ConnectionTimer, 'idle'>): ConnectionDeadline {
     const deadlines = (this.#deadlines ??= {})
-    return (deadlines[timer] ??= new Deadline<PoolConnection, ConnectionTimer>(this, timer))
+    return (deadlines[timer] ??= new Deadline(this, timer))
   }
   /** When a deadline comes; Infinity: it is not set. None is made. */
   due(timer: ConnectionTimer): Millis {
     return (timer === 'idle' ? this.#idle : this.#deadlines?.[timer])?.at ?? Infinity
   }
-  clearDeadlines(timers: Timers<Deadline<unknown, unknown>>): void {
+  clearDeadlines(timers: Timers): void {
     if (this.#idle !== undefined) timers.clear(this.#idle)
     if (this.#deadlines !== undefined) for (const deadline of Object.values(this.#deadlines)) timers.clear(deadline)
   }
@@ -153,10 +147,15 @@ export class PoolConnection extends Carrier {
   describe(): string {
     const origin = `'${formatOrigin(this.site.origin)}'`
     if (this.phase === 'connecting') return `${origin}, CONNECTING`
-    const state =
-      this.phase === 'leaving' ? (this.active > 0 ? 'DRAINING' : 'CLOSING') : this.active > 0 ? 'ACTIVE' : 'IDLE'
-    return `${origin}, ${this.httpVersion}, ${state}, Request Count: ${this.requests}`
+    const [empty, busy] = this.phase === 'leaving' ? ['CLOSING', 'DRAINING'] : ['IDLE', 'ACTIVE']
+    return `${origin}, ${this.httpVersion}, ${this.active > 0 ? busy : empty}, Request Count: ${this.requests}`
   }
+}
+
+/** From the end of its dial on. */
+export interface LiveConnection extends PoolConnection {
+  link: Link
+  machine: Connection
 }
 
 /**

@@ -1,7 +1,7 @@
 // What comes of a deadline, of an exchange or of a connection. Those that much traffic would move all the time are not set
 // anew with every byte: when they fire, it is looked at since when nothing has moved.
 import type { Millis } from '../http/index.ts'
-import type { ConnectionTimer, PoolConnection } from './connection.ts'
+import type { ConnectionTimer, LiveConnection } from './connection.ts'
 import { breakConnection, fail, giveUp, graceOver } from './ending.ts'
 import type { Exchange, ExchangeTimer } from './exchange.ts'
 import { poolTimeout, readTimeout, totalTimeout, writeTimeout } from './failures.ts'
@@ -35,13 +35,13 @@ export function exchangeDue(pool: PoolState, exchange: Exchange, timer: Exchange
  * its response and goes on is a tunnel, which has no such deadline.
  */
 function ioDue(pool: PoolState, exchange: Exchange): void {
-  const connection = exchange.attempt.connection as PoolConnection
+  const connection = exchange.attempt.connection as LiveConnection
   const sending = exchange.stage === 'sending'
   const duration = sending ? exchange.timeouts.write : exchange.timeouts.read
   const since = stuckSince(exchange, connection)
   // Who waits for nobody is looked at again, also where the patience of others is 0.
   const due = since === Infinity ? pool.now + Math.max(duration, 1) : since + duration
-  if (due > pool.now) pool.timers.at(exchange.io, due)
+  if (due > pool.now) pool.timers.at(exchange.ioDeadline, due)
   else {
     giveUp(pool, exchange, sending ? writeTimeout(exchange) : readTimeout(exchange))
     // One stream stalls, or the connection is dead: an answer to a PING tells.
@@ -51,20 +51,20 @@ function ioDue(pool: PoolState, exchange: Exchange): void {
 }
 
 /** Infinity: it does not wait for the peer. */
-function stuckSince(exchange: Exchange, connection: PoolConnection): Millis {
+function stuckSince(exchange: Exchange, connection: LiveConnection): Millis {
   const { stage, content } = exchange
   const { movedAt, unconsumed, onConnection } = exchange.attempt
   if (stage === 'receiving') return unconsumed > 0 ? Infinity : movedAt
   if (stage !== 'sending') return movedAt
   // A slow source is not the peer's fault, nor is what was held back on purpose.
-  const unsent = connection.machine?.unsent(onConnection) ?? 0
+  const unsent = connection.machine.unsent(onConnection)
   const held = content === 'blocked' || (content === 'ended' && unsent > 0)
   if (connection.written <= connection.accepted && !held) return Infinity
-  const ownWindow = held && (connection.machine?.sendWindow(onConnection) ?? Infinity) <= 0
+  const ownWindow = held && connection.machine.sendWindow(onConnection) <= 0
   return ownWindow ? movedAt : Math.max(movedAt, connection.lastDrained)
 }
 
-export function connectionDue(pool: PoolState, connection: PoolConnection, timer: ConnectionTimer): void {
+export function connectionDue(pool: PoolState, connection: LiveConnection, timer: ConnectionTimer): void {
   switch (timer) {
     case 'idle': {
       const due = connection.idleSince + expiryOf(pool, connection)
@@ -81,14 +81,14 @@ export function connectionDue(pool: PoolState, connection: PoolConnection, timer
     case 'grace':
       return graceOver(pool, connection)
     case 'machine':
-      connection.machine?.handleTimeout(pool.now)
+      connection.machine.handleTimeout(pool.now)
       return drainMachine(pool, connection)
     case 'ping':
       return pingDue(pool, connection)
   }
 }
 
-function pingDue(pool: PoolState, connection: PoolConnection): void {
+function pingDue(pool: PoolState, connection: LiveConnection): void {
   if (connection.pinged) return breakConnection(pool, connection, new Error('the server did not answer a PING in time'))
   const option = pool.settings.http2Options?.keepAlivePing
   if (option === undefined || option === null) return

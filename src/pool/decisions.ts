@@ -2,15 +2,14 @@
 //
 // How a connection is made stands in establish.ts. Here is who is told of it: the scheduler, which then has seats to give,
 // and the request that it was dialled for, which alone fails if it fails.
-import type { Millis } from '../http/index.ts'
-import type { PoolConnection, Site } from './connection.ts'
-import { fail, isCrowded, refuseWaiting, turnAway } from './ending.ts'
-import { alpnOf, Establishing, mayShare, type Established, type Surroundings } from './establish.ts'
+import type { LiveConnection, PoolConnection, Site } from './connection.ts'
+import { fail, isCrowded, refuseConnects, turnAway } from './ending.ts'
+import { Establishing, mayShare, type Established } from './establish.ts'
 import type { Exchange } from './exchange.ts'
 import { armMachine, armPing, bidFarewell, destroy, gone, rest, seatsOf } from './lifecycle.ts'
 import { markDirty } from './output.ts'
 import { feed } from './receiving.ts'
-import { groupOf, SERVES } from './scheduler.ts'
+import { GROUP, SERVES } from './scheduler.ts'
 import { assign } from './sending.ts'
 import { awaitSeat, chance, type PoolState } from './state.ts'
 import { trace, whyOpened } from './tracing.ts'
@@ -22,105 +21,62 @@ export function decide(pool: PoolState): void {
   for (let decision = pool.scheduler.next(); decision !== undefined; decision = pool.scheduler.next()) {
     switch (decision.type) {
       case 'assign':
-        assign(pool, decision.carrier as PoolConnection, decision.waiter as Exchange)
+        assign(pool, decision.carrier as LiveConnection, decision.waiter as Exchange)
         break
       case 'open':
         open(pool, decision.carrier as PoolConnection, decision.opener as Exchange)
         break
-      case 'close':
-        give(pool, decision.carrier as PoolConnection, decision.now, decision.reason)
+      case 'close': {
+        const connection = decision.carrier as LiveConnection
+        trace(pool, undefined, connection, 'pool.close', { reason: decision.reason })
+        if (decision.now) destroy(pool, connection)
+        else bidFarewell(pool, connection)
         break
+      }
     }
   }
 }
 
-function give(pool: PoolState, connection: PoolConnection, now: boolean, reason: string): void {
-  trace(pool, undefined, connection, 'pool.close', { reason })
-  if (now) return destroy(pool, connection)
-  bidFarewell(pool, connection)
-}
-
 // ── dials ──
-
-/** What the making of a connection needs of the pool. */
-export function lend(pool: PoolState): Surroundings {
-  return {
-    settings: pool.settings,
-    limits: pool.limits,
-    links: pool.links,
-    timers: pool.timers,
-    last: undefined,
-    emit: (command) => pool.commands.push(command),
-    resolve: (host, asker) => resolve(pool, host, asker),
-    unresolve: (host, asker) => {
-      const all = pool.resolving.get(host)
-      all?.delete(asker)
-      // It may be stuck: who comes next asks anew.
-      if (all?.size === 0) pool.resolving.delete(host)
-    },
-    established: (connection, result, now) => established(pool, connection, result, now),
-    notEstablished: (connection, error) => notEstablished(pool, connection, error),
-    trace: (opener, connection, name, info, link) => trace(pool, opener, connection, name, info, link),
-  }
-}
 
 function open(pool: PoolState, connection: PoolConnection, opener: Exchange): void {
   const { site } = connection
   opener.clearPool(pool.timers)
-  const h1Only = opener.need === 'h1'
-  const alpn = alpnOf(pool.settings, site, h1Only)
-  if (site.seatsPerDial === Infinity && !h1Only)
+  if (site.seatsPerDial === Infinity && opener.need !== 'h1')
     pool.timers.after(site.shareDeadline, pool.limits.shareTimeout, pool.now)
   connection.traced = opener.traced
   if (opener.traced) trace(pool, opener, connection, 'pool.open', { reason: whyOpened(opener) })
-  connection.establishing = new Establishing(pool.surroundings, connection, alpn, opener)
-  connection.establishing.start(pool.now)
+  connection.establishing = new Establishing(pool, connection, opener)
+  connection.establishing.start()
 }
 
-function resolve(pool: PoolState, host: string, asker: Establishing): void {
-  const others = pool.resolving.get(host)
-  if (others !== undefined) {
-    others.add(asker)
-    return
-  }
-  pool.resolving.set(host, new Set([asker]))
-  pool.commands.push({ type: 'resolve', host })
-}
-
-export function askers(pool: PoolState, host: string): readonly Establishing[] {
-  const all = pool.resolving.get(host)
-  pool.resolving.delete(host)
-  return all === undefined ? [] : [...all]
-}
-
-function established(
+export function established(
   pool: PoolState,
-  connection: PoolConnection,
+  dialled: PoolConnection,
   { link, info, version, surplus }: Established,
-  now: Millis,
 ): void {
+  const connection = dialled as LiveConnection
   const { site, opener } = connection
   const multiplexed = version === 'h2'
-  const machine = pool.makeMachine(version, now, site.streams)
+  connection.machine = pool.makeMachine(version, pool.now, site.streams)
   connection.establishing = undefined
   connection.link = link
   connection.written = link.ahead
   link.owner = connection
-  connection.machine = machine
   connection.info = info
   // A dial for HTTP/1.1 alone does not tell what else the origin speaks.
-  const asked = connection.group !== groupOf('h1')
+  const asked = connection.group !== GROUP.h1
   const shared = site.seatsPerDial > 1
   if (asked) remember(pool, site, version)
   const age = pool.settings.maxConnectionAge
-  if (age !== undefined) pool.timers.after(connection.deadline('age'), age * (1 - chance(pool) / 10), now)
+  if (age !== undefined) pool.timers.after(connection.deadline('age'), age * (1 - chance(pool) / 10), pool.now)
   markDirty(pool, connection)
   if (connection.traced && multiplexed) {
     for (const how of ['started', 'complete']) {
       trace(pool, opener as Exchange | undefined, connection, `http2.send_connection_init.${how}`)
     }
   }
-  if (asked && !multiplexed) refuseWaiting(pool, connection, 'h2-connect')
+  if (asked && !multiplexed) refuseConnects(pool, connection)
   // Whether it takes extended CONNECT is known with its first SETTINGS.
   pool.scheduler.opened(
     connection,
@@ -134,7 +90,7 @@ function established(
   decide(pool)
   if (shared && !multiplexed) turnAwayLast(pool, site)
   // Its dial was somebody else's gain: it waits on.
-  if (opener !== undefined && opener.waiting && opener.dial === undefined) awaitSeat(pool, opener as Exchange)
+  if (opener !== undefined) awaitSeat(pool, opener as Exchange)
   if (surplus.length > 0) feed(pool, connection, surplus)
   else if (connection.idle) rest(pool, connection)
 }
@@ -145,7 +101,7 @@ function turnAwayLast(pool: PoolState, { undialled: [waiting] }: Site): void {
 }
 
 /** A failed dial fails only the request that it was opened for. */
-function notEstablished(pool: PoolState, connection: PoolConnection, error: unknown): void {
+export function notEstablished(pool: PoolState, connection: PoolConnection, error: unknown): void {
   const opener = connection.opener as Exchange | undefined
   connection.establishing = undefined
   if (opener !== undefined) fail(pool, opener, error, connection)

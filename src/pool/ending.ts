@@ -4,13 +4,12 @@
 // free then: what is decided about it stands in lifecycle.ts.
 import type { Disposition, Millis, PeerFault } from '../http/index.ts'
 import type { LinkSide, RequestId, Settlement } from './commands.ts'
-import type { PoolConnection, Site } from './connection.ts'
+import type { LiveConnection, PoolConnection, Site } from './connection.ts'
 import type { Exchange } from './exchange.ts'
 import { connectionLost, handshakeFailed, peerFailed, queueFull, unsupported } from './failures.ts'
 import { closeLink, destroy, release, retire, sever } from './lifecycle.ts'
 import { markDirty } from './output.ts'
 import { retryOf } from './retry.ts'
-import type { Need } from './scheduler.ts'
 import { awaitSeat, chance, forgetSite, type PoolState } from './state.ts'
 import { trace, traceFailure, traceQueued, traceStep } from './tracing.ts'
 
@@ -18,6 +17,8 @@ const NO_ERROR = 0
 const REFUSED_STREAM = 7
 /** What a machine says of exchanges that the end of the connection left unfinished. */
 const CUT_SHORT: ReadonlySet<string> = new Set(['server-disconnected', 'incomplete-message', 'goaway'])
+/** And is told of those whose response has begun. */
+const INCOMPLETE = { code: 'incomplete-message', message: 'the connection ended within the response' }
 const OK: Settlement = { ok: true }
 
 // ── well ──
@@ -26,9 +27,8 @@ const OK: Settlement = { ok: true }
 export function complete(pool: PoolState, exchange: Exchange): void {
   const { attempt } = exchange
   const { connection, onConnection } = attempt
-  const machine = connection?.machine
-  if (connection === undefined || machine === undefined) return
-  const { multiplexed } = connection
+  if (connection === undefined) return
+  const { machine, multiplexed } = connection
   const waits = multiplexed && !attempt.duplex && machine.unsent(onConnection) > 0
   const unfinished = waits || exchange.uploading || exchange.content === 'dropped'
   if (unfinished && exchange.stage === 'receiving') {
@@ -62,7 +62,7 @@ export function leave(pool: PoolState, exchange: Exchange): void {
   const { connection } = attempt
   if (connection === undefined) return
   takeOff(exchange, connection)
-  if (connection.tunnel === exchange && connection.link?.destroyed === false) {
+  if (connection.tunnel === exchange && !connection.link.destroyed) {
     const unsent = connection.accepted < connection.written
     if (exchange.content !== 'ended' || !(attempt.ended || unsent)) return destroy(pool, connection)
     // Both sides have ended it, or ours has: what was written still leaves, and nobody hears what else comes.
@@ -74,7 +74,7 @@ export function leave(pool: PoolState, exchange: Exchange): void {
   release(pool, connection)
 }
 
-function takeOff(exchange: Exchange, connection: PoolConnection): void {
+function takeOff(exchange: Exchange, connection: LiveConnection): void {
   exchange.attempt.connection = undefined
   connection.drop(exchange)
 }
@@ -87,7 +87,6 @@ export function settle(pool: PoolState, exchange: Exchange, result: Settlement):
   exchange.clearDeadlines(pool.timers)
   pool.exchanges.delete(exchange)
   exchange.site.requests--
-  if (!exchange.repeatable) exchange.site.unrepeatable--
   stopContent(pool, exchange)
   const { bytesSent, bytesReceived } = exchange.attempt
   pool.commands.push({
@@ -129,12 +128,10 @@ export function turnAway(pool: PoolState, exchange: Exchange): void {
 }
 
 function withdraw(pool: PoolState, exchange: Exchange, result: Settlement, dial?: PoolConnection): void {
-  if (exchange.waiting) {
-    const own = exchange.dial as PoolConnection | undefined
-    // A dial that nobody else has a use for ends with the request that it was opened for.
-    if (pool.scheduler.leave(exchange) && own !== undefined && own !== dial)
-      destroy(pool, own, result.ok ? undefined : result.error)
-  }
+  const own = exchange.dial as PoolConnection | undefined
+  // A dial that nobody else has a use for ends with the request that it was opened for.
+  if (pool.scheduler.leave(exchange) && own !== undefined && own !== dial)
+    destroy(pool, own, result.ok ? undefined : result.error)
   settle(pool, exchange, result)
 }
 
@@ -142,7 +139,7 @@ function withdraw(pool: PoolState, exchange: Exchange, result: Settlement, dial?
 export function giveUp(pool: PoolState, exchange: Exchange, error: unknown, quietly = false): void {
   const { connection } = exchange.attempt
   const result: Settlement = quietly ? OK : { ok: false, error }
-  if (connection?.machine === undefined) return withdraw(pool, exchange, result)
+  if (connection === undefined) return withdraw(pool, exchange, result)
   const { machine } = connection
   machine.cancel(exchange.attempt.onConnection)
   if (machine.outputBytes > 0) markDirty(pool, connection)
@@ -154,12 +151,12 @@ export function onCancel(pool: PoolState, id: RequestId, reason: unknown): void 
   if (exchange !== undefined) giveUp(pool, exchange, reason)
 }
 
-/** Nobody here serves that need, and nobody will; said before the scheduler hears of it, or it would dial again. */
-export function refuseWaiting(pool: PoolState, connection: PoolConnection, need: Need): void {
+/** Nobody here takes extended CONNECT, and nobody will; said before the scheduler hears of it, or it would dial again. */
+export function refuseConnects(pool: PoolState, connection: LiveConnection): void {
   const { site } = connection
   if (site.undecided > (connection.undecided ? 1 : 0)) return
   for (;;) {
-    const waiter = pool.scheduler.oldest(site, need) as Exchange | undefined
+    const waiter = pool.scheduler.oldest(site, 'h2-connect') as Exchange | undefined
     if (waiter === undefined) return
     fail(pool, waiter, unsupported(waiter, 'the server does not take extended CONNECT', 'RFC 8441 §3'), connection)
   }
@@ -169,30 +166,28 @@ export function refuseWaiting(pool: PoolState, connection: PoolConnection, need:
  * It ended before it said whether it takes extended CONNECT: as a failed dial it fails the request that it was opened for.
  * Said before the scheduler hears of it, or it would dial again, without end.
  */
-export function disappoint(pool: PoolState, connection: PoolConnection, cause: unknown, fault?: PeerFault): void {
+export function disappoint(pool: PoolState, connection: LiveConnection, cause: unknown, fault?: PeerFault): void {
   const waiter = connection.dialledFor
   connection.dialledFor = undefined
   if (waiter?.waiting !== true || waiter.dial !== undefined || !connection.undecided) return
-  const error =
-    fault === undefined ? connectionLost(waiter, cause, false) : peerFailed(waiter, fault, 'not-sent', cause)
-  fail(pool, waiter, error)
+  fail(pool, waiter, fault === undefined ? connectionLost(waiter, cause) : peerFailed(waiter, fault, 'not-sent'))
 }
 
 /** The machine says that it failed. */
 export function exchangeFailed(pool: PoolState, exchange: Exchange, fault: PeerFault, disposition: Disposition): void {
   const { attempt } = exchange
-  const connection = attempt.connection as PoolConnection
-  // Whatever ended the connection, for a request without an answer the server is gone.
-  const silent = !attempt.heard && attempt.bytesReceived === 0
-  const lost = connection.eof && silent && CUT_SHORT.has(fault.code)
+  const connection = attempt.connection as LiveConnection
+  // Whatever ended the connection: to who has no answer the server is gone, the response of another is cut short.
+  const cut = connection.eof && CUT_SHORT.has(fault.code)
+  const lost = cut && !attempt.begun
   // With no other to turn to, when to try again is for the owner of a single one to say.
   if (fault.h2Code === REFUSED_STREAM && disposition === 'refused' && pool.settings.once !== true)
     connection.refusing = true
-  const writing = connection.writeFailure
+  const said = cut && attempt.begun ? { ...fault, ...INCOMPLETE } : fault
   const error =
     lost && disposition === 'maybe-processed'
-      ? connectionLost(exchange, writing?.error, writing !== undefined, fault)
-      : peerFailed(exchange, cutShort(exchange, connection, fault), disposition, undefined)
+      ? connectionLost(exchange, undefined, fault)
+      : peerFailed(exchange, said, disposition)
   retryOrFail(pool, exchange, error, disposition, lost)
 }
 
@@ -200,20 +195,17 @@ export function exchangeFailed(pool: PoolState, exchange: Exchange, fault: PeerF
  * The connection is no more: what ran on it was lost.
  * @param side where the link failed; left out: it ended otherwise
  */
-export function breakConnection(pool: PoolState, connection: PoolConnection, cause?: unknown, side?: LinkSide): void {
+export function breakConnection(pool: PoolState, connection: LiveConnection, cause?: unknown, side?: LinkSide): void {
   const exchanges = connection.exchanges.all()
-  const { tunnel, writeFailure } = connection
+  const { tunnel } = connection
   disappoint(pool, connection, cause)
-  connection.machine?.abort()
+  connection.machine.abort()
   sever(pool, connection)
   // Its room is given away when all that were lost stand in line for it.
   if (exchanges.length > 0) pool.scheduler.leaving(connection)
   for (const exchange of exchanges) {
     const switched = exchange === tunnel
-    const error =
-      switched && side === 'tls'
-        ? handshakeFailed(exchange, cause)
-        : connectionLost(exchange, writeFailure?.error ?? cause, writeFailure !== undefined)
+    const error = switched && side === 'tls' ? handshakeFailed(exchange, cause) : connectionLost(exchange, cause)
     if (switched) finish(pool, exchange, { ok: false, error })
     else retryOrFail(pool, exchange, error, exchange.attempt.disposition, true)
   }
@@ -221,14 +213,13 @@ export function breakConnection(pool: PoolState, connection: PoolConnection, cau
 }
 
 /** A write has failed, and whoever has no head by now gets none. Who reads a response reads it to its end. */
-export function graceOver(pool: PoolState, connection: PoolConnection): void {
+export function graceOver(pool: PoolState, connection: LiveConnection): void {
   const exchanges = connection.exchanges.all()
   const lost = exchanges.filter(({ stage, attempt }) => stage !== 'receiving' || attempt.duplex)
   if (lost.length === exchanges.length) return breakConnection(pool, connection)
   for (const exchange of lost) {
-    connection.machine?.cancel(exchange.attempt.onConnection)
-    const error = connectionLost(exchange, connection.writeFailure?.error, true)
-    retryOrFail(pool, exchange, error, exchange.attempt.disposition, true)
+    connection.machine.cancel(exchange.attempt.onConnection)
+    retryOrFail(pool, exchange, connectionLost(exchange, undefined), exchange.attempt.disposition, true)
   }
 }
 
@@ -246,7 +237,7 @@ function retryOrFail(
   if (attempt.ended) return finish(pool, exchange)
   if (exchange.pulled && !exchange.replayable && attempt.assignedAt === pool.now) unpull(pool, exchange)
   const { idempotent, replayable, pulled, replays, staleRetries } = exchange
-  const connection = attempt.connection as PoolConnection
+  const connection = attempt.connection as LiveConnection
   // It has not been sent: that is no replay. A server that restarts takes away all its connections at once, and one
   // request may be given each of them in turn.
   const spared = connection.answered && attempt.bytesSent === 0
@@ -255,7 +246,7 @@ function retryOrFail(
       disposition,
       connectionLost: lost,
       mayBeStale: attempt.mayBeStale,
-      responseBytes: attempt.bytesReceived > 0 || attempt.heard,
+      responseBytes: attempt.begun,
       idempotent,
       replayable,
       pulled,
@@ -268,7 +259,7 @@ function retryOrFail(
   traceFailure(pool, exchange, error)
   trace(pool, exchange, connection, 'pool.retry', { reason: retry, disposition, exception: error })
   stopContent(pool, exchange)
-  pool.timers.clear(exchange.io)
+  pool.timers.clear(exchange.ioDeadline)
   takeOff(exchange, connection)
   exchange.sendBack(retry === 'replay')
   // Who was lost stands in line before the room of its connection is given away.
@@ -276,9 +267,8 @@ function retryOrFail(
   release(pool, connection)
   if (retry === 'replay') replay(pool, exchange, connection, spared)
   pool.decide(pool)
-  if (!exchange.waiting) return
-  traceQueued(pool, exchange)
-  if (exchange.dial === undefined) awaitSeat(pool, exchange)
+  if (exchange.waiting) traceQueued(pool, exchange)
+  awaitSeat(pool, exchange)
 }
 
 function askAnew(pool: PoolState, exchange: Exchange): void {
@@ -287,10 +277,10 @@ function askAnew(pool: PoolState, exchange: Exchange): void {
   // What else waits idle there is as old: it would be the next disappointment.
   const { idle } = exchange.site
   for (let other = idle.first; other !== undefined; other = idle.first)
-    retire(pool, other.owner as PoolConnection, 'stale')
+    retire(pool, other.owner as LiveConnection, 'stale')
 }
 
-function replay(pool: PoolState, exchange: Exchange, connection: PoolConnection, spared: boolean): void {
+function replay(pool: PoolState, exchange: Exchange, connection: LiveConnection, spared: boolean): void {
   if (spared) return pool.scheduler.requeue(exchange, false)
   exchange.replays++
   // All that one connection sends back are one failure of its origin, and wait alike.
@@ -317,12 +307,4 @@ function backoffOf(pool: PoolState, site: Site): Millis {
   const before = site.failures++
   if (before === 0) return 0
   return Math.min(replayBackoff * 2 ** Math.min(before - 1, 16), replayBackoffCap) * (1 - chance(pool) / 10)
-}
-
-/** The connection ended within the response, whatever else can be said of its end. */
-function cutShort(exchange: Exchange, connection: PoolConnection, fault: PeerFault): PeerFault {
-  const { heard, bytesReceived } = exchange.attempt
-  const begun = heard || bytesReceived > 0
-  const within = connection.eof && begun && CUT_SHORT.has(fault.code)
-  return within ? { ...fault, code: 'incomplete-message', message: 'the connection ended within the response' } : fault
 }

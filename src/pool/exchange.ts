@@ -15,9 +15,9 @@ import {
   type RequestHead,
 } from '../http/index.ts'
 import type { PoolInput, RequestId, Timeouts } from './commands.ts'
-import type { PoolConnection, Site } from './connection.ts'
+import type { LiveConnection, PoolConnection, Site } from './connection.ts'
 import { Waiter, type Need } from './scheduler.ts'
-import { Deadline } from './timers.ts'
+import { Deadline, type Timers } from './timers.ts'
 
 export type RequestInput = Extract<PoolInput, { type: 'request' }>
 
@@ -38,15 +38,12 @@ export type TraceStep =
   | 'receive_response_body'
   | 'response_closed'
 export type ExchangeTimer = 'pool' | 'total' | 'io' | 'expect' | 'drain' | 'backoff'
-
-interface Clears {
-  clear(deadline: Deadline<Exchange, ExchangeTimer>): void
-}
+type ExchangeDeadline = Deadline<Exchange, ExchangeTimer>
 
 /** A request on a connection, from the seat it is given to the end; a request that is sent again has another. */
 export class Attempt implements Ledger {
   /** undefined: it has left it. */
-  connection: PoolConnection | undefined
+  connection: LiveConnection | undefined
   /** Its connection was used before, or stood idle. */
   readonly mayBeStale: boolean
   /** Its id there. */
@@ -57,8 +54,6 @@ export class Attempt implements Ledger {
   ended = false
   /** A tunnel within HTTP/2: content goes both ways for as long as both sides want. */
   duplex = false
-  /** Something of a response came, if only 1xx. */
-  heard = false
   /** What was delivered and not consumed. */
   unconsumed = 0
   /** Its last byte was handed over, and the machine has not let go of it. */
@@ -74,10 +69,14 @@ export class Attempt implements Ledger {
   /** Since when nothing has moved, in the direction that matters. */
   movedAt: Millis
 
-  constructor(connection: PoolConnection | undefined, mayBeStale: boolean, now: Millis) {
+  constructor(connection: LiveConnection | undefined, mayBeStale: boolean, now: Millis) {
     this.connection = connection
     this.mayBeStale = mayBeStale
     this.assignedAt = this.movedAt = now
+  }
+  /** Something of a response came, if only 1xx, or a part of a head. */
+  get begun(): boolean {
+    return this.bytesReceived > 0
   }
   /** What is known of it, unless the peer says more. */
   get disposition(): Disposition {
@@ -106,24 +105,18 @@ export class Exchange extends Waiter {
   attempt = NOWHERE
   /** The source was asked for a chunk, in this attempt or an earlier one. */
   pulled = false
-  /** Its response is read and dropped, up to so much. */
-  draining: { left: number } | undefined
+  /** How much more of its response is read and dropped; undefined: it is delivered. */
+  draining: number | undefined
   replays = 0
   staleRetries = 0
   /** An attempt before this one was lost with what had left of it: whatever becomes of this one does not undo that. */
   maybeProcessed = false
-  #deadlines: Partial<Record<ExchangeTimer, Deadline<Exchange, ExchangeTimer>>> | undefined
+  #deadlines: Partial<Record<ExchangeTimer, ExchangeDeadline>> | undefined
   // Those that nearly every request has, or every one that waits, stand by themselves: a hundred thousand may wait.
-  #io: Deadline<Exchange, ExchangeTimer> | undefined
-  #pool: Deadline<Exchange, ExchangeTimer> | undefined
+  #io: ExchangeDeadline | undefined
+  #pool: ExchangeDeadline | undefined
 
-  constructor(
-    input: RequestInput,
-    head: RequestHead & { readonly headers: Fields },
-    site: Site,
-    need: Need,
-    now: Millis,
-  ) {
+  constructor(input: RequestInput, head: Exchange['head'], site: Site, need: Need, now: Millis) {
     super(site, need)
     this.id = input.id
     this.head = head
@@ -137,7 +130,7 @@ export class Exchange extends Waiter {
   }
 
   /** It has a seat. */
-  begin(connection: PoolConnection, mayBeStale: boolean, now: Millis): Attempt {
+  begin(connection: LiveConnection, mayBeStale: boolean, now: Millis): Attempt {
     this.stage = 'sending'
     return (this.attempt = new Attempt(connection, mayBeStale, now))
   }
@@ -168,23 +161,23 @@ export class Exchange extends Waiter {
     return this.origin as Site
   }
   /** Of the network: how long nothing may move. */
-  get io(): Deadline<Exchange, ExchangeTimer> {
-    return (this.#io ??= new Deadline<Exchange, ExchangeTimer>(this, 'io'))
+  get ioDeadline(): ExchangeDeadline {
+    return (this.#io ??= new Deadline(this, 'io'))
   }
   /** Of the wait for a seat. */
-  get pool(): Deadline<Exchange, ExchangeTimer> {
-    return (this.#pool ??= new Deadline<Exchange, ExchangeTimer>(this, 'pool'))
+  get poolDeadline(): ExchangeDeadline {
+    return (this.#pool ??= new Deadline(this, 'pool'))
   }
-  deadline(timer: Exclude<ExchangeTimer, 'io' | 'pool'>): Deadline<Exchange, ExchangeTimer> {
+  deadline(timer: Exclude<ExchangeTimer, 'io' | 'pool'>): ExchangeDeadline {
     const deadlines = (this.#deadlines ??= {})
-    return (deadlines[timer] ??= new Deadline<Exchange, ExchangeTimer>(this, timer))
+    return (deadlines[timer] ??= new Deadline(this, timer))
   }
   /** It has a seat, or a dial of its own. */
-  clearPool(timers: Clears): void {
+  clearPool(timers: Timers): void {
     if (this.#pool !== undefined) timers.clear(this.#pool)
   }
   /** None of its deadlines comes any more. */
-  clearDeadlines(timers: Clears): void {
+  clearDeadlines(timers: Timers): void {
     this.clearPool(timers)
     if (this.#io !== undefined) timers.clear(this.#io)
     if (this.#deadlines !== undefined) for (const deadline of Object.values(this.#deadlines)) timers.clear(deadline)
@@ -220,7 +213,7 @@ export class Exchange extends Waiter {
         return { want: this.dial === undefined ? 'slot' : 'dial', since: this.queuedAt }
       case 'sending': {
         const { connection, onConnection, movedAt } = this.attempt
-        const credit = connection?.machine?.sendWindow(onConnection) ?? Infinity
+        const credit = connection?.machine.sendWindow(onConnection) ?? Infinity
         const want = this.content !== 'none' && credit <= 0 ? 'stream-credit' : 'writable'
         return { want, since: Math.max(movedAt, connection?.lastDrained ?? NEVER) }
       }

@@ -50,20 +50,23 @@ export function unsupported(exchange: Exchange, message: string, rule: string): 
 
 export function poolTimeout(exchange: Exchange): HttpCoreError {
   const message = `no connection to ${formatOrigin(exchange.site.origin)} became free within ${exchange.timeouts.pool} ms`
-  return new PoolTimeout(message, { code: 'pool-timeout', blockedOn: exchange.blockedOn, ...factsOf(exchange) })
+  return new PoolTimeout(message, { code: 'pool-timeout', ...stuckAt(exchange) })
 }
 export function totalTimeout(exchange: Exchange): HttpCoreError {
   const message = `the request was not over within ${exchange.timeouts.total} ms`
-  return new TimeoutException(message, { code: 'total-timeout', blockedOn: exchange.blockedOn, ...factsOf(exchange) })
+  return new TimeoutException(message, { code: 'total-timeout', ...stuckAt(exchange) })
 }
 export function writeTimeout(exchange: Exchange): HttpCoreError {
   const message = `the peer accepted no byte of the request for ${exchange.timeouts.write} ms`
-  return new WriteTimeout(message, { code: 'write-timeout', blockedOn: exchange.blockedOn, ...factsOf(exchange) })
+  return new WriteTimeout(message, { code: 'write-timeout', ...stuckAt(exchange) })
 }
 export function readTimeout(exchange: Exchange): HttpCoreError {
-  const what = !exchange.answered ? 'no response' : 'no more content'
+  const what = exchange.answered ? 'no more content' : 'no response'
   const message = `${what} came for ${exchange.timeouts.read} ms`
-  return new ReadTimeout(message, { code: 'read-timeout', blockedOn: exchange.blockedOn, ...factsOf(exchange) })
+  return new ReadTimeout(message, { code: 'read-timeout', ...stuckAt(exchange) })
+}
+function stuckAt(exchange: Exchange): Facts {
+  return { ...factsOf(exchange), blockedOn: exchange.blockedOn }
 }
 
 /** What a machine would not do for its caller. What is thrown there knows nothing of the request. */
@@ -74,12 +77,14 @@ export function misused(exchange: Exchange, error: unknown): unknown {
 }
 
 /** The connection ended under the exchange. `fault`: what the machine says of that. */
-export function connectionLost(exchange: Exchange, cause: unknown, writing: boolean, fault?: PeerFault): HttpCoreError {
+export function connectionLost(exchange: Exchange, reason: unknown, fault?: PeerFault): HttpCoreError {
+  const { begun, connection } = exchange.attempt
+  const writing = connection?.writeFailure
+  const cause = writing?.error ?? reason
   const facts = { ...factsOf(exchange), cause }
-  const begun = exchange.attempt.heard || exchange.attempt.bytesReceived > 0
   if (begun) return new ReadError('the connection broke within the response', { code: 'connection-lost', ...facts })
   // Of a connection of many, what could not be written may be another's.
-  if (writing && (exchange.stage === 'sending' || exchange.attempt.connection?.multiplexed !== true))
+  if (writing !== undefined && (exchange.stage === 'sending' || connection?.multiplexed !== true))
     return new WriteError('the request could not be written', { code: 'write-failed', ...facts })
   const how = cause === undefined ? 'the server ended the connection' : 'the connection was lost'
   const code = 'server-disconnected'
@@ -110,12 +115,7 @@ export function handshakeFailed(exchange: Exchange, cause: unknown): HttpCoreErr
   return new ConnectError(message, { ...factsOf(exchange), code, cause, phase: 'tls' })
 }
 /** The peer broke a rule, or refused. */
-export function peerFailed(
-  exchange: Exchange,
-  fault: PeerFault,
-  disposition: Disposition,
-  cause: unknown,
-): HttpCoreError {
-  const facts = { ...factsOf(exchange), disposition: dispositionOf(exchange, disposition), cause }
+export function peerFailed(exchange: Exchange, fault: PeerFault, disposition: Disposition): HttpCoreError {
+  const facts = { ...factsOf(exchange), disposition: dispositionOf(exchange, disposition) }
   return new RemoteProtocolError(fault.message, { code: fault.code, fault, ...facts })
 }

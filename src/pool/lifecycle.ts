@@ -5,7 +5,7 @@
 // It does not know why an exchange ended.
 import type { H2Extras, Millis } from '../http/index.ts'
 import type { LinkId } from './commands.ts'
-import { PoolConnection, type Link } from './connection.ts'
+import { PoolConnection, type LiveConnection } from './connection.ts'
 import type { Exchange } from './exchange.ts'
 import { markDirty, write } from './output.ts'
 import { forgetSite, type PoolState } from './state.ts'
@@ -28,9 +28,9 @@ type RetireReason =
 
 // ── an exchange has left it ──
 
-export function release(pool: PoolState, connection: PoolConnection): void {
+export function release(pool: PoolState, connection: LiveConnection): void {
   const { machine, link } = connection
-  if (link?.destroyed !== false || machine === undefined) return
+  if (link.destroyed) return
   const unread = connection.multiplexed ? 0 : connection.written - connection.accepted
   const usable =
     !machine.draining &&
@@ -39,25 +39,27 @@ export function release(pool: PoolState, connection: PoolConnection): void {
     unread <= MOST_UNREAD &&
     pool.life === 'open'
   if (!usable) pool.scheduler.leaving(connection)
-  const wary = usable && connection.site.unrepeatable > 0 && mustCatchUp(pool, connection)
+  const wary = usable && mustCatchUp(pool, connection)
   if (wary) pool.scheduler.suspend(connection, true)
   pool.scheduler.released(connection, usable && !wary ? seatsOf(pool, connection) : 0)
   pool.decide(pool)
   if (connection.phase === 'leaving' && connection.active === 0) {
     // Broken ones end at once; others are closed as they should be.
-    if (machine.closed && machine.outputBytes === 0) destroyOrClose(pool, connection)
-    else retire(pool, connection, usable ? 'max-requests' : 'no-longer-usable')
+    if (!machine.closed || machine.outputBytes > 0)
+      retire(pool, connection, usable ? 'max-requests' : 'no-longer-usable')
+    else if (machine.closeReason === 'cancelled' || connection.writeFailure !== undefined) destroy(pool, connection)
+    else closeLink(pool, connection)
   } else if (wary) {
     connection.idleSince = pool.now
-    pool.commands.push({ type: 'catchUp', link: (connection.link as Link).id })
+    pool.commands.push({ type: 'catchUp', link: link.id })
   } else if (connection.idle) rest(pool, connection)
 }
 
 /** Whether who comes next cannot be sent again: the end of the connection may stand right behind the response. */
-function mustCatchUp({ settings, scheduler }: PoolState, { site, serves, multiplexed }: PoolConnection): boolean {
+function mustCatchUp({ settings, scheduler }: PoolState, { site, serves, multiplexed }: LiveConnection): boolean {
   if (multiplexed || settings.catchUp !== true || site.waiting === 0) return false
-  const next = scheduler.nextFor(site, serves)
-  return next !== undefined && !(next as Exchange).repeatable
+  const next = scheduler.nextFor(site, serves) as Exchange | undefined
+  return next?.repeatable === false
 }
 export function onCaughtUp(pool: PoolState, id: LinkId): void {
   const connection = pool.links.get(id)?.owner
@@ -69,13 +71,13 @@ export function onCaughtUp(pool: PoolState, id: LinkId): void {
 }
 
 /** How many requests it could be given now. */
-export function seatsOf(pool: PoolState, { machine, refusing, requests }: PoolConnection): number {
-  if (machine === undefined || refusing) return 0
+export function seatsOf(pool: PoolState, { machine, refusing, requests }: LiveConnection): number {
+  if (refusing) return 0
   return Math.min(machine.capacity, pool.settings.maxRequestsPerConnection - requests)
 }
 
 /** Nothing runs on it: it waits for the next request, for so long. */
-export function rest(pool: PoolState, connection: PoolConnection): void {
+export function rest(pool: PoolState, connection: LiveConnection): void {
   const expiry = expiryOf(pool, connection)
   connection.idleSince = pool.now
   if (expiry <= 0) return retire(pool, connection, 'idle-expired')
@@ -86,7 +88,7 @@ export function rest(pool: PoolState, connection: PoolConnection): void {
   if (deadline.at > pool.now + expiry) pool.timers.after(deadline, expiry, pool.now)
 }
 
-export function expiryOf(pool: PoolState, connection: PoolConnection): Millis {
+export function expiryOf(pool: PoolState, connection: LiveConnection): Millis {
   const { keepAliveExpiry } = pool.settings
   const { hint } = connection
   if (pool.scheduler.isAwaited(connection)) return IDLE_MULTIPLEXED
@@ -95,16 +97,16 @@ export function expiryOf(pool: PoolState, connection: PoolConnection): Millis {
 }
 
 /** The idle hold no process. */
-export function hold(pool: PoolState, connection: PoolConnection, ref: boolean): void {
+export function hold(pool: PoolState, connection: LiveConnection, ref: boolean): void {
   const { link } = connection
   connection.held = ref
-  if (link !== undefined && !link.destroyed) pool.commands.push({ type: ref ? 'ref' : 'unref', link: link.id })
+  if (!link.destroyed) pool.commands.push({ type: ref ? 'ref' : 'unref', link: link.id })
 }
 
 // ── it takes no other request ──
 
 /** Takes no other request; closes when the last is over. */
-export function retire(pool: PoolState, connection: PoolConnection, reason: RetireReason): void {
+export function retire(pool: PoolState, connection: LiveConnection, reason: RetireReason): void {
   if (connection.traced && !connection.retired) trace(pool, undefined, connection, 'pool.close', { reason })
   connection.retired = true
   pool.scheduler.leaving(connection)
@@ -113,27 +115,21 @@ export function retire(pool: PoolState, connection: PoolConnection, reason: Reti
 }
 
 /** It carries nothing any more, but for what of a tunnel within HTTP/2 waits to be let through: that has as long as a close. */
-export function bidFarewell(pool: PoolState, connection: PoolConnection): void {
+export function bidFarewell(pool: PoolState, connection: LiveConnection): void {
   const { machine, multiplexed } = connection
-  machine?.close(pool.now)
-  if (!multiplexed || machine?.active === 0) return closeLink(pool, connection)
+  machine.close(pool.now)
+  if (!multiplexed || machine.active === 0) return closeLink(pool, connection)
   pool.timers.after(connection.deadline('closing'), pool.limits.closeTimeout, pool.now)
   markDirty(pool, connection)
 }
 
 /** The machine is done with the connection. */
-export function over(pool: PoolState, connection: PoolConnection): void {
+export function over(pool: PoolState, connection: LiveConnection): void {
   if (connection.active === 0) closeLink(pool, connection)
 }
 
-function destroyOrClose(pool: PoolState, connection: PoolConnection): void {
-  if (connection.machine?.closeReason === 'cancelled' || connection.writeFailure !== undefined)
-    destroy(pool, connection)
-  else closeLink(pool, connection)
-}
-
 /** Written to its end, then closed; it counts until the network says so, or for `closeTimeout`. */
-export function closeLink(pool: PoolState, connection: PoolConnection): void {
+export function closeLink(pool: PoolState, connection: LiveConnection): void {
   if (connection.closing || connection.phase === 'gone') return
   write(pool, connection)
   // The machine may have come to the same end while it was asked for its last bytes.
@@ -141,7 +137,7 @@ export function closeLink(pool: PoolState, connection: PoolConnection): void {
   connection.closing = true
   if (connection.traced) traceClosing(pool, connection, 'started')
   const { link } = connection
-  if (link === undefined || link.destroyed) return gone(pool, connection)
+  if (link.destroyed) return gone(pool, connection)
   pool.commands.push({ type: 'close', link: link.id })
   pool.timers.after(connection.deadline('closing'), pool.limits.closeTimeout, pool.now)
 }
@@ -175,13 +171,13 @@ export function gone(pool: PoolState, connection: PoolConnection): void {
 
 // ── what it waits for ──
 
-export function armMachine(pool: PoolState, connection: PoolConnection): void {
-  const at = connection.machine?.nextTimeout() ?? Infinity
+export function armMachine(pool: PoolState, connection: LiveConnection): void {
+  const at = connection.machine.nextTimeout() ?? Infinity
   if (at !== connection.due('machine')) pool.timers.at(connection.deadline('machine'), at)
 }
 
 /** The option `keepAlivePing`: a connection on which nothing comes is asked whether it lives. */
-export function armPing(pool: PoolState, connection: PoolConnection): void {
+export function armPing(pool: PoolState, connection: LiveConnection): void {
   const option = pool.settings.http2Options?.keepAlivePing
   if (connection.pinged) pool.timers.clear(connection.deadline('ping'))
   connection.pinged = false
@@ -190,9 +186,9 @@ export function armPing(pool: PoolState, connection: PoolConnection): void {
   pool.timers.after(connection.deadline('ping'), Math.max(option.after, 1), pool.now)
 }
 
-export function ping(pool: PoolState, connection: PoolConnection, within: Millis): void {
-  const machine = connection.machine
-  if (machine === undefined || machine.closed) return
+export function ping(pool: PoolState, connection: LiveConnection, within: Millis): void {
+  const { machine } = connection
+  if (machine.closed) return
   connection.pinged = true
   ;(machine as unknown as H2Extras).ping(new Uint8Array(8), pool.now)
   markDirty(pool, connection)

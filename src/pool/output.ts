@@ -3,21 +3,21 @@
 // Output is taken when nothing else is left to tell, so that what one turn asks for leaves together. What it was that
 // left is not known here.
 import { MAX_AHEAD } from '../http/index.ts'
-import type { PoolConnection } from './connection.ts'
+import type { LiveConnection } from './connection.ts'
 import { NEVER, type Attempt, type Exchange } from './exchange.ts'
 import type { PoolState } from './state.ts'
 import { traceStep } from './tracing.ts'
 
 /** Its machine has something to say: it is taken when everything else has been told. */
-export function markDirty(pool: PoolState, connection: PoolConnection): void {
+export function markDirty(pool: PoolState, connection: LiveConnection): void {
   if (connection.dirty) return
   connection.dirty = true
   pool.dirty.push(connection)
 }
 
-export function write(pool: PoolState, connection: PoolConnection): void {
+export function write(pool: PoolState, connection: LiveConnection): void {
   const { machine, link, closing, writeFailure } = connection
-  if (machine === undefined || link === undefined || link.destroyed || closing || writeFailure !== undefined) return
+  if (link.destroyed || closing || writeFailure !== undefined) return
   // What was said in HTTP leaves ahead of what goes through a tunnel.
   const room = connection.tunnel === undefined ? MAX_AHEAD - (connection.written - connection.accepted) : Infinity
   if (room > 0 && machine.outputBytes > 0) {
@@ -45,11 +45,11 @@ export function handedOver(pool: PoolState, exchange: Exchange): void {
   const { connection } = attempt
   attempt.leaving = true
   if (exchange.traced && attempt.step === 'send_request_body') traceStep(pool, exchange, 'receive_response_headers')
-  if (connection?.machine?.unsent(attempt.onConnection) === 0) written(pool, exchange, connection)
+  if (connection?.machine.unsent(attempt.onConnection) === 0) written(pool, exchange, connection)
 }
 
 /** All of it has left the machine. */
-function written(pool: PoolState, exchange: Exchange, connection: PoolConnection): void {
+function written(pool: PoolState, exchange: Exchange, connection: LiveConnection): void {
   const { attempt } = exchange
   attempt.leaving = false
   attempt.sentMark = connection.written
@@ -57,12 +57,12 @@ function written(pool: PoolState, exchange: Exchange, connection: PoolConnection
   else connection.exchanges.left(attempt)
 }
 
-export function requestSent(pool: PoolState, { exchanges }: PoolConnection, attempt: Attempt): void {
+export function requestSent(pool: PoolState, { exchanges }: LiveConnection, attempt: Attempt): void {
   const exchange = exchanges.get(attempt.onConnection)
   if (exchange === undefined || attempt.sentAt !== NEVER) return
   attempt.sentAt = pool.now
   if (exchange.stage !== 'sending') return
   exchange.stage = 'waiting'
   attempt.movedAt = pool.now
-  pool.timers.after(exchange.io, exchange.timeouts.read, pool.now)
+  pool.timers.after(exchange.ioDeadline, exchange.timeouts.read, pool.now)
 }

@@ -10,13 +10,13 @@
 //  P5  every request settles exactly once           P6  no request waits while a usable seat exists
 //  P7  first come first served per origin           P8  sends again only what retry.ts allows
 //  P9  `timeout` at `nextTimeout()` makes progress  P10 what is delivered is a prefix of what was sent for that request
-import { Fields, misuse, type Bytes, type HttpCoreError, type Millis, type RequestHead } from '../http/index.ts'
+import { Fields, misuse, type Bytes, type HttpCoreError, type Millis } from '../http/index.ts'
 import type { LinkSide, PoolCommand, PoolInput } from './commands.ts'
-import { PoolConnection, Site, type ConnectionTimer } from './connection.ts'
+import { PoolConnection, Site, type ConnectionTimer, type LiveConnection } from './connection.ts'
 import { connectionDue, exchangeDue } from './deadlines.ts'
-import { askers, decide, lend, seatsPerDial } from './decisions.ts'
+import { decide, established, notEstablished, seatsPerDial } from './decisions.ts'
 import { breakConnection, complete, dropContent, isCrowded, onCancel, settle, turnAway } from './ending.ts'
-import { Establishing, forwardingProxy, type EstablishTimer, type Http2 } from './establish.ts'
+import { askers, Establishing, forwardingProxy, type EstablishTimer, type Http2 } from './establish.ts'
 import { Exchange, type ExchangeTimer, type RequestInput } from './exchange.ts'
 import { factsOf, misused, poolClosed, unsupported } from './failures.ts'
 import { destroy, gone, onCaughtUp, retire } from './lifecycle.ts'
@@ -27,8 +27,6 @@ import { checkSettings, type PoolSettings } from './settings.ts'
 import { awaitSeat, PoolState, siteOf } from './state.ts'
 import { traceQueued } from './tracing.ts'
 
-type Sends = RequestHead & { readonly headers: Fields }
-
 export class PoolMachine {
   readonly #pool: PoolState
 
@@ -38,7 +36,7 @@ export class PoolMachine {
    */
   constructor(settings: PoolSettings, start: { readonly now: Millis; readonly seed: number; readonly http2: Http2 }) {
     checkSettings(settings)
-    this.#pool = new PoolState(settings, start, { decide, drain: drainMachine, lend })
+    this.#pool = new PoolState(settings, start, { decide, drain: drainMachine, established, notEstablished })
   }
 
   /** Takes an input at any moment, also while a command is performed: what follows from it is told by `poll`. */
@@ -79,7 +77,7 @@ export class PoolMachine {
         break
       case 'closeIdle':
         for (const connection of [...pool.connections.keys()])
-          if (connection.idle) retire(pool, connection, 'close-idle')
+          if (connection.idle) retire(pool, connection as LiveConnection, 'close-idle')
         break
       case 'close':
         onClose(pool, input.grace)
@@ -88,10 +86,10 @@ export class PoolMachine {
         onDestroy(pool, input.reason)
         break
       case 'resolved':
-        for (const asker of askers(pool, input.host)) asker.resolved(input.addresses, pool.now)
+        for (const asker of askers(pool, input.host)) asker.resolved(input.addresses)
         break
       case 'resolveFailed':
-        for (const asker of askers(pool, input.host)) asker.notResolved(input.error, pool.now)
+        for (const asker of askers(pool, input.host)) asker.notResolved(input.error)
         break
       case 'connected':
       case 'secured':
@@ -114,7 +112,7 @@ export class PoolMachine {
         break
     }
     decide(pool)
-    if (!pool.closeTold) tellClosed(pool)
+    if (pool.owesClosed) tellClosed(pool)
   }
 
   /** The next command to perform, in order; undefined: nothing until the next input. */
@@ -125,7 +123,7 @@ export class PoolMachine {
       if (pool.taken > 0) pool.commands = []
       pool.taken = 0
       // Everything has been told: what the machines have to say leaves now, together.
-      while (pool.dirty.length > 0) flush(pool, pool.dirty.pop() as PoolConnection)
+      while (pool.dirty.length > 0) flush(pool, pool.dirty.pop() as LiveConnection)
       if (pool.commands.length === 0) return undefined
     }
     return pool.commands[pool.taken++]
@@ -160,13 +158,12 @@ export class PoolMachine {
 
 function onRequest(pool: PoolState, input: RequestInput): void {
   const headers = Fields.from(input.head.headers)
-  const head = input.head.headers === headers ? (input.head as Sends) : { ...input.head, headers }
+  const head = input.head.headers === headers ? (input.head as Exchange['head']) : { ...input.head, headers }
   const need: Need = head.protocol !== undefined ? 'h2-connect' : headers.has('upgrade') ? 'h1' : 'any'
   const site = siteOf(pool, input)
   const exchange = new Exchange(input, head, site, need, pool.now)
   pool.exchanges.set(exchange)
   site.requests++
-  if (!exchange.repeatable) site.unrepeatable++
   const refusal = refusalOf(pool, exchange)
   if (refusal !== undefined) return settle(pool, exchange, { ok: false, error: refusal })
   retireExpired(pool, site)
@@ -188,7 +185,7 @@ function onRequest(pool: PoolState, input: RequestInput): void {
  */
 function retireExpired(pool: PoolState, site: Site): void {
   for (let idle = site.idle.last; idle !== undefined; idle = site.idle.last) {
-    const connection = idle.owner as PoolConnection
+    const connection = idle.owner as LiveConnection
     const timer = connection.due('age') <= pool.now ? 'age' : 'idle'
     if (connection.due(timer) > pool.now) return
     connectionDue(pool, connection, timer)
@@ -218,8 +215,8 @@ function onLinkUp(pool: PoolState, input: Extract<PoolInput, { type: 'connected'
   const link = pool.links.get(input.link)
   if (link === undefined || link.destroyed) return
   if (link.owner instanceof Establishing) {
-    if (input.type === 'connected') link.owner.connected(link, input.info, pool.now)
-    else link.owner.secured(link, input.info, pool.now)
+    if (input.type === 'connected') link.owner.connected(link, input.info)
+    else link.owner.secured(link, input.info)
   } else if (link.owner.tunnel !== undefined) {
     deliver(pool, link.owner.tunnel, { type: 'secured', info: input.info })
   }
@@ -228,14 +225,14 @@ function onLinkUp(pool: PoolState, input: Extract<PoolInput, { type: 'connected'
 function onReceived(pool: PoolState, id: number, data: Bytes): void {
   const link = pool.links.get(id)
   if (link === undefined || link.destroyed) return
-  if (link.owner instanceof Establishing) link.owner.received(link, data, pool.now)
+  if (link.owner instanceof Establishing) link.owner.received(link, data)
   else feed(pool, link.owner, data)
 }
 
 function onEof(pool: PoolState, id: number, clean: boolean | undefined): void {
   const link = pool.links.get(id)
   if (link === undefined || link.destroyed) return
-  if (link.owner instanceof Establishing) return link.owner.eof(link, pool.now)
+  if (link.owner instanceof Establishing) return link.owner.eof(link)
   const connection = link.owner
   const { tunnel, machine } = connection
   if (tunnel !== undefined) {
@@ -245,7 +242,7 @@ function onEof(pool: PoolState, id: number, clean: boolean | undefined): void {
     if (tunnel.content === 'ended') complete(pool, tunnel)
     return
   }
-  if (machine === undefined || connection.closing) return
+  if (connection.closing) return
   connection.eof = true
   machine.receiveEof(pool.now, clean)
   drainMachine(pool, connection)
@@ -254,7 +251,7 @@ function onEof(pool: PoolState, id: number, clean: boolean | undefined): void {
 function onFailed(pool: PoolState, id: number, error: unknown, side: LinkSide): void {
   const link = pool.links.get(id)
   if (link === undefined || link.destroyed) return
-  if (link.owner instanceof Establishing) return link.owner.failed(link, error, side, pool.now)
+  if (link.owner instanceof Establishing) return link.owner.failed(link, error, side)
   const connection = link.owner
   if (side !== 'write' || connection.exchanges.size === 0) return breakConnection(pool, connection, error, side)
   // A response may be there to be read: what the server had to say before it stopped listening.
@@ -270,7 +267,7 @@ function onClosed(pool: PoolState, id: number): void {
   pool.links.delete(id)
   const { owner } = link
   if (owner instanceof Establishing) {
-    if (!link.destroyed) owner.closed(link, pool.now)
+    if (!link.destroyed) owner.closed(link)
     return
   }
   if (link.destroyed) return
@@ -285,10 +282,10 @@ function onTimeout(pool: PoolState): void {
   for (let due = pool.timers.take(pool.now); due !== undefined; due = pool.timers.take(pool.now)) {
     const { owner, kind } = due
     if (owner instanceof Exchange) exchangeDue(pool, owner, kind as ExchangeTimer)
-    else if (owner instanceof PoolConnection) connectionDue(pool, owner, kind as ConnectionTimer)
-    else if (owner instanceof Establishing) owner.timeout(kind as EstablishTimer, pool.now)
+    else if (owner instanceof PoolConnection) connectionDue(pool, owner as LiveConnection, kind as ConnectionTimer)
+    else if (owner instanceof Establishing) owner.timeout(kind as EstablishTimer)
     else if (owner instanceof Site) pool.scheduler.expect(owner, seatsPerDial(pool, owner))
-    else onDestroy(pool, pool.reason)
+    else onDestroy(pool)
     decide(pool)
   }
 }
@@ -296,29 +293,29 @@ function onTimeout(pool: PoolState): void {
 // ── the end of the pool ──
 
 function onClose(pool: PoolState, grace: Millis): void {
-  pool.closeTold = false
+  pool.owesClosed = true
   if (pool.life === 'destroyed') return
   pool.life = 'closing'
   // Who closes it once more takes back no promise: who runs has the shorter of the two.
   pool.timers.at(pool.graceDeadline, Math.min(pool.graceDeadline.at, pool.now + grace))
-  dismiss(pool, undefined)
+  dismiss(pool)
   const closed = poolClosed({})
   for (const connection of [...pool.connections.keys()]) {
     if (connection.phase === 'connecting') destroy(pool, connection, closed)
-    else retire(pool, connection, 'pool-closing')
+    else retire(pool, connection as LiveConnection, 'pool-closing')
   }
 }
 
 /** All that wait, before any connection goes: nothing is dialled for them any more. */
-function dismiss(pool: PoolState, reason: unknown): void {
+function dismiss(pool: PoolState, reason?: unknown): void {
   const waiting = [...pool.exchanges].filter((exchange) => exchange.waiting)
   const errors = waiting.map((exchange) => poolClosed(factsOf(exchange), reason))
   for (const exchange of waiting) pool.scheduler.leave(exchange)
   for (const [i, exchange] of waiting.entries()) settle(pool, exchange, { ok: false, error: errors[i] })
 }
 
-function onDestroy(pool: PoolState, reason: unknown): void {
-  pool.closeTold = false
+function onDestroy(pool: PoolState, reason?: unknown): void {
+  pool.owesClosed = true
   pool.life = 'destroyed'
   pool.reason = reason
   pool.timers.clear(pool.graceDeadline)
@@ -334,7 +331,7 @@ function onDestroy(pool: PoolState, reason: unknown): void {
 
 function tellClosed(pool: PoolState): void {
   if (pool.exchanges.size > 0 || pool.connections.size > 0) return
-  pool.closeTold = true
+  pool.owesClosed = false
   pool.timers.clear(pool.graceDeadline)
   pool.commands.push({ type: 'closed' })
 }

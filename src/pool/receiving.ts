@@ -15,8 +15,8 @@ import {
   type PeerFault,
 } from '../http/index.ts'
 import type { DeliveredEvent, RequestId } from './commands.ts'
-import type { PoolConnection } from './connection.ts'
-import { complete, disappoint, dropContent, exchangeFailed, giveUp, refuseWaiting } from './ending.ts'
+import type { LiveConnection } from './connection.ts'
+import { complete, disappoint, dropContent, exchangeFailed, giveUp, refuseConnects } from './ending.ts'
 import type { Exchange } from './exchange.ts'
 import { armMachine, armPing, over, rest, seatsOf } from './lifecycle.ts'
 import { markDirty, write } from './output.ts'
@@ -28,9 +28,9 @@ import { trace, traceStep } from './tracing.ts'
 /** A server's Keep-Alive hint is a promise that ends while we are sending: stop relying on it so much earlier. */
 const HINT_MARGIN: Millis = 2_000
 
-export function feed(pool: PoolState, connection: PoolConnection, data: Bytes): void {
+export function feed(pool: PoolState, connection: LiveConnection, data: Bytes): void {
   const { machine, tunnel } = connection
-  if (machine === undefined || connection.closing) return
+  if (connection.closing) return
   if (connection.multiplexed) connection.lastReceived = pool.now
   if (tunnel !== undefined) {
     tunnel.attempt.bytesReceived += data.byteLength
@@ -41,9 +41,8 @@ export function feed(pool: PoolState, connection: PoolConnection, data: Bytes): 
 }
 
 /** Everything the machine has to tell; then the exchanges that ended leave, and the connection goes on or does not. */
-export function drainMachine(pool: PoolState, connection: PoolConnection): void {
-  const machine = connection.machine
-  if (machine === undefined) return
+export function drainMachine(pool: PoolState, connection: LiveConnection): void {
+  const { machine } = connection
   const finished = pool.finished
   pool.finished = []
   for (let event = machine.nextEvent(); event !== undefined; event = machine.nextEvent())
@@ -63,7 +62,7 @@ export function drainMachine(pool: PoolState, connection: PoolConnection): void 
 
 // ── events ──
 
-function onEvent(pool: PoolState, connection: PoolConnection, event: H11Event | H2Event): void {
+function onEvent(pool: PoolState, connection: LiveConnection, event: H11Event | H2Event): void {
   switch (event.type) {
     case 'data': {
       const exchange = connection.exchanges.get(event.exchange)
@@ -115,13 +114,12 @@ function onEvent(pool: PoolState, connection: PoolConnection, event: H11Event | 
 
 function onMessage(
   pool: PoolState,
-  connection: PoolConnection,
+  connection: LiveConnection,
   event: Extract<H11Event, { type: 'response' | 'informational' | 'end' | 'switched' }>,
 ): void {
   const exchange = connection.exchanges.get(event.exchange)
   if (exchange === undefined) return
   const { attempt } = exchange
-  attempt.heard = true
   switch (event.type) {
     case 'informational':
       if (event.status === 100) continueContent(pool, exchange)
@@ -139,7 +137,7 @@ function onMessage(
       exchange.stage = 'tunnel'
       // Its source has given all: what is pulled from now on is not content.
       exchange.opened = false
-      pool.timers.clear(exchange.io)
+      pool.timers.clear(exchange.ioDeadline)
       pool.scheduler.leaving(connection)
       write(pool, connection)
       deliver(pool, exchange, event)
@@ -150,7 +148,7 @@ function onMessage(
 
 function onHead(
   pool: PoolState,
-  connection: PoolConnection,
+  connection: LiveConnection,
   exchange: Exchange,
   event: Extract<H11Event, { type: 'response' }>,
 ): void {
@@ -164,19 +162,19 @@ function onHead(
   // A final response instead of 100: the content is not wanted. RFC 9110 §10.1.1.
   // Nor is the rest of it where the server says no, or ends the connection by its own wish.
   const unwanted =
-    !connection.multiplexed && (event.status >= 400 || connection.machine?.closeReason === 'connection-close')
+    !connection.multiplexed && (event.status >= 400 || connection.machine.closeReason === 'connection-close')
   attempt.duplex = connection.multiplexed && exchange.head.method === 'CONNECT' && event.status < 300
   if ((exchange.content === 'held' && !attempt.duplex) || (unwanted && event.status >= 200)) {
     dropContent(pool, exchange)
   }
   // Where the request is still leaving, the deadline of writing becomes that of reading.
-  if (exchange.stage === 'sending') pool.timers.after(exchange.io, exchange.timeouts.read, pool.now)
+  if (exchange.stage === 'sending') pool.timers.after(exchange.ioDeadline, exchange.timeouts.read, pool.now)
   exchange.stage = 'receiving'
   if (!connection.multiplexed) connection.hint = keepAliveHint(event.headers, pool.limits.maxKeepAliveHint)
   if (exchange.traced) traceStep(pool, exchange, 'receive_response_body', { status: event.status })
   deliver(pool, exchange, event)
   if (!attempt.duplex) return
-  pool.timers.clear(exchange.io)
+  pool.timers.clear(exchange.ioDeadline)
   if (exchange.content === 'held') pull(pool, exchange)
 }
 
@@ -194,7 +192,7 @@ function keepAliveHint(headers: Fields, most: Millis): Millis | undefined {
 
 function onSettings(
   pool: PoolState,
-  connection: PoolConnection,
+  connection: LiveConnection,
   settings: Readonly<Record<string, number>>,
   first: boolean,
 ): void {
@@ -212,7 +210,7 @@ function onSettings(
   if (most !== undefined) pool.scheduler.suspend(connection, most === 0)
   if (first) {
     const extended = settings['enableConnectProtocol'] === 1
-    if (!extended) refuseWaiting(pool, connection, 'h2-connect')
+    if (!extended) refuseConnects(pool, connection)
     pool.scheduler.decide(connection, extended ? SERVES.any | SERVES['h2-connect'] : SERVES.any)
   }
   pool.decide(pool)
@@ -238,13 +236,13 @@ export function deliver(pool: PoolState, exchange: Exchange, event: DeliveredEve
 }
 
 function deliverContent(pool: PoolState, exchange: Exchange, event: Extract<DeliveredEvent, { type: 'data' }>): void {
-  const { attempt, draining } = exchange
+  const { attempt } = exchange
   attempt.movedAt = pool.now
   const bytes = event.data.byteLength
-  if (draining !== undefined) {
-    draining.left -= bytes
+  if (exchange.draining !== undefined) {
+    exchange.draining -= bytes
     consume(pool, exchange, bytes)
-    if (draining.left < 0) giveUp(pool, exchange, undefined, true)
+    if (exchange.draining < 0) giveUp(pool, exchange, undefined, true)
     return
   }
   attempt.unconsumed += bytes
@@ -265,17 +263,17 @@ export function onConsumed(pool: PoolState, id: RequestId, bytes: number): void 
 /** Room for the sender again. */
 function consume(pool: PoolState, exchange: Exchange, bytes: number): void {
   const { connection, onConnection } = exchange.attempt
-  const machine = connection?.machine
-  if (connection === undefined || machine === undefined || bytes === 0) return
+  if (connection === undefined || bytes === 0) return
+  const { machine } = connection
   if (exchange.stage !== 'tunnel') machine.consume(onConnection, bytes)
   if (machine.outputBytes > 0) markDirty(pool, connection)
   if (connection.paused) regulate(pool, connection)
 }
 
 /** Reads the socket as long as somebody wants what comes. */
-function regulate(pool: PoolState, connection: PoolConnection): void {
+function regulate(pool: PoolState, connection: LiveConnection): void {
   const { machine, tunnel, link } = connection
-  if (machine === undefined || link === undefined || link.destroyed) return
+  if (link.destroyed) return
   const pause = tunnel === undefined ? machine.readState === 'paused' : tunnel.attempt.unconsumed >= MAX_AHEAD
   if (pause === connection.paused) return
   connection.paused = pause
@@ -288,10 +286,11 @@ export function onDrain(pool: PoolState, id: RequestId, limit: number = pool.lim
   if (exchange === undefined || exchange.draining !== undefined) return
   // A tunnel has no end of its own.
   if (exchange.stage === 'tunnel' || exchange.attempt.duplex) return giveUp(pool, exchange, undefined, true)
-  exchange.draining = { left: limit }
+  exchange.draining = limit
   pool.timers.after(exchange.deadline('drain'), pool.limits.drainTimeout, pool.now)
   const { attempt } = exchange
   const { unconsumed } = attempt
+  // Also of who has no seat yet, whose attempt is never written.
   if (unconsumed === 0) return
   attempt.unconsumed = 0
   consume(pool, exchange, unconsumed)

@@ -16,8 +16,9 @@ export interface Failure {
   readonly mayBeStale: boolean
   readonly responseBytes: boolean
   readonly idempotent: boolean
-  /** Its content can be produced again, or none was pulled. */
+  /** Its content can be produced again. */
   readonly replayable: boolean
+  /** Some of that was asked for. */
   readonly pulled: boolean
   readonly replays: number
   readonly staleRetries: number
@@ -28,14 +29,12 @@ export interface RetryLimits {
 }
 
 export function retryOf(failure: Failure, limits: RetryLimits): 'replay' | 'fresh' | 'no' {
-  const { disposition, replayable, pulled, mayBeStale, responseBytes } = failure
+  const { disposition, mayBeStale, responseBytes } = failure
+  const whole = failure.replayable || !failure.pulled
   // Who speaks before it was asked on a new connection, as the far end of a tunnel may, would do so each time.
   const unasked = disposition === 'not-sent' && responseBytes && !mayBeStale
   if (disposition === 'response-started' || unasked) return 'no'
-  if (disposition !== 'maybe-processed') {
-    return (replayable || !pulled) && failure.replays < limits.maxReplays ? 'replay' : 'no'
-  }
+  if (disposition !== 'maybe-processed') return whole && failure.replays < limits.maxReplays ? 'replay' : 'no'
   const stale = failure.connectionLost && mayBeStale && !responseBytes
-  const harmless = failure.idempotent && (replayable || !pulled)
-  return stale && harmless && failure.staleRetries < limits.maxStaleRetries ? 'fresh' : 'no'
+  return stale && failure.idempotent && whole && failure.staleRetries < limits.maxStaleRetries ? 'fresh' : 'no'
 }

@@ -18,12 +18,13 @@ import { List, Node, remove, Ticket } from './list.ts'
 export const NEEDS = ['any', 'h1', 'h2-connect'] as const
 export type Need = (typeof NEEDS)[number]
 type Lane = 0 | 1 | 2
-export const LANE = { any: 0, h1: 1, 'h2-connect': 2 } as const satisfies Record<Need, Lane>
+const LANE = { any: 0, h1: 1, 'h2-connect': 2 } as const satisfies Record<Need, Lane>
 /** Needs as bits, for what a connection serves. */
 export const SERVES = { any: 1, h1: 2, 'h2-connect': 4 } as const satisfies Record<Need, number>
-/** Lanes that the same kind of dial can serve. */
+const ALL = 7
+/** Needs that the same kind of dial can serve. */
 type Group = 0 | 1
-const GROUP = [0, 1, 0] as const satisfies readonly Group[]
+export const GROUP = { any: 0, h1: 1, 'h2-connect': 0 } as const satisfies Record<Need, Group>
 const GROUP_LANES = [[0, 2], [1]] as const satisfies readonly (readonly Lane[])[]
 
 export type CloseReason = 'idle-limit' | 'room' | 'fairness'
@@ -94,10 +95,11 @@ export class Carrier extends Node {
   /** @internal */
   readonly originIdleTicket: Ticket<Carrier> = new Ticket<Carrier>(this)
 
-  constructor(origin: OriginQueue, group: number) {
+  /** @param need of the request that it is dialled for */
+  constructor(origin: OriginQueue, need: Need) {
     super()
     this.origin = origin
-    this.group = group as Group
+    this.group = GROUP[need]
   }
   get idle(): boolean {
     return this.phase === 'open' && this.active === 0
@@ -154,8 +156,7 @@ export class Scheduler {
   readonly #starved = new List<Ticket<OriginQueue>>()
   readonly #crowded = new List<Ticket<OriginQueue>>()
   connections = 0
-  waiting = 0
-  /** Of these, those that nothing is dialled for. */
+  /** Requests that wait and that nothing is dialled for. */
   queued = 0
   active = 0
   /** Elementary steps, for the test that they do not grow. @internal */
@@ -241,9 +242,7 @@ export class Scheduler {
     if (undecided) origin.undecided++
     carrier.openedAt = ++this.#uses
     this.#seatLost(carrier)
-    this.#show(carrier)
-    this.#serve(origin)
-    this.#restIfIdle(carrier)
+    this.#offer(carrier)
   }
   /** What it serves, once that is known in full. */
   decide(carrier: Carrier, serves: number): void {
@@ -252,9 +251,7 @@ export class Scheduler {
     carrier.origin.undecided--
     remove(carrier)
     carrier.serves = serves
-    this.#show(carrier)
-    this.#serve(carrier.origin)
-    this.#restIfIdle(carrier)
+    this.#offer(carrier)
   }
   /** It takes nothing for now and will say when it does again: another would be told the same, so none is dialled. */
   suspend(carrier: Carrier, suspended: boolean): void {
@@ -278,12 +275,8 @@ export class Scheduler {
     // One of a single seat is as old as what it was used for.
     if ((carrier.serves & SERVES.h1) === 0) this.#seatLost(carrier)
     if (carrier.free <= 0) remove(carrier)
-    else {
-      if (carrier.active === 0 && this.#yieldToStarved(carrier)) return
-      this.#show(carrier)
-      this.#serve(carrier.origin)
-    }
-    this.#restIfIdle(carrier)
+    else if (carrier.active === 0 && this.#yieldToStarved(carrier)) return
+    this.#offer(carrier)
   }
   /** It will take no other request; it counts until it is gone. */
   leaving(carrier: Carrier): void {
@@ -291,15 +284,13 @@ export class Scheduler {
     this.#hide(carrier)
     carrier.phase = 'leaving'
     if (carrier.active === 0) this.#waitToBeGone(carrier)
-    this.#serve(carrier.origin)
-    this.#giveRoom()
+    this.#offerRoom(carrier.origin)
   }
   /** It no longer counts: it was destroyed, or it answered a close. Its exchanges must have been released or counted off. */
   gone(carrier: Carrier): void {
     if (carrier.phase === 'gone') return
     this.#forget(carrier)
-    this.#serve(carrier.origin)
-    this.#giveRoom()
+    this.#offerRoom(carrier.origin)
   }
   /** How many requests one dial satisfies; Infinity: they wait for its answer. */
   expect(origin: OriginQueue, seatsPerDial: number): void {
@@ -357,7 +348,7 @@ export class Scheduler {
   /** The most recently used connection with a free seat that serves the need. */
   #carrierFor(origin: OriginQueue, bit: number): Carrier | undefined {
     let best: Carrier | undefined
-    for (let serves = bit; serves < 8; serves++) {
+    for (let serves = bit; serves <= ALL; serves++) {
       this.steps++
       if ((serves & bit) === 0) continue
       const carrier = origin.available[serves]?.first
@@ -385,11 +376,15 @@ export class Scheduler {
       this.#seat(carrier, lost)
     }
   }
-  #show(carrier: Carrier): void {
-    if (carrier.phase !== 'open' || carrier.free <= 0 || carrier.list !== undefined) return
-    carrier.usedAt = ++this.#uses
-    const { available } = carrier.origin
-    ;(available[carrier.serves] ??= new List<Carrier>()).unshift(carrier)
+  /** Its free seats are given away; what is left over stands ready, and it rests if nothing runs on it. */
+  #offer(carrier: Carrier): void {
+    const { origin, serves } = carrier
+    if (carrier.free > 0 && carrier.list === undefined) {
+      carrier.usedAt = ++this.#uses
+      ;(origin.available[serves] ??= new List<Carrier>()).unshift(carrier)
+    }
+    this.#serve(origin)
+    this.#restIfIdle(carrier)
   }
   #hide(carrier: Carrier): void {
     remove(carrier)
@@ -422,7 +417,7 @@ export class Scheduler {
     carrier.origin.closing.push(carrier.originIdleTicket)
     this.#offerRoom(carrier.origin)
   }
-  /** A connection could make room now: for who waits at its own origin, whom it cannot serve, or for any other. */
+  /** There is room, or a connection could make some: for who waits at its own origin, or for any other. */
   #offerRoom(origin: OriginQueue): void {
     if (origin.waiting > 0) this.#serve(origin)
     this.#giveRoom()
@@ -452,12 +447,7 @@ export class Scheduler {
     return other !== undefined && own !== undefined && other.place < own.place
   }
   #oldestOf(origin: OriginQueue): Waiter | undefined {
-    let oldest = older(origin.fresh[0].first, origin.fresh[1].first)
-    for (const need of NEEDS) {
-      const waiter = this.oldest(origin, need)
-      if (waiter !== undefined && (oldest === undefined || waiter.place < oldest.place)) oldest = waiter
-    }
-    return oldest
+    return older(older(origin.fresh[0].first, origin.fresh[1].first), this.nextFor(origin, ALL))
   }
 
   // ── dials ──
@@ -467,25 +457,24 @@ export class Scheduler {
     if (group === 0 && origin.suspended > 0) return 0
     let wanting = 0
     for (const lane of GROUP_LANES[group]) if (wantsDials(origin, lane)) wanting += origin.undialled[lane].length
-    if (wanting <= 0 || dials === 0) return wanting
+    if (dials === 0) return wanting
     const seatsPerDial = group === 0 ? origin.seatsPerDial : 1
     return wanting - (dials * seatsPerDial - origin.openers[group])
   }
   /** Opens one connection, if one is wanted and there is room. */
   #dial(origin: OriginQueue): boolean {
     this.steps++
-    const fresh = older(wantsFresh(origin, 0), wantsFresh(origin, 1))
-    const opener = fresh ?? older(this.#wantsDial(origin, 0), this.#wantsDial(origin, 1))
+    const opener = this.#nextOpener(origin)
     if (opener === undefined || !this.#hasRoom(origin)) return false
     const carrier = this.#makeCarrier(origin, opener.need)
     carrier.opener = opener
-    carrier.bound = fresh !== undefined
+    carrier.bound = opener.lostAt > 0
     opener.dial = carrier
     this.queued--
     this.connections++
     origin.connections++
-    if (fresh !== undefined) {
-      remove(fresh)
+    if (carrier.bound) {
+      remove(opener)
       origin.bound[carrier.group]++
     } else {
       origin.dials[carrier.group]++
@@ -494,6 +483,13 @@ export class Scheduler {
     }
     this.#decisions.push({ type: 'open', carrier, opener })
     return true
+  }
+  /** For whom one is wanted next: who was lost comes first. */
+  #nextOpener(origin: OriginQueue): Waiter | undefined {
+    return (
+      older(wantsFresh(origin, 0), wantsFresh(origin, 1)) ??
+      older(this.#wantsDial(origin, 0), this.#wantsDial(origin, 1))
+    )
   }
   /** The first of those for whom a dial of the group is wanted. */
   #wantsDial(origin: OriginQueue, group: Group): Waiter | undefined {
@@ -521,22 +517,14 @@ export class Scheduler {
     }
   }
   #hasRoom(origin: OriginQueue): boolean {
-    if (origin.connections >= this.#capacity.maxConnectionsPerOrigin) {
-      // What is idle there cannot serve what waits there, or it would not be idle.
-      const own = this.#spare(origin)
-      if (own === undefined) return false
-      this.#discard(own, 'room')
-    }
-    if (this.connections < this.#capacity.maxConnections) return true
-    const victim = this.#spare()
-    if (victim === undefined) return false
-    this.#discard(victim, 'room')
-    return true
-  }
-  /** Who leaves its place to another, of one origin or of all. */
-  #spare(origin?: OriginQueue): Carrier | undefined {
-    const { closing, idle } = origin ?? { closing: this.#closing, idle: this.#idle }
-    return (closing.first ?? (this.#capacity.once === true ? undefined : idle.first))?.owner
+    const { maxConnections, maxConnectionsPerOrigin, once } = this.#capacity
+    const full = origin.connections >= maxConnectionsPerOrigin
+    if (!full && this.connections < maxConnections) return true
+    // What is idle at a full origin cannot serve what waits there, or it would not be idle.
+    const { closing, idle } = full ? origin : { closing: this.#closing, idle: this.#idle }
+    const spare = closing.first ?? (once === true ? undefined : idle.first)
+    if (spare !== undefined) this.#discard(spare.owner, 'room')
+    return spare !== undefined
   }
   #discard(carrier: Carrier, reason: CloseReason): void {
     this.#forget(carrier)
@@ -565,10 +553,7 @@ export class Scheduler {
     const wants =
       origin.waiting > 0 &&
       origin.connections < this.#capacity.maxConnectionsPerOrigin &&
-      (wantsFresh(origin, 0) !== undefined ||
-        wantsFresh(origin, 1) !== undefined ||
-        this.#demand(origin, 0) > 0 ||
-        this.#demand(origin, 1) > 0)
+      this.#nextOpener(origin) !== undefined
     const ticket = origin.roomTicket
     const list = !wants ? undefined : origin.connections === 0 ? this.#starved : this.#crowded
     if (ticket.list === (list as unknown)) return
@@ -593,7 +578,6 @@ export class Scheduler {
   #join(waiter: Waiter): void {
     waiter.waiting = true
     waiter.origin.waiting++
-    this.waiting++
     this.queued++
   }
   #unjoin(waiter: Waiter): void {
@@ -603,7 +587,6 @@ export class Scheduler {
     waiter.held = false
     waiter.lostAt = 0
     origin.waiting--
-    this.waiting--
     if (dial === undefined) this.queued--
     else {
       // The dial goes on, for whoever comes next.
@@ -645,16 +628,11 @@ function wantsDials(origin: OriginQueue, lane: Lane): boolean {
 
 /** Who waits like it for a connection that is dialled for them. */
 function freshLike({ origin, need }: Waiter): List<Waiter> {
-  return origin.fresh[GROUP[LANE[need]]]
+  return origin.fresh[GROUP[need]]
 }
 /** The first of those that no dial under way may bring a seat for, beside its opener's. */
 function wantsFresh({ fresh, bound, seatsPerDial }: OriginQueue, group: Group): Waiter | undefined {
   const { first, length } = fresh[group]
   const left = group === 0 ? seatsPerDial - 1 : 0
   return bound[group] === 0 || length > bound[group] * left ? first : undefined
-}
-
-/** The group of dials that serves a need. */
-export function groupOf(need: Need): number {
-  return GROUP[LANE[need]]
 }

@@ -12,8 +12,8 @@ import {
   type Bytes,
   type RequestHead,
 } from '../http/index.ts'
-import type { PoolInput, RequestId } from './commands.ts'
-import type { Link, PoolConnection, Site } from './connection.ts'
+import type { RequestId, TlsTarget } from './commands.ts'
+import type { LiveConnection, Site } from './connection.ts'
 import { complete, finish, giveUp } from './ending.ts'
 import { Establishing, forwardingProxy } from './establish.ts'
 import { NEVER, type Attempt, type Exchange } from './exchange.ts'
@@ -25,9 +25,8 @@ import { trace, traceStep } from './tracing.ts'
 
 // ── the head ──
 
-export function assign(pool: PoolState, connection: PoolConnection, exchange: Exchange): void {
+export function assign(pool: PoolState, connection: LiveConnection, exchange: Exchange): void {
   const { machine, link } = connection
-  if (machine === undefined || link === undefined) return
   if (!connection.held) hold(pool, connection, true)
   const reused = connection.requests > 0
   exchange.clearPool(pool.timers)
@@ -53,7 +52,7 @@ export function assign(pool: PoolState, connection: PoolConnection, exchange: Ex
     httpVersion: connection.httpVersion,
     info: connection.info,
   })
-  pool.timers.after(exchange.io, exchange.timeouts.write, pool.now)
+  pool.timers.after(exchange.ioDeadline, exchange.timeouts.write, pool.now)
   if (connection.requests >= pool.settings.maxRequestsPerConnection) pool.scheduler.leaving(connection)
   beginContent(pool, exchange, duplex)
   markDirty(pool, connection)
@@ -116,7 +115,7 @@ export function continueContent(pool: PoolState, exchange: Exchange): void {
   if (exchange.stage === 'waiting') {
     exchange.stage = 'sending'
     exchange.attempt.sentAt = NEVER
-    pool.timers.after(exchange.io, exchange.timeouts.write, pool.now)
+    pool.timers.after(exchange.ioDeadline, exchange.timeouts.write, pool.now)
   }
   pull(pool, exchange)
 }
@@ -124,7 +123,7 @@ export function continueContent(pool: PoolState, exchange: Exchange): void {
 export function onContent(pool: PoolState, id: RequestId, data: Bytes): void {
   const exchange = pool.exchanges.get(id)
   const connection = exchange?.attempt.connection
-  if (exchange === undefined || connection?.machine === undefined || exchange.content !== 'pulled') return
+  if (exchange?.content !== 'pulled' || connection === undefined) return
   if (exchange.stage === 'tunnel') return sendThrough(pool, connection, exchange, data)
   try {
     const room = connection.machine.sendData(exchange.attempt.onConnection, data)
@@ -140,11 +139,10 @@ export function onContent(pool: PoolState, id: RequestId, data: Bytes): void {
 export function onContentEnd(pool: PoolState, id: RequestId, trailers: Fields | undefined): void {
   const exchange = pool.exchanges.get(id)
   const connection = exchange?.attempt.connection
-  if (exchange === undefined || connection?.machine === undefined) return
-  if (!exchange.uploading) return
+  if (exchange?.uploading !== true || connection === undefined) return
   exchange.content = 'ended'
   if (exchange.stage === 'tunnel') {
-    pool.commands.push({ type: 'end', link: (connection.link as Link).id })
+    pool.commands.push({ type: 'end', link: connection.link.id })
     if (exchange.attempt.ended) complete(pool, exchange)
     return
   }
@@ -161,11 +159,11 @@ export function onContentEnd(pool: PoolState, id: RequestId, trailers: Fields | 
 
 // ── output ──
 
-export function flush(pool: PoolState, connection: PoolConnection): void {
+export function flush(pool: PoolState, connection: LiveConnection): void {
   connection.dirty = false
   write(pool, connection)
   const { machine, closing } = connection
-  if (machine === undefined || closing || connection.tunnel !== undefined) return
+  if (closing || connection.tunnel !== undefined) return
   // What the peer leaves no room for by now is not waited for.
   if (machine.wantsClose !== 'no') over(pool, connection)
 }
@@ -188,26 +186,26 @@ export function onDrained(pool: PoolState, id: number, bytes: number): void {
   // Nothing waits for a mark: it is counted from here. Past 2^31 a counter would be no small integer any more, and all
   // code that was optimised for one would be made anew.
   if (connection.accepted === connection.written) connection.accepted = connection.written = 0
-  if (tunnel !== undefined && tunnel.content === 'blocked') tunnelRoom(pool, connection, tunnel)
-  if (connection.machine !== undefined && connection.machine.outputBytes > 0) markDirty(pool, connection)
+  if (tunnel?.content === 'blocked') tunnelRoom(pool, connection, tunnel)
+  if (connection.machine.outputBytes > 0) markDirty(pool, connection)
 }
 
 // ── after a switch ──
 
-function sendThrough(pool: PoolState, connection: PoolConnection, exchange: Exchange, data: Bytes): void {
+function sendThrough(pool: PoolState, connection: LiveConnection, exchange: Exchange, data: Bytes): void {
   if (connection.closing || connection.writeFailure !== undefined) return
   connection.written += data.byteLength
   exchange.attempt.bytesSent += data.byteLength
-  pool.commands.push({ type: 'write', link: (connection.link as Link).id, chunks: [data] })
+  pool.commands.push({ type: 'write', link: connection.link.id, chunks: [data] })
   tunnelRoom(pool, connection, exchange)
 }
 
-export function tunnelRoom(pool: PoolState, connection: PoolConnection, exchange: Exchange): void {
+export function tunnelRoom(pool: PoolState, connection: LiveConnection, exchange: Exchange): void {
   if (connection.written - connection.accepted < MAX_AHEAD) pull(pool, exchange)
   else exchange.content = 'blocked'
 }
 
-export function onStartTls(pool: PoolState, id: RequestId, tls: Extract<PoolInput, { type: 'startTls' }>['tls']): void {
+export function onStartTls(pool: PoolState, id: RequestId, tls: TlsTarget): void {
   const exchange = pool.exchanges.get(id)
   const link = exchange?.attempt.connection?.link
   if (exchange?.stage !== 'tunnel' || link === undefined || link.destroyed) return

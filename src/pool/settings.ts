@@ -1,6 +1,7 @@
 // What a pool is made with, in the machine's own terms: checked and copied by whoever drives it, opaque where only the
 // network can know.
 import { misuse, type Fields, type Limits, type Millis } from '../http/index.ts'
+import type { SocksCredentials } from './socks5.ts'
 
 interface ProxyPlace {
   readonly host: string
@@ -17,7 +18,7 @@ export interface HttpProxy extends ProxyPlace {
 export interface SocksProxy extends ProxyPlace {
   /** socks5: names are resolved here; socks5h: at the proxy. */
   readonly kind: 'socks5' | 'socks5h'
-  readonly credentials: { readonly username: Uint8Array; readonly password: Uint8Array } | undefined
+  readonly credentials: SocksCredentials | undefined
 }
 /** A proxy as it is spoken to; credentials in the form in which they are sent. */
 export type ProxyTarget = HttpProxy | SocksProxy

@@ -10,11 +10,6 @@ const SLOT_MASK = 2 ** SLOT_BITS - 1
 /** Ids stay below 2^31 for the sake of V8's small integers: 1,024 generations of 2,097,151 slots. */
 const GENERATIONS = 2 ** 10
 
-/** Where the holder of such an id keeps its own record of it. */
-export function slotOf(id: number): number {
-  return id & SLOT_MASK
-}
-
 export class Slots<T extends { id: number }> {
   // Slot 0 stays empty: no id is 0, and the first is 1.
   readonly #items: (T | undefined)[] = [undefined]

@@ -42,6 +42,8 @@ type Step = 'method' | 'authentication' | 'reply' | 'done'
 export class Socks5Handshake {
   readonly #request: Uint8Array
   readonly #credentials: SocksCredentials | undefined
+  /** The one that is offered. */
+  readonly #method: number
   #step: Step = 'method'
   #held: Uint8Array = new Uint8Array(0)
   #output: Uint8Array[]
@@ -50,7 +52,8 @@ export class Socks5Handshake {
   constructor(host: string, port: number, credentials: SocksCredentials | undefined) {
     this.#request = connectRequest(host, port)
     this.#credentials = credentials
-    this.#output = [new Uint8Array([VERSION, 1, credentials === undefined ? NO_AUTHENTICATION : USERNAME_PASSWORD])]
+    this.#method = credentials === undefined ? NO_AUTHENTICATION : USERNAME_PASSWORD
+    this.#output = [new Uint8Array([VERSION, 1, this.#method])]
   }
 
   takeOutput(): Uint8Array[] {
@@ -86,17 +89,15 @@ export class Socks5Handshake {
   #take(message: Uint8Array): SocksFault | undefined {
     const [version, code] = message
     switch (this.#step) {
-      case 'method': {
-        const offered = this.#credentials === undefined ? NO_AUTHENTICATION : USERNAME_PASSWORD
+      case 'method':
         if (version !== VERSION) return fault('socks-version', 'RFC 1928 §3', 'the proxy does not speak SOCKS5')
-        if (code !== offered) {
+        if (code !== this.#method) {
           const asked = code === 0xff ? 'refuses the method that we offer' : 'chose a method that we did not offer'
           return fault('socks-method', 'RFC 1928 §3', `the proxy ${asked}`)
         }
         this.#output.push(this.#credentials === undefined ? this.#request : authentication(this.#credentials))
         this.#step = this.#credentials === undefined ? 'reply' : 'authentication'
         return undefined
-      }
       case 'authentication':
         if (version !== 1) return fault('socks-version', 'RFC 1929 §2', 'the proxy answered with another version')
         if (code !== 0) return fault('socks-auth', 'RFC 1929 §2', 'the proxy refused the user name or the password')

@@ -2,11 +2,12 @@
 //
 // The parts are functions over this state, in layers: decisions and deadlines know sending and receiving, these know how an
 // exchange ends, that knows what becomes of a connection, and nobody calls upwards. But an end is a beginning: a seat that
-// is free is given away, and what was written lets a machine speak. Those two calls lead up again, and stand here.
+// is free is given away, what was written lets a machine speak, what was dialled is there. These calls lead up again, and
+// stand here.
 import { formatOrigin, resolveLimits, type Millis, type Origin, type ResolvedLimits } from '../http/index.ts'
-import type { PoolCommand } from './commands.ts'
-import { PoolConnection, Site, type Link } from './connection.ts'
-import { machines, mayShare, type Establishing, type Http2, type Surroundings } from './establish.ts'
+import type { ConnectTarget, PoolCommand } from './commands.ts'
+import { PoolConnection, Site, type Link, type LiveConnection } from './connection.ts'
+import { machines, mayShare, type Established, type Establishing, type Http2 } from './establish.ts'
 import type { Exchange, RequestInput } from './exchange.ts'
 import { Passing } from './passing.ts'
 import { Scheduler } from './scheduler.ts'
@@ -14,11 +15,12 @@ import type { PoolSettings } from './settings.ts'
 import { BySlot, Slots } from './slots.ts'
 import { Deadline, Timers } from './timers.ts'
 
-/** What leads up: decisions are carried out; a machine is heard; and what the making of a connection is lent. */
+/** What leads up: decisions are carried out; a machine is heard; a connection was made, or was not. */
 interface Upward {
   readonly decide: (pool: PoolState) => void
-  readonly drain: (pool: PoolState, connection: PoolConnection) => void
-  readonly lend: (pool: PoolState) => Surroundings
+  readonly drain: (pool: PoolState, connection: LiveConnection) => void
+  readonly established: (pool: PoolState, connection: PoolConnection, made: Established) => void
+  readonly notEstablished: (pool: PoolState, connection: PoolConnection, error: unknown) => void
 }
 
 export class PoolState {
@@ -26,7 +28,7 @@ export class PoolState {
   readonly limits: ResolvedLimits
   readonly makeMachine: ReturnType<typeof machines>
   readonly scheduler: Scheduler
-  readonly timers = new Timers<Deadline<unknown, unknown>>()
+  readonly timers = new Timers()
   readonly exchanges = new BySlot<Exchange>()
   readonly links = new Slots<Link>()
   readonly connections = new Passing<PoolConnection, true>()
@@ -36,18 +38,22 @@ export class PoolState {
   /** What an origin was found to speak. */
   readonly remembered = new Map<string, 'h1' | 'h2'>()
   readonly resolving = new Passing<string, Set<Establishing>>()
+  /** What was dialled last. */
+  lastTarget: ConnectTarget | undefined
   /** Their machines have something to say. */
-  readonly dirty: PoolConnection[] = []
-  readonly graceDeadline: Deadline<PoolState, 'grace'> = new Deadline<PoolState, 'grace'>(this, 'grace')
+  readonly dirty: LiveConnection[] = []
+  readonly graceDeadline: Deadline = new Deadline(this, 'grace')
   readonly decide: Upward['decide']
   readonly drain: Upward['drain']
-  readonly surroundings: Surroundings
+  readonly established: Upward['established']
+  readonly notEstablished: Upward['notEstablished']
   commands: PoolCommand[] = []
   /** How many of the commands were performed. */
   taken = 0
   now: Millis
   life: 'open' | 'closing' | 'destroyed' = 'open'
-  closeTold = true
+  /** `close` or `destroy` was asked for, and is not answered yet. */
+  owesClosed = false
   /** Why it was destroyed. */
   reason: unknown
   random: number
@@ -57,7 +63,7 @@ export class PoolState {
   constructor(
     settings: PoolSettings,
     start: { readonly now: Millis; readonly seed: number; readonly http2: Http2 },
-    { decide, drain, lend }: Upward,
+    { decide, drain, established, notEstablished }: Upward,
   ) {
     this.settings = settings
     this.limits = resolveLimits(settings.limits, 'client')
@@ -65,13 +71,14 @@ export class PoolState {
     this.now = start.now
     this.random = start.seed >>> 0
     this.scheduler = new Scheduler(settings, (site, need) => {
-      const connection = new PoolConnection(site as Site, need)
+      const connection = new PoolConnection(site, need)
       this.connections.set(connection, true)
       return connection
     })
     this.decide = decide
     this.drain = drain
-    this.surroundings = lend(this)
+    this.established = established
+    this.notEstablished = notEstablished
   }
 }
 
@@ -101,14 +108,16 @@ export function forgetSite(pool: PoolState, site: Site): void {
   site.gone = true
 }
 
-/** The pool's deadline is absolute: it goes on where it was, however often a request comes back. */
+/**
+ * Who waits, and has no dial of its own, does so under the pool's deadline. That is absolute: it goes on where it was,
+ * however often a request comes back.
+ */
 export function awaitSeat(pool: PoolState, exchange: Exchange): void {
-  const { queuedAt, timeouts } = exchange
-  if (timeouts.pool === Infinity) return
-  const deadline = exchange.pool
+  const { waiting, dial, queuedAt, timeouts } = exchange
+  if (!waiting || dial !== undefined || timeouts.pool === Infinity) return
   // A new one stands behind those of its own duration; only what comes back looks for its place.
-  if (queuedAt === pool.now) pool.timers.after(deadline, timeouts.pool, pool.now)
-  else pool.timers.at(deadline, queuedAt + timeouts.pool)
+  if (queuedAt === pool.now) pool.timers.after(exchange.poolDeadline, timeouts.pool, pool.now)
+  else pool.timers.at(exchange.poolDeadline, queuedAt + timeouts.pool)
 }
 
 export function chance(pool: PoolState): number {

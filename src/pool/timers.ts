@@ -10,9 +10,9 @@ import { List, Node, remove } from './list.ts'
 /** More lists than this, and unusual durations share one that is at most a sixteenth longer. */
 const EXACT_LISTS = 48
 
-export class Deadline<O, K> extends Node {
+export class Deadline<O = unknown, K = unknown> extends Node {
   readonly owner: O
-  kind: K
+  readonly kind: K
   at: Millis = Infinity
   constructor(owner: O, kind: K) {
     super()
@@ -21,32 +21,32 @@ export class Deadline<O, K> extends Node {
   }
 }
 
-export class Timers<D extends Deadline<unknown, unknown>> {
+export class Timers {
   /** By duration, and by kind. */
-  readonly #byKey = new Map<unknown, List<D>>()
-  readonly #lists: List<D>[] = []
+  readonly #byKey = new Map<unknown, List<Deadline>>()
+  readonly #lists: List<Deadline>[] = []
   /** Never later than the earliest deadline. */
   #earliest: Millis = Infinity
   #exact = true
 
   /** Due `duration` from now; Infinity: never. What the deadline was before is forgotten. */
-  after(deadline: D, duration: Millis, now: Millis): void {
+  after(deadline: Deadline, duration: Millis, now: Millis): void {
     this.clear(deadline)
     if (duration === Infinity) return
     if (this.#lists.length > EXACT_LISTS && !this.#byKey.has(duration)) duration = roundUp(duration)
     deadline.at = now + duration
     this.#listFor(duration).push(deadline)
-    this.#sooner(deadline.at)
+    if (deadline.at < this.#earliest) this.#earliest = deadline.at
   }
   /** Due at `at`, or now if that is past. */
-  at(deadline: D, at: Millis): void {
+  at(deadline: Deadline, at: Millis): void {
     this.clear(deadline)
     if (at === Infinity) return
     deadline.at = at
     this.#listFor(deadline.kind).insertFromBack(deadline, (other) => at < other.at)
-    this.#sooner(at)
+    if (at < this.#earliest) this.#earliest = at
   }
-  clear(deadline: D): void {
+  clear(deadline: Deadline): void {
     if (deadline.list === undefined) return
     if (deadline.at <= this.#earliest) this.#exact = false
     remove(deadline)
@@ -59,7 +59,7 @@ export class Timers<D extends Deadline<unknown, unknown>> {
     return this.#earliest === Infinity ? undefined : this.#earliest
   }
   /** Takes one out that is due, the earliest first: a thread that was busy finds them as if it had not been. */
-  take(now: Millis): D | undefined {
+  take(now: Millis): Deadline | undefined {
     const at = this.next()
     if (at === undefined || at > now) return undefined
     const first = this.#lists.find((list) => list.first?.at === at)?.first
@@ -67,10 +67,6 @@ export class Timers<D extends Deadline<unknown, unknown>> {
     return first
   }
 
-  #sooner(at: Millis): void {
-    if (at >= this.#earliest) return
-    this.#earliest = at
-  }
   #look(): void {
     let earliest = Infinity
     for (const list of this.#lists) {
@@ -80,10 +76,10 @@ export class Timers<D extends Deadline<unknown, unknown>> {
     this.#earliest = earliest
     this.#exact = true
   }
-  #listFor(key: unknown): List<D> {
+  #listFor(key: unknown): List<Deadline> {
     let list = this.#byKey.get(key)
     if (list === undefined) {
-      list = new List<D>()
+      list = new List<Deadline>()
       this.#byKey.set(key, list)
       this.#lists.push(list)
     }

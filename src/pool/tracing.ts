@@ -42,7 +42,7 @@ export function traceStep(
   const { connection, step } = attempt
   if (step !== undefined) trace(pool, exchange, connection, `${step}.${how}`, info)
   attempt.step = next
-  if (next !== undefined) trace(pool, exchange, connection, `${next}.started`, {})
+  if (next !== undefined) trace(pool, exchange, connection, `${next}.started`)
 }
 
 /** The step that was begun ends here. */

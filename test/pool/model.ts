@@ -1,7 +1,7 @@
 // The reference model of the scheduler: plain lists, searched from one end to the other. It makes no decisions. It knows
 // which are legal: it refuses the others as they come, and after every step it looks for work that was left lying about.
 import { expect } from 'vitest'
-import { Carrier, groupOf, OriginQueue, Scheduler, SERVES, Waiter } from '../../src/pool/scheduler.ts'
+import { Carrier, OriginQueue, Scheduler, SERVES, Waiter } from '../../src/pool/scheduler.ts'
 import type { Capacity, Need } from '../../src/pool/scheduler.ts'
 
 interface Connection {
@@ -41,7 +41,7 @@ export class Model {
     this.#capacity = capacity
     this.#seatsPerDial = seatsPerDial
     this.origins = Array.from({ length: origins }, () => new OriginQueue())
-    this.scheduler = new Scheduler(capacity, (origin, need) => new Carrier(origin, groupOf(need)))
+    this.scheduler = new Scheduler(capacity, (origin, need) => new Carrier(origin, need))
     for (const origin of this.origins) this.scheduler.expect(origin, seatsPerDial)
     this.settle()
   }
@@ -180,7 +180,8 @@ export class Model {
   #checkWork(): void {
     const counted = this.#counted()
     expect(this.scheduler.connections, 'it counts as the model does').toBe(counted.length)
-    expect(this.scheduler.waiting).toBe(this.requests.filter(({ state }) => state === 'waiting').length)
+    const waiting = this.origins.reduce((sum, origin) => sum + origin.waiting, 0)
+    expect(waiting).toBe(this.requests.filter(({ state }) => state === 'waiting').length)
     const idle = counted.filter((one) => one.state === 'open' && one.running.size === 0)
     expect(this.scheduler.idle).toBe(idle.length)
     expect(idle.length, 'maxIdleConnections').toBeLessThanOrEqual(this.#capacity.maxIdleConnections)

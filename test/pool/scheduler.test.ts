@@ -1,7 +1,7 @@
 // The scheduler beside its model, its fairness told as examples, and the cost of its steps counted.
 import { fc, test } from '@fast-check/vitest'
 import { describe, expect, it } from 'vitest'
-import { Carrier, groupOf, OriginQueue, Scheduler, SERVES, Waiter, type Need } from '../../src/pool/scheduler.ts'
+import { Carrier, OriginQueue, Scheduler, SERVES, Waiter, type Need } from '../../src/pool/scheduler.ts'
 import { Model, type Request } from './model.ts'
 
 const NEEDS: readonly Need[] = ['any', 'any', 'any', 'h1', 'h2-connect']
@@ -240,7 +240,7 @@ describe('the cost of a step does not grow (counted, not timed)', () => {
       maxConnectionsPerOrigin: connections,
       maxIdleConnections: connections,
     }
-    const scheduler = new Scheduler(limits, (origin, need) => new Carrier(origin, groupOf(need)))
+    const scheduler = new Scheduler(limits, (origin, need) => new Carrier(origin, need))
     const queues = Array.from({ length: origins }, () => new OriginQueue())
     const running: Carrier[] = []
     let served = 0
@@ -284,7 +284,7 @@ describe('what is free', () => {
   it('does not count a seat twice that was promised and not yet taken', () => {
     const scheduler = new Scheduler(
       { maxConnections: 1, maxConnectionsPerOrigin: 1, maxIdleConnections: 1 },
-      (origin, need) => new Carrier(origin, groupOf(need)),
+      (origin, need) => new Carrier(origin, need),
     )
     const origin = new OriginQueue()
     for (let n = 0; n < 6; n++) scheduler.enqueue(new Waiter(origin, 'any'))
@@ -332,6 +332,21 @@ describe('a dial for who was lost', () => {
     model.widened(next)
     expect(model.requests.map(({ state }) => state)).toEqual(['running', 'running', 'running', 'waiting'])
   })
+  it('that has more seats later leaves the next room to others', () => {
+    const model = new Model({ maxConnections: 3, maxConnectionsPerOrigin: 2, maxIdleConnections: 3 }, 3)
+    const connection = (n: number): (typeof model.connections)[0] =>
+      model.connections[n] as (typeof model.connections)[0]
+    model.request(0, 'any')
+    model.connected(connection(0), SERVES.any, 2)
+    for (const origin of [0, 1, 2]) model.request(origin, 'any')
+    for (const n of [1, 2]) model.connected(connection(n), ANSWERS[0].serves, ANSWERS[0].seats)
+    model.gone(connection(0), 'fresh')
+    model.request(1, 'any')
+    model.connected(connection(3), SERVES.any, 1)
+    model.widened(connection(3))
+    model.gone(connection(2))
+    expect(model.connections.map(({ origin }) => origin)).toEqual([0, 1, 2, 0, 1])
+  })
   it('leaves no trace when it is given up: later requests share one again', () => {
     const model = lost(1)
     model.cancel(model.requests[0] as Request)
@@ -343,7 +358,7 @@ describe('a dial for who was lost', () => {
 describe('a connection that does not yet tell what it serves', () => {
   it('holds nobody up any more once it takes no other request', () => {
     const limits = { maxConnections: 4, maxConnectionsPerOrigin: 4, maxIdleConnections: 4 }
-    const scheduler = new Scheduler(limits, (origin, need) => new Carrier(origin, groupOf(need)))
+    const scheduler = new Scheduler(limits, (origin, need) => new Carrier(origin, need))
     const origin = new OriginQueue()
     scheduler.enqueue(new Waiter(origin, 'any'))
     const opening = scheduler.next()
@@ -360,7 +375,7 @@ describe('a connection that does not yet tell what it serves', () => {
 describe('who waits out a backoff', () => {
   it('and waits to be told what a connection serves is not taken for one who wants a dial', () => {
     const limits = { maxConnections: 4, maxConnectionsPerOrigin: 4, maxIdleConnections: 4 }
-    const scheduler = new Scheduler(limits, (origin, need) => new Carrier(origin, groupOf(need)))
+    const scheduler = new Scheduler(limits, (origin, need) => new Carrier(origin, need))
     const origin = new OriginQueue()
     const dialled = (): Carrier[] => {
       const carriers: Carrier[] = []
