@@ -135,7 +135,6 @@ export class H11Connection implements Connection<H11Event> {
   #unread = 0
   #pending: H11Event[] | undefined
   #exchange: ExchangeId = 0
-  #running = false
   #request: RequestState = 'idle'
   #response: ResponseState = 'idle'
   #life: Life = 'open'
@@ -186,7 +185,8 @@ export class H11Connection implements Connection<H11Event> {
   }
 
   get readState(): 'need-data' | 'paused' | 'done' {
-    if (this.#deaf || this.#eof) return this.#eof && !this.#desk.input.empty && !this.#deaf ? 'paused' : 'done'
+    if (this.#deaf) return 'done'
+    if (this.#eof) return this.#desk.input.empty ? 'done' : 'paused'
     if (this.#phase === 'wait') {
       if (this.#life === 'draining' && this.#response !== 'switching' && !this.#maySwitch) return 'done'
       return this.#desk.input.empty ? 'need-data' : 'paused'
@@ -202,6 +202,10 @@ export class H11Connection implements Connection<H11Event> {
   /** The response may still turn the connection into something else. */
   get #maySwitch(): boolean {
     return this.#response === 'awaited' && (this.#desk.upgrade || this.#desk.method === 'CONNECT')
+  }
+  /** An exchange has begun, and it is not over. */
+  get #running(): boolean {
+    return !this.#deaf && this.#request !== 'idle' && (this.#request !== 'done' || this.#response !== 'done')
   }
 
   #read(): H11Event | undefined {
@@ -258,7 +262,7 @@ export class H11Connection implements Connection<H11Event> {
     if (this.#phase === 'close-delimited' && this.#clean) return this.#endReceived(undefined)
     if (this.#phase === 'head' && !this.#desk.reader.partial) {
       if (this.role === 'server' || this.#response !== 'awaited') return this.#close('eof')
-      if (!this.#desk.receivedAny) return this.#fail('server-disconnected')
+      if (this.#desk.informational === 0) return this.#fail('server-disconnected')
     }
     return this.#fail('incomplete-message')
   }
@@ -291,7 +295,6 @@ export class H11Connection implements Connection<H11Event> {
     const decision = this.#judgeRequest(minor)
     if (typeof decision === 'string') return this.#fail(decision, this.#desk.sectionAt)
     this.#exchange++
-    this.#running = true
     this.#request = REQUEST.idle.head
     // What is said in this exchange may be taken back.
     this.#desk.output.seal()
@@ -411,7 +414,6 @@ export class H11Connection implements Connection<H11Event> {
     const { input, reader } = desk
     if (!reader.partial) desk.sectionAt = input.offset
     if (input.empty) return INCOMPLETE
-    desk.receivedAny = true
     const outcome = reader.read(input.data, input.pos, input.end, maxBytes, rules)
     input.pos = reader.next
     return outcome
@@ -505,14 +507,12 @@ export class H11Connection implements Connection<H11Event> {
     if (before > 0 && desk.exchangeBytes > 0) desk.leaveBehind(this.#exchange - 1, before)
     desk.method = method
     desk.headBytes = desk.informational = desk.exchangeBytes = this.#unread = 0
-    desk.receivedAny = false
     desk.responseHeaders = undefined
   }
 
   /** Whether the exchange is over, and what comes after it. A response that ends a draining connection ends it all. */
   #settle(): void {
     if (this.#response !== 'done' || (this.#request !== 'done' && this.#life === 'open')) return
-    this.#running = false
     const desk = this.#desk
     desk.requestHeaders = desk.responseHeaders = desk.ledger = undefined
     if (this.#life === 'draining') {
@@ -558,7 +558,6 @@ export class H11Connection implements Connection<H11Event> {
   }
   #close(reason: string): H11Event {
     this.#live('close', reason)
-    this.#running = false
     this.#forget()
     return { type: 'closed', reason }
   }
@@ -568,7 +567,6 @@ export class H11Connection implements Connection<H11Event> {
     const exchange = this.#exchange
     const { ledger } = desk
     this.#live('switch', 'switched')
-    this.#running = false
     this.#forget()
     // What was said before may still wait to be taken.
     desk.ledger = ledger
@@ -578,10 +576,9 @@ export class H11Connection implements Connection<H11Event> {
   #fail(code: FaultCode, offset = this.#desk.input.offset, detail = ''): H11Event {
     const fault = peerFault(code, offset, detail)
     // Of an exchange whose message has ended nothing more is said.
-    const told = this.role === 'client' ? this.#response !== 'done' && this.#response !== 'idle' : this.#running
+    const told = this.#running && (this.role === 'server' || this.#response !== 'done')
     const disposition = this.#disposition
     this.#live('fail', code)
-    this.#running = false
     this.#forget()
     if (this.role === 'client') this.#desk.output.clear()
     // A server that has begun no response may still give one.
@@ -638,7 +635,6 @@ export class H11Connection implements Connection<H11Event> {
     const before = output.bytes
     const sent = writeRequestHead(output, method, target, authority, fields, plan, this.#rules.validate)
     this.#exchange++
-    this.#running = true
     desk.ledger = ledger
     this.#request = REQUEST.idle.head
     this.#awaitResponse(method, before)
@@ -771,10 +767,11 @@ export class H11Connection implements Connection<H11Event> {
     if (!this.#known(exchange)) throw unknown(exchange)
     if (exchange !== this.#exchange || !this.#running) return
     const desk = this.#desk
-    const vanishes = this.role === 'client' && this.#untouched && !desk.receivedAny && this.#life === 'open'
+    const unanswered = this.#response === 'awaited' && desk.informational === 0 && !desk.reader.partial
+    const vanishes = this.role === 'client' && this.#life === 'open' && this.#untouched && unanswered
     desk.output.drop(Math.min(desk.exchangeBytes, desk.output.bytes))
     desk.exchangeBytes = 0
-    desk.blocked = this.#running = false
+    desk.blocked = false
     desk.requestHeaders = desk.responseHeaders = desk.ledger = undefined
     if (vanishes) {
       this.#request = REQUEST.done.vanish
@@ -797,7 +794,6 @@ export class H11Connection implements Connection<H11Event> {
   abort(): void {
     this.#live('close', 'aborted')
     this.#pending = undefined
-    this.#running = false
     this.#desk.output.clear()
     this.#forget()
   }

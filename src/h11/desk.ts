@@ -27,7 +27,6 @@ export class Desk {
   sectionAt = 0
   headBytes = 0
   informational = 0
-  receivedAny = false
   /** Of empty lines before a request. */
   emptyBytes = 0
   halfEmptyLine = false
@@ -63,7 +62,7 @@ export class Desk {
   /** As it was, but for what waits to be read or to leave. */
   clear(): void {
     this.left = this.contentBytes = this.sectionAt = this.headBytes = this.informational = this.emptyBytes = 0
-    this.receivedAny = this.halfEmptyLine = this.upgrade = this.expects = this.keepAlive = this.blocked = false
+    this.halfEmptyLine = this.upgrade = this.expects = this.keepAlive = this.blocked = false
     this.method = ''
     this.requestHeaders = this.responseHeaders = this.ledger = undefined
     this.sending = 'none'
