@@ -54,7 +54,7 @@ import {
   rewritten,
 } from './framing.ts'
 import { CR, LF, targetForm } from './grammar.ts'
-import type { Asked, SentHead } from './heads.ts'
+import type { SentHead } from './heads.ts'
 import { isOffered, writeInformationalHead, writeRequestHead, writeResponseHead, writeTrailers } from './heads.ts'
 import type { Leniency, Lenient } from './lenient.ts'
 import { resolveLenient } from './lenient.ts'
@@ -201,7 +201,7 @@ export class H11Connection implements Connection<H11Event> {
   }
   /** The response may still turn the connection into something else. */
   get #maySwitch(): boolean {
-    return this.#response === 'awaited' && (this.#desk.upgrade || this.#desk.method === 'CONNECT')
+    return this.#response === 'awaited' && (this.#desk.upgrade !== undefined || this.#desk.method === 'CONNECT')
   }
   /** An exchange has begun, and it is not over. */
   get #running(): boolean {
@@ -302,7 +302,7 @@ export class H11Connection implements Connection<H11Event> {
     this.#desk.emptyBytes = 0
     const { connection } = notes
     const upgrade = minor === 1 && hasOption(connection, 'upgrade') ? notes.upgrade : undefined
-    this.#desk.upgrade = upgrade !== undefined
+    this.#desk.upgrade = upgrade
     const closes = closeReasonOf(connection, minor, this.#rules.lenient)
     this.#desk.keepAlive = minor === 0 && closes === undefined
     this.#beginContent(decision)
@@ -382,7 +382,7 @@ export class H11Connection implements Connection<H11Event> {
       this.#announce(hasOption(notes.connection, 'close') ? 'connection-close' : decision.closes)
       return { type: 'informational', exchange, status, headers }
     }
-    if (status === 101 && !isOffered(notes.upgrade, this.#offered)) {
+    if (status === 101 && !isOffered(notes.upgrade, this.#desk.upgrade)) {
       return this.#fail('unexpected-upgrade', this.#desk.sectionAt, `: ${excerpt(notes.upgrade ?? '')}`)
     }
     if (decision.length > this.#rules.limits.maxContentLength) return this.#fail('limit-content', this.#desk.sectionAt)
@@ -679,26 +679,28 @@ export class H11Connection implements Connection<H11Event> {
     const fields = Fields.from(head.headers)
     const given = this.#plan(fields, head.content)
     const end = options?.end === true
-    const asked = this.#mayRespond(exchange)
+    this.#mayRespond(exchange)
     if (!Number.isInteger(status) || (status < 200 && status !== 101) || status > 999) {
       throw misuse('status', 'RFC 9110 §15', `${status} is not the status of a final response`)
     }
-    if (isSwitch(asked.method, status)) this.#checkSwitch(status)
-    const bare = !hasContent(asked.method, status)
+    const desk = this.#desk
+    const { output, method, upgrade, keepAlive } = desk
+    const switches = isSwitch(method, status)
+    if (switches) this.#checkSwitch(status)
+    const bare = !hasContent(method, status)
     const plan = given ?? (end || bare || status === 205 ? 'none' : 'unknown')
     if (end && !bare && this.#rules.validate) refuseUnsent(plan)
-    const desk = this.#desk
-    const { output } = desk
     const before = output.bytes
     const closing = this.#life !== 'open'
+    const asked = { method, minor: this.#minor, upgrade, keepAlive }
     const sent = writeResponseHead(output, status, reasonPhrase, fields, plan, asked, closing, this.#rules.validate)
     if (this.#response === 'idle') {
       this.#exchange = exchange
-      this.#awaitResponse(asked.method, before)
+      this.#awaitResponse(method, before)
     }
     desk.exchangeBytes += output.bytes - before
     desk.responseHeaders = fields
-    if (sent.upgrade) {
+    if (switches) {
       this.#response = RESPONSE.awaited.switch
       return
     }
@@ -838,24 +840,14 @@ export class H11Connection implements Connection<H11Event> {
     this.#settle()
   }
 
-  /** Throws unless a response to this exchange may begin; answers what it depends on. */
-  #mayRespond(exchange: ExchangeId): Asked {
+  /** Throws unless a response to this exchange may begin. */
+  #mayRespond(exchange: ExchangeId): void {
     if (this.role !== 'server') throw misuse('role', 'RFC 9112 §2.1', 'a client does not send responses')
     if (this.#life === 'closed' || this.#life === 'switched') throw this.#refusal()
     // A request whose head could not be read is owed an answer too.
-    const { method, keepAlive } = this.#desk
-    if (this.#life === 'failed' && this.#response === 'idle' && exchange === this.#exchange + 1) {
-      return { method, minor: this.#minor, offered: [], keepAlive: false }
-    }
+    if (this.#life === 'failed' && this.#response === 'idle' && exchange === this.#exchange + 1) return
     if (exchange !== this.#exchange || exchange === 0) throw unknown(exchange)
     if (this.#response !== 'awaited') throw misuse('state', 'RFC 9112 §9.2', 'this exchange has its response')
-    return { method, minor: this.#minor, offered: this.#offered, keepAlive }
-  }
-  /** The protocols that the request offers, in lower case. */
-  get #offered(): string[] {
-    const desk = this.#desk
-    const offers = desk.upgrade ? (desk.requestHeaders as Fields).getAll('upgrade') : []
-    return offers.flatMap(listMembers).map(asciiLower)
   }
   #checkSwitch(status: number): void {
     if (this.#life === 'failed') {

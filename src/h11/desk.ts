@@ -33,7 +33,8 @@ export class Desk {
 
   // The exchange.
   method = ''
-  upgrade = false
+  /** What the request offers. RFC 9110 §7.8. */
+  upgrade: string | undefined
   /** The client waits for 100 (Continue). */
   expects = false
   keepAlive = false
@@ -62,9 +63,9 @@ export class Desk {
   /** As it was, but for what waits to be read or to leave. */
   clear(): void {
     this.left = this.contentBytes = this.sectionAt = this.headBytes = this.informational = this.emptyBytes = 0
-    this.halfEmptyLine = this.upgrade = this.expects = this.keepAlive = this.blocked = false
+    this.halfEmptyLine = this.expects = this.keepAlive = this.blocked = false
     this.method = ''
-    this.requestHeaders = this.responseHeaders = this.ledger = undefined
+    this.upgrade = this.requestHeaders = this.responseHeaders = this.ledger = undefined
     this.sending = 'none'
     this.sendLeft = this.exchangeBytes = 0
     this.taken = NONE

@@ -75,8 +75,8 @@ export interface SentHead {
   readonly length: number
   /** It says that the connection closes after it. */
   readonly closes: boolean
-  /** It offers, or makes, a change of protocol. */
-  readonly upgrade: boolean
+  /** Its Upgrade field. */
+  readonly upgrade: string | undefined
 }
 
 /** Chars of what is added to the caller's fields, start-line aside. */
@@ -126,7 +126,7 @@ export function writeRequestHead(
   writeOwn('\r\n')
   output.commit()
   requestFields.keep()
-  return sent(plan, 'chunked', said.option('close'), said.upgrade !== undefined)
+  return sent(said, plan, 'chunked', said.option('close'))
 }
 
 const requestFields = new Repeated()
@@ -167,8 +167,8 @@ export interface Asked {
   readonly method: string
   /** Minor version. */
   readonly minor: number
-  /** The protocols that it offers, in lower case. */
-  readonly offered: readonly string[]
+  /** The protocols that it offers. */
+  readonly upgrade: string | undefined
   /** Whether HTTP/1.0 keep-alive was asked for and is honoured. */
   readonly keepAlive: boolean
 }
@@ -188,11 +188,11 @@ export function writeResponseHead(
   beginSection(said.chars + reason.length + ADDED)
   const line = `HTTP/1.1 ${status} `
   const switches = isSwitch(asked.method, status)
-  if (!validate) return { ...writeAsGiven(output, `${line}${reason}\r\n`, fields, said, plan), upgrade: switches }
+  if (!validate) return writeAsGiven(output, `${line}${reason}\r\n`, fields, said, plan)
   if (/[^\t\x20-\x7e\x80-\xff]/.test(reason)) {
     throw misuse('reason-phrase', 'RFC 9112 §4', 'the reason-phrase has a char that may not be sent')
   }
-  if (status === 101 && !isOffered(said.upgrade, asked.offered)) {
+  if (status === 101 && !isOffered(said.upgrade, asked.upgrade)) {
     throw misuse('upgrade', 'RFC 9110 §7.8', 'a 101 names in Upgrade what the request offered in Upgrade')
   }
   const framing = plan === 'unknown' && asked.minor === 0 ? 'close-delimited' : 'chunked'
@@ -217,13 +217,14 @@ export function writeResponseHead(
   else writeOptions(said, closes && !said.option('close'), asked.keepAlive && !closes)
   writeOwn('\r\n')
   output.commit()
-  return sent(hasContent(asked.method, status) ? plan : 'none', framing, closes && !switches, switches)
+  return sent(said, hasContent(asked.method, status) ? plan : 'none', framing, closes && !switches)
 }
 
 /** Whether the Upgrade of a 101 names protocols, and none but those that the request offers. RFC 9110 §7.8. */
-export function isOffered(upgrade: string | undefined, offered: readonly string[]): boolean {
-  const protocols = listMembers(upgrade ?? '')
-  return protocols.length > 0 && protocols.every((protocol) => offered.includes(asciiLower(protocol)))
+export function isOffered(upgrade = '', offered = ''): boolean {
+  const offers = listMembers(asciiLower(offered))
+  const protocols = listMembers(asciiLower(upgrade))
+  return protocols.length > 0 && protocols.every((protocol) => offers.includes(protocol))
 }
 
 /** RFC 9112 §6.1, RFC 9110 §8.6: none in 1xx, 204 and a 2xx to CONNECT. */
@@ -237,7 +238,8 @@ function refuseFraming(said: Said, status: number): void {
   }
 }
 
-function sent(plan: ContentPlan, unknown: 'chunked' | 'close-delimited', closes: boolean, upgrade: boolean): SentHead {
+function sent(said: Said, plan: ContentPlan, unknown: 'chunked' | 'close-delimited', closes: boolean): SentHead {
+  const { upgrade } = said
   if (plan === 'none') return { framing: 'none', length: 0, closes, upgrade }
   if (plan === 'unknown') return { framing: unknown, length: 0, closes, upgrade }
   return { framing: 'length', length: plan.length, closes, upgrade }
@@ -282,7 +284,7 @@ function writeAsGiven(output: Output, line: string, fields: Fields, said: Said, 
   writeFraming(said, plan)
   writeOwn('\r\n')
   output.commit()
-  return sent(plan, 'chunked', said.option('close'), said.upgrade !== undefined)
+  return sent(said, plan, 'chunked', said.option('close'))
 }
 
 /** RFC 9110 §15, and what the registry has beyond it. */
