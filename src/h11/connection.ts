@@ -294,11 +294,10 @@ export class H11Connection implements Connection<H11Event> {
     if (form === undefined) return this.#fail('target', this.#desk.sectionAt, `: ${excerpt(target)}`)
     const decision = this.#judgeRequest(minor)
     if (typeof decision === 'string') return this.#fail(decision, this.#desk.sectionAt)
-    this.#exchange++
     this.#request = REQUEST.idle.head
     // What is said in this exchange may be taken back.
     this.#desk.output.seal()
-    this.#awaitResponse(method, this.#desk.output.bytes)
+    this.#begin(method, this.#desk.output.bytes)
     this.#desk.emptyBytes = 0
     const { connection } = notes
     const upgrade = minor === 1 && hasOption(connection, 'upgrade') ? notes.upgrade : undefined
@@ -500,13 +499,13 @@ export class H11Connection implements Connection<H11Event> {
     if (this.#closeReason === undefined || input === 'fail') this.#closeReason = reason
   }
 
-  /** @param before bytes that wait, of exchanges before this one */
-  #awaitResponse(method: string, before: number): void {
+  /** The next exchange: its response is awaited. @param before bytes that wait, of exchanges before it */
+  #begin(method: string, before: number): void {
     this.#response = RESPONSE.idle.request
     const desk = this.#desk
-    if (before > 0 && desk.exchangeBytes > 0) desk.leaveBehind(this.#exchange - 1, before)
+    desk.begin(this.#exchange++, before)
     desk.method = method
-    desk.headBytes = desk.informational = desk.exchangeBytes = this.#unread = 0
+    desk.headBytes = desk.informational = this.#unread = 0
     desk.responseHeaders = undefined
   }
 
@@ -589,11 +588,7 @@ export class H11Connection implements Connection<H11Event> {
   }
   get #disposition(): Disposition {
     if (this.#response === 'content' || this.#response === 'done') return 'response-started'
-    return this.role === 'client' && this.#untouched ? 'not-sent' : 'maybe-processed'
-  }
-  /** Whether nothing of what was written for the exchange has been taken. */
-  get #untouched(): boolean {
-    return this.#desk.output.bytes >= this.#desk.exchangeBytes
+    return this.role === 'client' && this.#desk.untouched ? 'not-sent' : 'maybe-processed'
   }
   #forget(): void {
     const desk = this.#desk
@@ -634,13 +629,11 @@ export class H11Connection implements Connection<H11Event> {
     output.seal()
     const before = output.bytes
     const sent = writeRequestHead(output, method, target, authority, fields, plan, this.#rules.validate)
-    this.#exchange++
-    desk.ledger = ledger
     this.#request = REQUEST.idle.head
-    this.#awaitResponse(method, before)
+    this.#begin(method, before)
+    desk.ledger = ledger
     desk.upgrade = sent.upgrade
     desk.requestHeaders = fields
-    desk.exchangeBytes = output.bytes - before
     if (sent.closes) this.#live('drain', 'local-close')
     this.#beginSending(sent)
     if (end) this.#finishSending()
@@ -660,11 +653,9 @@ export class H11Connection implements Connection<H11Event> {
       throw misuse('informational', 'RFC 9110 §15.2', 'an HTTP/1.0 client does not know informational responses')
     }
     const desk = this.#desk
-    const before = desk.output.bytes
     const closes = writeInformationalHead(desk.output, status, fields, this.#rules.validate)
     if (closes) this.#live('drain', 'local-close')
     if (status === 100) desk.expects = false
-    desk.exchangeBytes += desk.output.bytes - before
     this.#response = RESPONSE.awaited.informational
   }
 
@@ -694,11 +685,7 @@ export class H11Connection implements Connection<H11Event> {
     const closing = this.#life !== 'open'
     const asked = { method, minor: this.#minor, upgrade, keepAlive }
     const sent = writeResponseHead(output, status, reasonPhrase, fields, plan, asked, closing, this.#rules.validate)
-    if (this.#response === 'idle') {
-      this.#exchange = exchange
-      this.#awaitResponse(method, before)
-    }
-    desk.exchangeBytes += output.bytes - before
+    if (this.#response === 'idle') this.#begin(method, before)
     desk.responseHeaders = fields
     if (switches) {
       this.#response = RESPONSE.awaited.switch
@@ -725,13 +712,11 @@ export class H11Connection implements Connection<H11Event> {
       )
     }
     if (this.#rules.validate) this.#checkLength(length, end)
-    const before = output.bytes
     if (length > 0) {
       if (desk.sending === 'chunked') writeChunk(output, bytes)
       else output.append(bytes)
       desk.sendLeft -= length
     }
-    desk.exchangeBytes += output.bytes - before
     if (end) {
       this.#finishSending()
       return true
@@ -770,9 +755,8 @@ export class H11Connection implements Connection<H11Event> {
     if (exchange !== this.#exchange || !this.#running) return
     const desk = this.#desk
     const unanswered = this.#response === 'awaited' && desk.informational === 0 && !desk.reader.partial
-    const vanishes = this.role === 'client' && this.#life === 'open' && this.#untouched && unanswered
-    desk.output.drop(Math.min(desk.exchangeBytes, desk.output.bytes))
-    desk.exchangeBytes = 0
+    const vanishes = this.role === 'client' && this.#life === 'open' && desk.untouched && unanswered
+    desk.output.drop(desk.unsent)
     desk.blocked = false
     desk.requestHeaders = desk.responseHeaders = desk.ledger = undefined
     if (vanishes) {
@@ -802,10 +786,7 @@ export class H11Connection implements Connection<H11Event> {
 
   sendRaw(bytes: Bytes): void {
     if (this.#life === 'closed' || this.#life === 'switched') throw this.#refusal()
-    const desk = this.#seated
-    const before = desk.output.bytes
-    desk.output.append(plainBytes(bytes))
-    if (this.#running) desk.exchangeBytes += desk.output.bytes - before
+    this.#seated.output.append(plainBytes(bytes))
   }
 
   #plan(fields: Fields, content: ContentPlan | undefined): ContentPlan | undefined {
@@ -829,11 +810,7 @@ export class H11Connection implements Connection<H11Event> {
   }
   #finishSending(trailers = Fields.empty): void {
     const desk = this.#desk
-    if (desk.sending === 'chunked') {
-      const before = desk.output.bytes
-      writeTrailers(desk.output, trailers, this.#rules.validate)
-      desk.exchangeBytes += desk.output.bytes - before
-    }
+    if (desk.sending === 'chunked') writeTrailers(desk.output, trailers, this.#rules.validate)
     desk.blocked = false
     if (this.role === 'client') this.#request = REQUEST.content.end
     else this.#response = RESPONSE.content.end
@@ -912,8 +889,7 @@ export class H11Connection implements Connection<H11Event> {
     return this.#closeReason
   }
   unsent(exchange: ExchangeId): number {
-    const { exchangeBytes, output } = this.#desk
-    return exchange === this.#exchange ? Math.min(exchangeBytes, output.bytes) : this.#desk.unsent(exchange)
+    return exchange === this.#exchange ? this.#desk.unsent : this.#desk.unsentBefore(exchange)
   }
   sendWindow(_exchange: ExchangeId): number {
     return Infinity

@@ -46,9 +46,9 @@ export class Desk {
   readonly output = new Output()
   sending: Framing = 'none'
   sendLeft = 0
-  /** Bytes written of the current exchange: while as many wait, none has been taken. */
-  exchangeBytes = 0
-  /** Exchanges before the current one, each with where it ends among all bytes that are ever taken here. */
+  /** Where the current exchange begins among all bytes that are ever taken here; Infinity: none has. */
+  #begins = Infinity
+  /** Exchanges before it, each with where it ends. */
   readonly #before: { readonly id: ExchangeId; readonly end: number }[] = []
   /** How many of them have left. */
   #gone = 0
@@ -67,15 +67,26 @@ export class Desk {
     this.method = ''
     this.upgrade = this.requestHeaders = this.responseHeaders = this.ledger = undefined
     this.sending = 'none'
-    this.sendLeft = this.exchangeBytes = 0
+    this.sendLeft = 0
+    this.#begins = Infinity
     this.taken = NONE
   }
-  /** The exchange is over, and so many bytes wait, of it and of those before it. */
-  leaveBehind(id: ExchangeId, bytes: number): void {
-    this.#before.push({ id, end: this.#taken + bytes })
+  /** An exchange begins. `before` is over, and so many bytes wait, of it and of those before it. */
+  begin(before: ExchangeId, waiting: number): void {
+    const end = this.#taken + waiting
+    if (waiting > 0 && end > this.#begins) this.#before.push({ id: before, end })
+    this.#begins = end
   }
-  /** How much waits of an exchange before the current one. */
-  unsent(id: ExchangeId): number {
+  /** Whether nothing of the current exchange has been taken. */
+  get untouched(): boolean {
+    return this.#taken <= this.#begins
+  }
+  /** How much waits of it. */
+  get unsent(): number {
+    return Math.max(this.#taken + this.output.bytes - Math.max(this.#begins, this.#taken), 0)
+  }
+  /** How much waits of an exchange before it. */
+  unsentBefore(id: ExchangeId): number {
     const before = this.#before
     const i = before.findIndex((one) => one.id === id)
     const from = Math.max(before[i - 1]?.end ?? 0, this.#taken)
