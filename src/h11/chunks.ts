@@ -28,6 +28,7 @@ type State =
   | 'value-end'
   | 'value-space'
   | 'lf'
+  | 'end'
 
 type Kind = 'space' | 'semicolon' | 'equals' | 'quote' | 'backslash' | 'cr' | 'tchar' | 'text' | 'other'
 
@@ -61,6 +62,7 @@ const EXTENSION = {
   'value-end': { space: 'value-space', semicolon: 'extension', cr: 'lf' },
   'value-space': { space: 'value-space', semicolon: 'extension' },
   lf: {},
+  end: {},
 } as const satisfies Record<State, Partial<Record<Kind, State>>>
 
 function kindOf(c: number): Kind {
@@ -83,13 +85,14 @@ for (let i = 0; i < 16; i++) {
 }
 
 export class ChunkReader {
-  #state: State = 'size'
+  #state: State = 'end'
   #digits = 0
-  /** Bytes of the current line, and of all extensions of the message. */
+  /** Bytes of the current line. */
   #line = 0
+  // Of the message: bytes of all extensions, and of the content as far as it has been told.
   #extensions = 0
+  #content = 0
   #text = ''
-  #ended = false
   /** After COMPLETE: of the chunk. */
   size = 0
   /** After COMPLETE and FAULTY: where in the data the reading stopped. */
@@ -98,14 +101,8 @@ export class ChunkReader {
 
   /** Before the first line of a message. */
   begin(): void {
-    this.#extensions = 0
-    this.#beginLine()
-  }
-  #beginLine(): void {
-    this.#state = 'size'
-    this.#digits = this.#line = this.size = 0
-    this.#text = ''
-    this.#ended = false
+    this.#state = 'end'
+    this.#extensions = this.#content = 0
   }
   /** After COMPLETE, where they were kept: from the byte after the size. */
   get extensions(): string {
@@ -114,7 +111,11 @@ export class ChunkReader {
 
   /** Reads data from pos to end, of which nothing beyond the line is taken. */
   readLine(data: Uint8Array, pos: number, end: number, limits: ResolvedLimits, keep: boolean): Outcome {
-    if (this.#ended) this.#beginLine()
+    if (this.#state === 'end') {
+      this.#state = 'size'
+      this.#digits = this.#line = this.size = 0
+      this.#text = ''
+    }
     let p = pos
     if (this.#state === 'size') {
       let { size } = this
@@ -127,39 +128,35 @@ export class ChunkReader {
       this.size = size
       this.#digits = this.#line = digits
       // Nearly every line ends here.
-      if (digits > 0 && p + 1 < end && data[p] === CR && data[p + 1] === LF) {
-        this.#ended = true
-        this.next = p + 2
-        return COMPLETE
-      }
+      if (digits > 0 && p + 1 < end && data[p] === CR && data[p + 1] === LF) return this.#complete(p + 2, limits)
     }
     for (; p < end; p++) {
       const c = data[p] as number
       if (++this.#line > limits.maxChunkLineBytes) return this.#fail('limit-chunk-line', p)
       if (this.#state === 'lf') {
         if (c !== LF) return this.#fail('bare-cr', p - 1)
-        this.#ended = true
-        this.next = p + 1
-        return COMPLETE
-      } else {
-        const next: State | undefined = (EXTENSION[this.#state] as Partial<Record<Kind, State>>)[kindOf(c)]
-        if (next === undefined || this.#digits === 0) {
-          return this.#fail(
-            this.#state === 'size' || this.#state === 'size-space' ? 'chunk-size' : 'chunk-extension',
-            p,
-          )
-        }
-        this.#state = next
-        if (next !== 'lf') {
-          if (++this.#extensions > limits.maxChunkExtensionBytes) return this.#fail('limit-chunk-extension', p)
-          if (keep) this.#text += decodeLatin1(data, p, p + 1)
-        }
+        return this.#complete(p + 1, limits)
       }
+      const next: State | undefined = (EXTENSION[this.#state] as Partial<Record<Kind, State>>)[kindOf(c)]
+      if (next === undefined || this.#digits === 0) {
+        return this.#fail(this.#state === 'size' || this.#state === 'size-space' ? 'chunk-size' : 'chunk-extension', p)
+      }
+      this.#state = next
+      if (next === 'lf') continue
+      if (++this.#extensions > limits.maxChunkExtensionBytes) return this.#fail('limit-chunk-extension', p)
+      if (keep) this.#text += decodeLatin1(data, p, p + 1)
     }
     this.next = end
     return INCOMPLETE
   }
 
+  #complete(at: number, limits: ResolvedLimits): Outcome {
+    this.#content += this.size
+    if (this.#content > limits.maxContentLength) return this.#fail('limit-content', at)
+    this.#state = 'end'
+    this.next = at
+    return COMPLETE
+  }
   #fail(fault: FaultCode, at: number): Outcome {
     this.fault = fault
     this.next = at

@@ -83,11 +83,17 @@ type Phase =
   | 'close-delimited'
   | 'chunk-line'
   | 'chunk-data'
-  | 'chunk-end'
   | 'trailers'
-  | 'end'
   /** The message is over, and what follows is not looked at before the exchange has turned. */
   | 'wait'
+
+/** Where the reading of content begins. */
+const FIRST_PHASE = {
+  none: 'length',
+  length: 'length',
+  chunked: 'chunk-line',
+  'close-delimited': 'close-delimited',
+} as const satisfies Record<Decision['framing'], Phase>
 
 // What the latest head said; the machines take turns, none keeps it.
 const notes = new Notes()
@@ -231,14 +237,7 @@ export class H11Connection implements Connection<H11Event> {
           break
         }
         case 'chunk-data':
-          if (desk.left === 0) {
-            this.#phase = 'chunk-end'
-            desk.left = 2
-            break
-          }
-          if (input.empty) return this.#dry()
-          return this.#content(desk.left)
-        case 'chunk-end':
+          if (desk.left > 2) return input.empty ? this.#dry() : this.#content(desk.left - 2)
           for (; desk.left > 0; desk.left--) {
             if (input.empty) return this.#dry()
             if (input.data[input.pos] !== (desk.left === 2 ? CR : LF)) return this.#fail('chunk-terminator')
@@ -248,8 +247,6 @@ export class H11Connection implements Connection<H11Event> {
           break
         case 'trailers':
           return this.#readTrailers()
-        case 'end':
-          return this.#endReceived(undefined)
         case 'wait':
           return this.#waiting()
       }
@@ -422,24 +419,11 @@ export class H11Connection implements Connection<H11Event> {
     return this.#fail(reader.fault, sectionAt + reader.faultAt, reader.detail)
   }
 
-  #beginContent(decision: Decision): void {
-    this.#desk.contentBytes = 0
-    this.#desk.left = decision.length
-    switch (decision.framing) {
-      case 'none':
-        this.#phase = 'end'
-        break
-      case 'chunked':
-        this.#desk.chunks.begin()
-        this.#phase = 'chunk-line'
-        break
-      case 'close-delimited':
-        this.#phase = 'close-delimited'
-        this.#desk.left = this.#rules.limits.maxContentLength
-        break
-      default:
-        this.#phase = 'length'
-    }
+  #beginContent({ framing, length }: Decision): void {
+    const desk = this.#desk
+    desk.left = framing === 'close-delimited' ? this.#rules.limits.maxContentLength : length
+    if (framing === 'chunked') desk.chunks.begin()
+    this.#phase = FIRST_PHASE[framing]
   }
 
   /** At most `most` bytes of content, as a view. */
@@ -459,9 +443,7 @@ export class H11Connection implements Connection<H11Event> {
     if (outcome === INCOMPLETE) return undefined
     if (outcome === FAULTY) return this.#fail(chunks.fault)
     const { size } = chunks
-    desk.contentBytes += size
-    if (desk.contentBytes > this.#rules.limits.maxContentLength) return this.#fail('limit-content')
-    desk.left = size
+    desk.left = size + 2
     this.#phase = size === 0 ? 'trailers' : 'chunk-data'
     if (!this.#rules.chunkDetails) return undefined
     return { type: 'chunk', exchange: this.#exchange, size, extensions: chunks.extensions }

@@ -21,9 +21,8 @@ export class Desk {
   readonly input = new Input()
   readonly reader = new SectionReader()
   #chunks: ChunkReader | undefined
-  /** Of the content, or of the chunk. */
+  /** Of the content, or of the chunk with its CRLF. */
   left = 0
-  contentBytes = 0
   sectionAt = 0
   headBytes = 0
   informational = 0
@@ -62,7 +61,7 @@ export class Desk {
   }
   /** As it was, but for what waits to be read or to leave. */
   clear(): void {
-    this.left = this.contentBytes = this.sectionAt = this.headBytes = this.informational = this.emptyBytes = 0
+    this.left = this.sectionAt = this.headBytes = this.informational = this.emptyBytes = 0
     this.halfEmptyLine = this.expects = this.keepAlive = this.blocked = false
     this.method = ''
     this.upgrade = this.requestHeaders = this.responseHeaders = this.ledger = undefined

@@ -66,7 +66,7 @@ export function foldsHide(notes: Notes, receiver: Role): boolean {
 
 /** How a received message is framed. */
 export interface Decision {
-  readonly framing: Framing
+  readonly framing: Exclude<Framing, 'frames'>
   /** Of the content, where framing is 'length'. */
   readonly length: number
   /** Why the connection must not be used again, whatever the peer says of it. */
