@@ -223,12 +223,9 @@ export class H11Connection implements Connection<H11Event> {
         case 'head':
           return this.role === 'client' ? this.#readResponse() : this.#readRequest()
         case 'length':
-          if (desk.left === 0) return this.#endReceived(undefined)
-          if (input.empty) return this.#dry()
-          return this.#content(desk.left)
+          return desk.left === 0 ? this.#endReceived() : this.#content(desk.left)
         case 'close-delimited':
-          if (input.empty) return this.#dry()
-          if (desk.left === 0) return this.#fail('limit-content')
+          if (desk.left === 0 && !input.empty) return this.#fail('limit-content')
           return this.#content(desk.left)
         case 'chunk-line': {
           if (input.empty) return this.#dry()
@@ -237,7 +234,7 @@ export class H11Connection implements Connection<H11Event> {
           break
         }
         case 'chunk-data':
-          if (desk.left > 2) return input.empty ? this.#dry() : this.#content(desk.left - 2)
+          if (desk.left > 2) return this.#content(desk.left - 2)
           for (; desk.left > 0; desk.left--) {
             if (input.empty) return this.#dry()
             if (input.data[input.pos] !== (desk.left === 2 ? CR : LF)) return this.#fail('chunk-terminator')
@@ -256,7 +253,7 @@ export class H11Connection implements Connection<H11Event> {
   /** There are no more bytes. */
   #dry(): H11Event | undefined {
     if (!this.#eof) return undefined
-    if (this.#phase === 'close-delimited' && this.#clean) return this.#endReceived(undefined)
+    if (this.#phase === 'close-delimited' && this.#clean) return this.#endReceived()
     if (this.#phase === 'head' && !this.#desk.reader.partial) {
       if (this.role === 'server' || this.#response !== 'awaited') return this.#close('eof')
       if (this.#desk.informational === 0) return this.#fail('server-disconnected')
@@ -285,7 +282,6 @@ export class H11Connection implements Connection<H11Event> {
     const { method, target, minor } = this.#desk.reader
     this.#minor = minor
     this.#desk.method = method
-    notes.reset()
     const headers = this.#desk.reader.fields(notes)
     const form = targetForm(method, target)
     if (form === undefined) return this.#fail('target', this.#desk.sectionAt, `: ${excerpt(target)}`)
@@ -364,7 +360,6 @@ export class H11Connection implements Connection<H11Event> {
     const outcome = this.#readSection(this.#rules.limits.maxHeadBytes - this.#desk.headBytes, this.#rules.heads)
     if (outcome !== COMPLETE) return outcome === FAULTY ? this.#failSection() : this.#dry()
     const { status, minor, reasonPhrase } = this.#desk.reader
-    notes.reset()
     const headers = this.#desk.reader.fields(notes)
     if (foldsHide(notes, 'client')) return this.#fail('obs-fold', this.#desk.sectionAt)
     const decision = responseFraming(notes, this.#desk.method, status, minor, this.#rules.lenient)
@@ -427,8 +422,9 @@ export class H11Connection implements Connection<H11Event> {
   }
 
   /** At most `most` bytes of content, as a view. */
-  #content(most: number): H11Event {
+  #content(most: number): H11Event | undefined {
     const desk = this.#desk
+    if (desk.input.empty) return this.#dry()
     const data = desk.input.take(most)
     desk.left -= data.length
     this.#unread += data.length
@@ -454,12 +450,11 @@ export class H11Connection implements Connection<H11Event> {
     // The empty line that ends every one is within any limit.
     const outcome = this.#readSection(Math.max(2, limits.maxTrailerBytes), rules)
     if (outcome !== COMPLETE) return outcome === FAULTY ? this.#failSection() : this.#dry()
-    notes.reset()
     const trailers = this.#desk.reader.fields(notes)
     return this.#endReceived(trailers.length === 0 ? undefined : trailers)
   }
 
-  #endReceived(trailers: Fields | undefined): H11Event {
+  #endReceived(trailers?: Fields): H11Event {
     if (this.role === 'client') {
       this.#response = RESPONSE.content.end
       this.#phase = 'head'
@@ -498,7 +493,6 @@ export class H11Connection implements Connection<H11Event> {
     desk.requestHeaders = desk.responseHeaders = desk.ledger = undefined
     if (this.#life === 'draining') {
       this.#push(this.#close(this.#closeReason as string))
-      this.#desk.reader.rest()
       this.#leave()
     } else if (this.#life === 'failed') this.#live('close', this.#closeReason as string)
     else if (this.role === 'client') this.#turn()
@@ -508,15 +502,18 @@ export class H11Connection implements Connection<H11Event> {
     this.#request = REQUEST.done.next
     this.#response = RESPONSE.done.next
     this.#phase = 'head'
-    this.#desk.reader.rest()
     this.#leave()
   }
   /** Nothing runs: the desk is free, unless something lies on it. */
   #leave(): void {
     const desk = this.#desk
-    desk.input.rest()
-    if (!desk.input.empty || desk.output.bytes > 0) return
-    this.#offset = desk.input.offset
+    const { input } = desk
+    desk.reader.rest()
+    if (!input.empty) return
+    // An idle connection does not hold what it has read.
+    input.clear()
+    if (desk.output.bytes > 0) return
+    this.#offset = input.offset
     this.#desk = RESTING
     leaveDesk(desk)
   }
@@ -575,7 +572,7 @@ export class H11Connection implements Connection<H11Event> {
   #forget(): void {
     const desk = this.#desk
     desk.input.clear()
-    desk.reader.drop()
+    desk.reader.rest()
     desk.blocked = false
     desk.ledger = undefined
   }

@@ -5,12 +5,13 @@
 import type { Framing, Role } from '../http/index.ts'
 import { asciiLower, Fields, listMembers, parseDecimal } from '../http/index.ts'
 import type { FaultCode } from './faults.ts'
+import type { FieldRole } from './grammar.ts'
 import { ROLE } from './grammar.ts'
 import type { Lenient } from './lenient.ts'
-import type { FieldNotes } from './reader.ts'
 
-/** What matters of a head, in one pass over its fields; repeated fields joined by a comma. */
-export class Notes implements FieldNotes {
+/** What a head's fields say to framing and persistence, in one pass over them; repeated fields joined by a comma. */
+export class Notes {
+  /** The roles of the fields that were folded, a bit for each. */
   folded = 0
   contentLength: string | undefined
   transferEncoding: string | undefined
@@ -24,7 +25,7 @@ export class Notes implements FieldNotes {
     this.folded = this.hosts = 0
     this.contentLength = this.transferEncoding = this.connection = this.host = this.upgrade = this.expect = undefined
   }
-  add(role: number, value: string): void {
+  add(role: FieldRole, value: string): void {
     switch (role) {
       case ROLE.contentLength:
         this.contentLength = joined(this.contentLength, value)
