@@ -439,7 +439,7 @@ export class H11Connection implements Connection<H11Event> {
     if (outcome === INCOMPLETE) return undefined
     if (outcome === FAULTY) return this.#fail(chunks.fault)
     const { size } = chunks
-    desk.left = size + 2
+    if (size > 0) desk.left = size + 2
     this.#phase = size === 0 ? 'trailers' : 'chunk-data'
     if (!this.#rules.chunkDetails) return undefined
     return { type: 'chunk', exchange: this.#exchange, size, extensions: chunks.extensions }

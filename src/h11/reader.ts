@@ -99,7 +99,7 @@ export class SectionReader {
   /** DEL is the one control that scanning four bytes at a time does not see. */
   #findDel(section: Section, rules: SectionRules): Outcome {
     const at = this.#text.indexOf('\x7f')
-    if (at < section.fieldsStart) return section.fail('status-line', at)
+    if (at < section.targetEnd) return section.fail('status-line', at)
     if (!rules.skipInvalid) return section.fail('field-value', at)
     section.skipped = true
     return COMPLETE
