@@ -26,6 +26,7 @@ import {
   asciiLower,
   checkedBytes,
   excerpt,
+  expectsContinue,
   Fields,
   isHost,
   listMembers,
@@ -54,7 +55,6 @@ import {
   rewritten,
 } from './framing.ts'
 import { CR, LF, targetForm } from './grammar.ts'
-import type { SentHead } from './heads.ts'
 import { isOffered, writeInformationalHead, writeRequestHead, writeResponseHead, writeTrailers } from './heads.ts'
 import type { Leniency, Lenient } from './lenient.ts'
 import { resolveLenient } from './lenient.ts'
@@ -270,38 +270,39 @@ export class H11Connection implements Connection<H11Event> {
   }
 
   #readRequest(): H11Event | undefined {
+    const desk = this.#desk
+    const { output, reader } = desk
     // Whoever has not said which version it speaks is answered as if it were the older one, and what it asks as a GET.
     this.#minor = 0
-    this.#desk.method = ''
-    if (!this.#desk.reader.partial) {
-      if (!this.#skipEmptyLines()) return this.#fail('limit-empty-lines')
-      if (!this.#desk.input.empty && this.#desk.halfEmptyLine) return this.#fail('bare-cr', this.#desk.input.offset - 1)
+    desk.method = ''
+    if (!reader.partial) {
+      const broken = this.#skipEmptyLines()
+      if (broken !== undefined) return broken
     }
     const outcome = this.#readSection(this.#rules.limits.maxHeadBytes, this.#rules.heads)
-    if (outcome !== COMPLETE) return outcome === FAULTY ? this.#failSection() : this.#dry()
-    const { method, target, minor } = this.#desk.reader
+    if (outcome !== COMPLETE) return this.#noSection(outcome)
+    const { method, target, minor } = reader
     this.#minor = minor
-    this.#desk.method = method
-    const headers = this.#desk.reader.fields(notes)
+    desk.method = method
+    const headers = reader.fields(notes)
     const form = targetForm(method, target)
-    if (form === undefined) return this.#fail('target', this.#desk.sectionAt, `: ${excerpt(target)}`)
+    if (form === undefined) return this.#fail('target', desk.sectionAt, `: ${excerpt(target)}`)
     const decision = this.#judgeRequest(minor)
-    if (typeof decision === 'string') return this.#fail(decision, this.#desk.sectionAt)
+    if (typeof decision === 'string') return this.#fail(decision, desk.sectionAt)
     this.#request = REQUEST.idle.head
     // What is said in this exchange may be taken back.
-    this.#desk.output.seal()
-    this.#begin(method, this.#desk.output.bytes)
-    this.#desk.emptyBytes = 0
+    output.seal()
+    this.#begin(method, output.bytes)
+    desk.emptyBytes = 0
     const { connection } = notes
-    const upgrade = minor === 1 && hasOption(connection, 'upgrade') ? notes.upgrade : undefined
-    this.#desk.upgrade = upgrade
+    desk.upgrade = minor === 1 && hasOption(connection, 'upgrade') ? notes.upgrade : undefined
     const closes = closeReasonOf(connection, minor, this.#rules.lenient)
-    this.#desk.keepAlive = minor === 0 && closes === undefined
+    desk.keepAlive = minor === 0 && closes === undefined
     this.#beginContent(decision)
     this.#announce(closes)
-    this.#desk.requestHeaders = rewritten(headers, decision)
+    desk.requestHeaders = rewritten(headers, decision)
     const hasSome = decision.framing === 'chunked' || decision.length > 0
-    this.#desk.expects = minor === 1 && notes.expect !== undefined && hasSome
+    desk.expects = minor === 1 && hasSome && notes.expect !== undefined && expectsContinue(headers)
     return {
       type: 'request',
       exchange: this.#exchange,
@@ -311,17 +312,17 @@ export class H11Connection implements Connection<H11Event> {
       target,
       protocol: undefined,
       httpVersion: minor === 1 ? 'HTTP/1.1' : 'HTTP/1.0',
-      headers: this.#desk.requestHeaders,
+      headers: desk.requestHeaders,
       framing: decision.framing,
-      expectContinue: this.#desk.expects,
-      upgrade,
+      expectContinue: desk.expects,
+      upgrade: desk.upgrade,
     }
   }
 
   /** What is wrong with a request whose grammar is right, or how it is framed. */
   #judgeRequest(minor: number): Decision | FaultCode {
     if (foldsHide(notes, 'server')) return 'obs-fold'
-    const { host, expect } = notes
+    const { host, expect = '' } = notes
     if (notes.hosts > 1) return 'repeated-host'
     if (host === undefined) {
       if (minor === 1 && !this.#rules.lenient.missingHost) return 'missing-host'
@@ -330,63 +331,60 @@ export class H11Connection implements Connection<H11Event> {
     if (typeof decision === 'string') return decision
     if (decision.length > this.#rules.limits.maxContentLength) return 'limit-content'
     // HTTP/1.0 knows no expectations. RFC 9110 §10.1.1.
-    if (minor === 1 && expect !== undefined) {
-      const members = listMembers(expect)
-      if (!members.every((member) => asciiLower(member) === '100-continue')) return 'expectation'
-      if (members.length === 0) notes.expect = undefined
-    }
-    return decision
+    const known = minor === 0 || expect === '' || listMembers(asciiLower(expect)).every((one) => one === '100-continue')
+    return known ? decision : 'expectation'
   }
 
   /** Empty lines before a request-line, up to the limit. RFC 9112 §2.2. */
-  #skipEmptyLines(): boolean {
-    const input = this.#desk.input
-    while (!input.empty) {
+  #skipEmptyLines(): H11Event | undefined {
+    const desk = this.#desk
+    const { input } = desk
+    const { lenient, limits } = this.#rules
+    for (; !input.empty; input.pos++) {
       const c = input.data[input.pos]
-      if (c === CR && !this.#desk.halfEmptyLine) this.#desk.halfEmptyLine = true
-      else if (c === LF && (this.#desk.halfEmptyLine || this.#rules.lenient.bareLf)) this.#desk.halfEmptyLine = false
-      else return true
-      if (++this.#desk.emptyBytes > this.#rules.limits.maxLeadingEmptyBytes) return false
-      input.pos++
+      if (c === CR && !desk.halfEmptyLine) desk.halfEmptyLine = true
+      else if (c === LF && (desk.halfEmptyLine || lenient.bareLf)) desk.halfEmptyLine = false
+      else return desk.halfEmptyLine ? this.#fail('bare-cr', input.offset - 1) : undefined
+      if (++desk.emptyBytes > limits.maxLeadingEmptyBytes) return this.#fail('limit-empty-lines')
     }
-    return true
+    return undefined
   }
 
   #readResponse(): H11Event | undefined {
-    if (this.#response !== 'awaited') {
-      // Nobody asked for these bytes. RFC 9112 §9.2.
-      return this.#desk.input.empty ? this.#dry() : this.#fail('surplus-bytes')
-    }
-    const outcome = this.#readSection(this.#rules.limits.maxHeadBytes - this.#desk.headBytes, this.#rules.heads)
-    if (outcome !== COMPLETE) return outcome === FAULTY ? this.#failSection() : this.#dry()
-    const { status, minor, reasonPhrase } = this.#desk.reader
-    const headers = this.#desk.reader.fields(notes)
-    if (foldsHide(notes, 'client')) return this.#fail('obs-fold', this.#desk.sectionAt)
-    const decision = responseFraming(notes, this.#desk.method, status, minor, this.#rules.lenient)
-    if (typeof decision === 'string') return this.#fail(decision, this.#desk.sectionAt)
+    const desk = this.#desk
+    const { input, reader } = desk
+    const { limits, lenient } = this.#rules
+    // Bytes that nobody asked for. RFC 9112 §9.2.
+    if (this.#response !== 'awaited') return input.empty ? this.#dry() : this.#fail('surplus-bytes')
+    const outcome = this.#readSection(limits.maxHeadBytes - desk.headBytes, this.#rules.heads)
+    if (outcome !== COMPLETE) return this.#noSection(outcome)
+    const { status, minor, reasonPhrase } = reader
+    const headers = reader.fields(notes)
+    if (foldsHide(notes, 'client')) return this.#fail('obs-fold', desk.sectionAt)
+    const decision = responseFraming(notes, desk.method, status, minor, lenient)
+    if (typeof decision === 'string') return this.#fail(decision, desk.sectionAt)
     const exchange = this.#exchange
     if (status < 200 && status !== 101) {
-      this.#desk.headBytes += this.#desk.input.offset - this.#desk.sectionAt
-      if (++this.#desk.informational > this.#rules.limits.maxInformational)
-        return this.#fail('limit-informational', this.#desk.sectionAt)
+      desk.headBytes += input.offset - desk.sectionAt
+      if (++desk.informational > limits.maxInformational) return this.#fail('limit-informational', desk.sectionAt)
       this.#response = RESPONSE.awaited.informational
       this.#announce(hasOption(notes.connection, 'close') ? 'connection-close' : decision.closes)
       return { type: 'informational', exchange, status, headers }
     }
-    if (status === 101 && !isOffered(notes.upgrade, this.#desk.upgrade)) {
-      return this.#fail('unexpected-upgrade', this.#desk.sectionAt, `: ${excerpt(notes.upgrade ?? '')}`)
+    if (status === 101 && !isOffered(notes.upgrade, desk.upgrade)) {
+      return this.#fail('unexpected-upgrade', desk.sectionAt, `: ${excerpt(notes.upgrade ?? '')}`)
     }
-    if (decision.length > this.#rules.limits.maxContentLength) return this.#fail('limit-content', this.#desk.sectionAt)
+    if (decision.length > limits.maxContentLength) return this.#fail('limit-content', desk.sectionAt)
     this.#minor = minor
-    this.#desk.responseHeaders = rewritten(headers, decision)
-    if (isSwitch(this.#desk.method, status)) {
+    desk.responseHeaders = rewritten(headers, decision)
+    if (isSwitch(desk.method, status)) {
       this.#response = RESPONSE.awaited.switch
       this.#phase = 'wait'
     } else {
       this.#response = RESPONSE.awaited.head
       this.#beginContent(decision)
       // What the peer says goes before what follows from its framing, and that before what follows from its version.
-      const reason = closeReasonOf(notes.connection, minor, this.#rules.lenient)
+      const reason = closeReasonOf(notes.connection, minor, lenient)
       this.#announce(reason === 'connection-close' ? reason : (decision.closes ?? reason))
     }
     return {
@@ -395,7 +393,7 @@ export class H11Connection implements Connection<H11Event> {
       status,
       reasonPhrase,
       httpVersion: minor === 1 ? 'HTTP/1.1' : 'HTTP/1.0',
-      headers: this.#desk.responseHeaders,
+      headers: desk.responseHeaders,
       framing: decision.framing,
     }
   }
@@ -409,7 +407,8 @@ export class H11Connection implements Connection<H11Event> {
     input.pos = reader.next
     return outcome
   }
-  #failSection(): H11Event {
+  #noSection(outcome: Outcome): H11Event | undefined {
+    if (outcome === INCOMPLETE) return this.#dry()
     const { reader, sectionAt } = this.#desk
     return this.#fail(reader.fault, sectionAt + reader.faultAt, reader.detail)
   }
@@ -449,7 +448,7 @@ export class H11Connection implements Connection<H11Event> {
     const { limits, trailers: rules } = this.#rules
     // The empty line that ends every one is within any limit.
     const outcome = this.#readSection(Math.max(2, limits.maxTrailerBytes), rules)
-    if (outcome !== COMPLETE) return outcome === FAULTY ? this.#failSection() : this.#dry()
+    if (outcome !== COMPLETE) return this.#noSection(outcome)
     const trailers = this.#desk.reader.fields(notes)
     return this.#endReceived(trailers.length === 0 ? undefined : trailers)
   }
@@ -614,7 +613,8 @@ export class H11Connection implements Connection<H11Event> {
     desk.upgrade = sent.upgrade
     desk.requestHeaders = fields
     if (sent.closes) this.#live('drain', 'local-close')
-    this.#beginSending(sent)
+    desk.sending = sent.framing
+    desk.sendLeft = sent.length
     if (end) this.#finishSending()
     return this.#exchange
   }
@@ -672,7 +672,8 @@ export class H11Connection implements Connection<H11Event> {
     }
     this.#response = RESPONSE.awaited.head
     if (sent.closes) this.#live('drain', 'local-close')
-    this.#beginSending(sent)
+    desk.sending = sent.framing
+    desk.sendLeft = sent.length
     if (end) this.#finishSending()
   }
 
@@ -772,10 +773,6 @@ export class H11Connection implements Connection<H11Event> {
     return this.#rules.validate ? planOf(fields, content) : (content ?? givenPlan(fields))
   }
 
-  #beginSending(sent: SentHead): void {
-    this.#desk.sending = sent.framing
-    this.#desk.sendLeft = sent.length
-  }
   #checkLength(length: number, end: boolean): void {
     const { sending, sendLeft } = this.#desk
     if (sending === 'none' && length > 0) {
