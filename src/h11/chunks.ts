@@ -4,16 +4,11 @@
 //
 // It knows lines; the data between them and the trailer section are the connection's.
 import type { ResolvedLimits } from '../http/index.ts'
-import { decodeLatin1, isSpace, TCHAR } from '../http/index.ts'
+import { decodeLatin1, TCHAR } from '../http/index.ts'
 import type { FaultCode } from './faults.ts'
 import { CR, DEL, LF, SP } from './grammar.ts'
 import type { Outcome } from './section.ts'
 import { COMPLETE, FAULTY, INCOMPLETE } from './section.ts'
-
-const SEMICOLON = 0x3b
-const EQUALS = 0x3d
-const QUOTE = 0x22
-const BACKSLASH = 0x5c
 
 type State =
   | 'size'
@@ -32,6 +27,9 @@ type State =
 
 type Kind = 'space' | 'semicolon' | 'equals' | 'quote' | 'backslash' | 'cr' | 'tchar' | 'text' | 'other'
 
+/** What a quoted-string may hold besides its quotes and escapes. RFC 9110 §5.6.4. */
+const QUOTED = { tchar: 'quoted', text: 'quoted', space: 'quoted', semicolon: 'quoted', equals: 'quoted' } as const
+
 /** `chunk-ext = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS ( token / quoted-string ) ] )`, up to CR. RFC 9112 §7.1.1. */
 const EXTENSION = {
   size: { space: 'size-space', semicolon: 'extension', cr: 'lf' },
@@ -41,39 +39,26 @@ const EXTENSION = {
   'name-space': { space: 'name-space', equals: 'value', semicolon: 'extension' },
   value: { space: 'value', tchar: 'token', quote: 'quoted' },
   token: { tchar: 'token', space: 'value-space', semicolon: 'extension', cr: 'lf' },
-  quoted: {
-    quote: 'value-end',
-    backslash: 'escape',
-    tchar: 'quoted',
-    text: 'quoted',
-    space: 'quoted',
-    semicolon: 'quoted',
-    equals: 'quoted',
-  },
-  escape: {
-    quote: 'quoted',
-    backslash: 'quoted',
-    tchar: 'quoted',
-    text: 'quoted',
-    space: 'quoted',
-    semicolon: 'quoted',
-    equals: 'quoted',
-  },
+  quoted: { ...QUOTED, quote: 'value-end', backslash: 'escape' },
+  escape: { ...QUOTED, quote: 'quoted', backslash: 'quoted' },
   'value-end': { space: 'value-space', semicolon: 'extension', cr: 'lf' },
   'value-space': { space: 'value-space', semicolon: 'extension' },
   lf: {},
   end: {},
 } as const satisfies Record<State, Partial<Record<Kind, State>>>
 
+const KINDS: Readonly<Record<string, Kind | undefined>> = {
+  ' ': 'space',
+  '\t': 'space',
+  ';': 'semicolon',
+  '=': 'equals',
+  '"': 'quote',
+  '\\': 'backslash',
+  '\r': 'cr',
+}
 function kindOf(c: number): Kind {
   if (TCHAR[c] === 1) return 'tchar'
-  if (isSpace(c)) return 'space'
-  if (c === SEMICOLON) return 'semicolon'
-  if (c === EQUALS) return 'equals'
-  if (c === QUOTE) return 'quote'
-  if (c === BACKSLASH) return 'backslash'
-  if (c === CR) return 'cr'
-  return c > SP && c !== DEL ? 'text' : 'other'
+  return KINDS[String.fromCharCode(c)] ?? (c > SP && c !== DEL ? 'text' : 'other')
 }
 
 /** The value of a hexadecimal digit by its byte, −1 for any other. */

@@ -63,7 +63,8 @@ export class SectionReader {
       if (section !== this.#own && section.length + to - pos > SCRATCH) section = this.#keep(section)
       section.append(data, pos, to)
       pos = to
-      const outcome = scan(section, this.#names, rules)
+      let outcome = scan(section, this.#names, rules)
+      if (outcome === INCOMPLETE && section.length >= maxBytes) outcome = section.fail(rules.tooLarge, maxBytes)
       if (outcome !== INCOMPLETE) {
         this.next = pos - (section.length - section.pos)
         this.#section = section
@@ -71,12 +72,6 @@ export class SectionReader {
         if (outcome === FAULTY) return FAULTY
         this.#text = decodeLatin1(section.bytes, 0, section.pos)
         return this.#text.includes('\x7f') ? this.#findDel(section, rules) : COMPLETE
-      }
-      if (section.length >= maxBytes) {
-        this.next = pos
-        this.#section = section
-        this.#own = undefined
-        return section.fail(rules.tooLarge, maxBytes)
       }
       if (pos === end) break
       step *= 4

@@ -4,7 +4,7 @@
 // It refuses what would be ambiguous on the wire (controls, spaces, non-ASCII, userinfo, a backslash in the
 // authority) rather than repair it. It does not resolve, escape or know about proxies.
 import { UnsupportedProtocol } from './errors.ts'
-import { asciiLower, excerpt, isVisible } from './grammar.ts'
+import { asciiLower, excerpt, isVisible, parseDecimal } from './grammar.ts'
 import { misuse } from './misuse.ts'
 
 /** Scheme and host in lower case; an IPv6 host without brackets, its zone after a `%`. */
@@ -70,9 +70,13 @@ export function splitHostPort(authority: string, url: string = authority): { hos
   if (host === '') throw badUrl(url, 'has no host')
   if (literal === undefined ? !isRegName(host) : !isIPv6(host)) throw badUrl(url, 'has a malformed host')
   if (digits === undefined || digits === '') return { host, port: undefined }
-  const port = Number.parseInt(digits, 10)
-  if (port < 1 || port > 65_535) throw badUrl(url, 'has a port outside 1 to 65535')
+  const port = parseDecimal(digits)
+  if (!isPort(port)) throw badUrl(url, 'has a port outside 1 to 65535')
   return { host, port }
+}
+
+function isPort(port: number): boolean {
+  return port >= 1 && port <= 65_535
 }
 
 /** As the system takes it: the `%25` before a zone stands for `%` (RFC 6874 §2), and the zone's case is its own. */
@@ -136,10 +140,7 @@ function isUriHost(literal: string | undefined, name: string | undefined): boole
 export function isAuthorityForm(target: string): boolean {
   const colon = target.lastIndexOf(':')
   const digits = target.slice(colon + 1)
-  if (colon < 1 || !/^[0-9]{1,5}$/.test(digits) || !isHost(target)) return false
-  // Five digits: text of equal length compares as its number does.
-  const padded = digits.padStart(5, '0')
-  return padded > '00000' && padded <= '65535'
+  return colon > 0 && digits.length <= 5 && isPort(parseDecimal(digits)) && isHost(target)
 }
 
 /** The host as it stands in a URL, a Host field or :authority: IPv6 in brackets and without its zone (RFC 6874 §4). */
