@@ -95,16 +95,16 @@ export class Desk {
     const waiting = this.output.bytes
     const chunks = this.output.take(maxBytes)
     const to = this.#taken + waiting - this.output.bytes
-    this.taken = NONE
-    const from = this.#before.length === 0 ? this.#taken : this.#takeBefore(to)
+    const own = to - Math.max(this.#taken, this.#begins)
+    this.taken = this.#before.length === 0 ? NONE : this.#takeBefore(to)
     this.#taken = to
-    if (from >= to) return chunks
+    if (own <= 0) return chunks
     this.taken = this.taken.length === 0 ? [exchange] : [...this.taken, exchange]
-    if (this.ledger !== undefined) this.ledger.bytesSent += to - from
+    if (this.ledger !== undefined) this.ledger.bytesSent += own
     return chunks
   }
-  /** What the exchanges before the current one left behind goes first; answers where it ends. */
-  #takeBefore(to: number): number {
+  /** What the exchanges before the current one left behind goes first. */
+  #takeBefore(to: number): ExchangeId[] {
     const before = this.#before
     const taken: ExchangeId[] = []
     let from = this.#taken
@@ -114,8 +114,7 @@ export class Desk {
       if (from <= to) this.#gone++
     }
     this.#gone = forgetGone(before, this.#gone)
-    this.taken = taken
-    return from
+    return taken
   }
 }
 
