@@ -126,7 +126,7 @@ export function writeRequestHead(
   writeOwn('\r\n')
   output.commit()
   requestFields.keep()
-  return sent(said, plan, 'chunked', said.option('close'))
+  return sent(said, plan)
 }
 
 const requestFields = new Repeated()
@@ -195,11 +195,12 @@ export function writeResponseHead(
   if (status === 101 && !isOffered(said.upgrade, asked.upgrade)) {
     throw misuse('upgrade', 'RFC 9110 §7.8', 'a 101 names in Upgrade what the request offered in Upgrade')
   }
-  const framing = plan === 'unknown' && asked.minor === 0 ? 'close-delimited' : 'chunked'
-  if (said.framed && framing === 'close-delimited') {
+  // HTTP/1.0 has no chunked: content of unknown length ends with the connection.
+  const delimited = plan === 'unknown' && asked.minor === 0
+  if (said.framed && delimited) {
     throw misuse('transfer-encoding', 'RFC 9112 §6.1', 'only who speaks HTTP/1.1 is sent Transfer-Encoding')
   }
-  const closes = closing || said.option('close') || framing === 'close-delimited'
+  const closes = closing || said.option('close') || delimited
   writeOwn(line)
   writeFields(fields, true)
   const unframed = switches || status === 204
@@ -207,14 +208,13 @@ export function writeResponseHead(
   if ((unframed || status === 205) && hasSome(plan)) {
     throw misuse('content', 'RFC 9110 §6.4.1, §15.3.6', `a ${status} response here has no content`)
   }
-  if (!unframed && framing === 'chunked') {
-    // To HEAD and in 304 the framing fields say what a GET would have got. RFC 9110 §8.6.
-    writeFraming(said, plan === 'none' && hasContent(asked.method, status) ? { length: 0 } : plan)
-  }
+  const full = hasContent(asked.method, status)
+  // To HEAD and in 304 the framing fields say what a GET would have got. RFC 9110 §8.6.
+  if (!unframed && !delimited) writeFraming(said, plan === 'none' && full ? { length: 0 } : plan)
   writeOptions(said, switches ? undefined : closes ? 'close' : asked.keepAlive ? 'keep-alive' : undefined)
   writeOwn('\r\n')
   output.commit()
-  return sent(said, hasContent(asked.method, status) ? plan : 'none', framing, closes && !switches)
+  return sent(said, full ? plan : 'none', closes && !switches, delimited ? 'close-delimited' : 'chunked')
 }
 
 /** Whether the Upgrade of a 101 names protocols, and none but those that the request offers. RFC 9110 §7.8. */
@@ -235,7 +235,8 @@ function refuseFraming(said: Said, status: number): void {
   }
 }
 
-function sent(said: Said, plan: ContentPlan, unknown: 'chunked' | 'close-delimited', closes: boolean): SentHead {
+/** @param unknown how content of unknown length is framed */
+function sent(said: Said, plan: ContentPlan, closes = said.option('close'), unknown: Framing = 'chunked'): SentHead {
   const { upgrade } = said
   if (plan === 'none') return { framing: 'none', length: 0, closes, upgrade }
   if (plan === 'unknown') return { framing: unknown, length: 0, closes, upgrade }
@@ -281,7 +282,7 @@ function writeAsGiven(output: Output, line: string, fields: Fields, said: Said, 
   writeFraming(said, plan)
   writeOwn('\r\n')
   output.commit()
-  return sent(said, plan, 'chunked', said.option('close'))
+  return sent(said, plan)
 }
 
 /** RFC 9110 §15, and what the registry has beyond it. */

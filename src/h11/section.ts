@@ -176,35 +176,34 @@ function requestLine(section: Section, rules: SectionRules): Outcome {
   }
   section.pos = p
   const version = section.targetEnd + 1
-  let outcome = httpVersion(section, version, 'request-line')
+  let outcome = matches(section, version, VERSION, 'request-line')
   if (outcome !== COMPLETE) return outcome
-  const end = version + HTTP_VERSION
+  const end = version + VERSION.length
   if (end > maxLine) return section.fail('limit-request-line', maxLine)
   outcome = lineEnd(section, end, rules, 'request-line')
   if (outcome !== COMPLETE) return outcome
-  return isSpoken(section, version) ? COMPLETE : section.fail('version', version)
+  return versionAt(section, version)
 }
 
-const HTTP = [0x48, 0x54, 0x54, 0x50, 0x2f] as const
-/** Bytes of `HTTP/d.d`. */
-const HTTP_VERSION = 8
+const VERSION = 'HTTP/0.0'
 
-/** `HTTP/d.d` at `from`. RFC 9112 §2.3. */
-function httpVersion(section: Section, from: number, fault: FaultCode): Outcome {
+/** Whether the pattern stands at `from`, in which a digit is any from itself to 9. */
+function matches(section: Section, from: number, pattern: string, fault: FaultCode): Outcome {
   const { bytes, length } = section
-  for (let i = 0; i < HTTP_VERSION; i++) {
+  for (let i = 0; i < pattern.length; i++) {
     if (from + i >= length) return INCOMPLETE
     const c = bytes[from + i] as number
-    const fits = i < 5 ? c === HTTP[i] : i === 6 ? c === 0x2e : c >= 0x30 && c <= 0x39
-    if (!fits) return section.fail(fault, from + i)
+    const least = pattern.charCodeAt(i)
+    const most = least >= 0x30 && least <= 0x39 ? 0x39 : least
+    if (c < least || c > most) return section.fail(fault, from + i)
   }
-  section.minor = (bytes[from + 7] as number) - 0x30
   return COMPLETE
 }
 
-/** Whether the version at `from` is 1.1 or 1.0. */
-function isSpoken(section: Section, from: number): boolean {
-  return section.bytes[from + 5] === 0x31 && section.minor <= 1
+/** Takes the version at `from`, which is 1.1 or 1.0. RFC 9112 §2.3. */
+function versionAt(section: Section, from: number): Outcome {
+  section.minor = (section.bytes[from + 7] as number) - 0x30
+  return section.bytes[from + 5] === 0x31 && section.minor <= 1 ? COMPLETE : section.fail('version', from)
 }
 
 /** CRLF at `p`, or the bare LF that a leniency lets through; `fault`: something else stands there. RFC 9112 §2.2. */
@@ -227,16 +226,11 @@ function lineEnd(section: Section, p: number, rules: SectionRules, fault: FaultC
 function statusLine(section: Section, rules: SectionRules): Outcome {
   const { bytes, length } = section
   if (section.mark === 0) {
-    const outcome = httpVersion(section, 0, 'status-line')
+    let outcome = matches(section, 0, VERSION + ' ', 'status-line')
+    if (outcome === COMPLETE) outcome = versionAt(section, 0)
+    // Three digits of which the first is not 0.
+    if (outcome === COMPLETE) outcome = matches(section, 9, '100', 'status-line')
     if (outcome !== COMPLETE) return outcome
-    for (let i = 8; i < 12; i++) {
-      if (i >= length) return INCOMPLETE
-      const c = bytes[i] as number
-      // A status of three digits of which the first is not 0.
-      const fits = i === 8 ? c === SP : c >= (i === 9 ? 0x31 : 0x30) && c <= 0x39
-      if (!fits) return section.fail('status-line', i)
-      if (i === 8 && !isSpoken(section, 0)) return section.fail('version', 0)
-    }
     if (length <= 12) return INCOMPLETE
     section.status =
       100 * ((bytes[9] as number) - 0x30) + 10 * ((bytes[10] as number) - 0x30) + (bytes[11] as number) - 0x30
