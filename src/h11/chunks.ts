@@ -75,11 +75,12 @@ export class ChunkReader {
   /** Bytes of the current line. */
   #line = 0
   // Of the message: bytes of all extensions, and of the content as far as it has been told.
-  #extensions = 0
+  #extensionBytes = 0
   #content = 0
-  #text = ''
   /** After COMPLETE: of the chunk. */
   size = 0
+  /** After COMPLETE, where they were kept: from the byte after the size. */
+  extensions = ''
   /** After COMPLETE and FAULTY: where in the data the reading stopped. */
   next = 0
   fault: FaultCode = 'chunk-size'
@@ -87,11 +88,7 @@ export class ChunkReader {
   /** Before the first line of a message. */
   begin(): void {
     this.#state = 'end'
-    this.#extensions = this.#content = 0
-  }
-  /** After COMPLETE, where they were kept: from the byte after the size. */
-  get extensions(): string {
-    return this.#text
+    this.#extensionBytes = this.#content = 0
   }
 
   /** Reads data from pos to end, of which nothing beyond the line is taken. */
@@ -99,7 +96,7 @@ export class ChunkReader {
     if (this.#state === 'end') {
       this.#state = 'size'
       this.#digits = this.#line = this.size = 0
-      this.#text = ''
+      this.extensions = ''
     }
     let p = pos
     if (this.#state === 'size') {
@@ -128,8 +125,8 @@ export class ChunkReader {
       }
       this.#state = next
       if (next === 'lf') continue
-      if (++this.#extensions > limits.maxChunkExtensionBytes) return this.#fail('limit-chunk-extension', p)
-      if (keep) this.#text += decodeLatin1(data, p, p + 1)
+      if (++this.#extensionBytes > limits.maxChunkExtensionBytes) return this.#fail('limit-chunk-extension', p)
+      if (keep) this.extensions += decodeLatin1(data, p, p + 1)
     }
     this.next = end
     return INCOMPLETE

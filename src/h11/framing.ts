@@ -136,10 +136,10 @@ function byLength(value: string): Decision | FaultCode {
   let length = parseDecimal(value)
   if (length >= 0) return { framing: 'length', length, closes: undefined, rewrite: undefined }
   // A list of equal numbers is that number. RFC 9110 §8.6.
-  const members = listMembers(value)
-  if (hasEmptyMember(value)) return 'content-length'
-  length = parseDecimal(members[0] as string)
-  if (length < 0 || members.some((member) => parseDecimal(member) !== length)) return 'content-length'
+  const [first = '', ...others] = listMembers(value)
+  length = parseDecimal(first)
+  const differ = others.some((other) => parseDecimal(other) !== length)
+  if (length < 0 || differ || hasEmptyMember(value)) return 'content-length'
   return { framing: 'length', length, closes: undefined, rewrite: 'one-length' }
 }
 
