@@ -194,7 +194,7 @@ export class H11Connection implements Connection<H11Event> {
     if (this.#deaf) return 'done'
     if (this.#eof) return this.#desk.input.empty ? 'done' : 'paused'
     if (this.#phase === 'wait') {
-      if (this.#life === 'draining' && this.#response !== 'switching' && !this.#maySwitch) return 'done'
+      if (this.#life === 'draining' && !this.#maySwitch) return 'done'
       return this.#desk.input.empty ? 'need-data' : 'paused'
     }
     // What was delivered of a message that is over holds up no other.
@@ -205,9 +205,10 @@ export class H11Connection implements Connection<H11Event> {
   get #deaf(): boolean {
     return this.#life !== 'open' && this.#life !== 'draining'
   }
-  /** The response may still turn the connection into something else. */
+  /** The response turns the connection into something else, or may still do. */
   get #maySwitch(): boolean {
-    return this.#response === 'awaited' && (this.#desk.upgrade !== undefined || this.#desk.method === 'CONNECT')
+    if (this.#response !== 'awaited') return this.#response === 'switching'
+    return this.#desk.upgrade !== undefined || this.#desk.method === 'CONNECT'
   }
   /** An exchange has begun, and it is not over. */
   get #running(): boolean {
@@ -286,9 +287,9 @@ export class H11Connection implements Connection<H11Event> {
     desk.method = method
     const headers = reader.fields(notes)
     const form = targetForm(method, target)
-    if (form === undefined) return this.#fail('target', desk.sectionAt, `: ${excerpt(target)}`)
+    if (form === undefined) return this.#failHead('target', `: ${excerpt(target)}`)
     const decision = this.#judgeRequest(minor)
-    if (typeof decision === 'string') return this.#fail(decision, desk.sectionAt)
+    if (typeof decision === 'string') return this.#failHead(decision)
     this.#request = REQUEST.idle.head
     // What is said in this exchange may be taken back.
     output.seal()
@@ -360,21 +361,21 @@ export class H11Connection implements Connection<H11Event> {
     if (outcome !== COMPLETE) return this.#noSection(outcome)
     const { status, minor, reasonPhrase } = reader
     const headers = reader.fields(notes)
-    if (foldsHide(notes, 'client')) return this.#fail('obs-fold', desk.sectionAt)
+    if (foldsHide(notes, 'client')) return this.#failHead('obs-fold')
     const decision = responseFraming(notes, desk.method, status, minor, lenient)
-    if (typeof decision === 'string') return this.#fail(decision, desk.sectionAt)
+    if (typeof decision === 'string') return this.#failHead(decision)
     const exchange = this.#exchange
     if (status < 200 && status !== 101) {
-      desk.headBytes += input.offset - desk.sectionAt
-      if (++desk.informational > limits.maxInformational) return this.#fail('limit-informational', desk.sectionAt)
+      desk.headBytes += reader.size
+      if (++desk.informational > limits.maxInformational) return this.#failHead('limit-informational')
       this.#response = RESPONSE.awaited.informational
       this.#announce(hasOption(notes.connection, 'close') ? 'connection-close' : decision.closes)
       return { type: 'informational', exchange, status, headers }
     }
     if (status === 101 && !isOffered(notes.upgrade, desk.upgrade)) {
-      return this.#fail('unexpected-upgrade', desk.sectionAt, `: ${excerpt(notes.upgrade ?? '')}`)
+      return this.#failHead('unexpected-upgrade', `: ${excerpt(notes.upgrade ?? '')}`)
     }
-    if (decision.length > limits.maxContentLength) return this.#fail('limit-content', desk.sectionAt)
+    if (decision.length > limits.maxContentLength) return this.#failHead('limit-content')
     this.#minor = minor
     desk.responseHeaders = rewritten(headers, decision)
     if (isSwitch(desk.method, status)) {
@@ -401,7 +402,6 @@ export class H11Connection implements Connection<H11Event> {
   #readSection(maxBytes: number, rules: SectionRules): Outcome {
     const desk = this.#desk
     const { input, reader } = desk
-    if (!reader.partial) desk.sectionAt = input.offset
     if (input.empty) return INCOMPLETE
     const outcome = reader.read(input.data, input.pos, input.end, maxBytes, rules)
     input.pos = reader.next
@@ -409,8 +409,13 @@ export class H11Connection implements Connection<H11Event> {
   }
   #noSection(outcome: Outcome): H11Event | undefined {
     if (outcome === INCOMPLETE) return this.#dry()
-    const { reader, sectionAt } = this.#desk
-    return this.#fail(reader.fault, sectionAt + reader.faultAt, reader.detail)
+    const { input, reader } = this.#desk
+    return this.#fail(reader.fault, input.offset, reader.detail)
+  }
+  /** The grammar of a head is right, and what it says is wrong. */
+  #failHead(code: FaultCode, detail?: string): H11Event {
+    const { input, reader } = this.#desk
+    return this.#fail(code, input.offset - reader.size, detail)
   }
 
   #beginContent({ framing, length }: Decision): void {

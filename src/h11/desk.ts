@@ -23,7 +23,6 @@ export class Desk {
   #chunks: ChunkReader | undefined
   /** Of the content, or of the chunk with its CRLF. */
   left = 0
-  sectionAt = 0
   headBytes = 0
   informational = 0
   /** Of empty lines before a request. */
@@ -61,7 +60,7 @@ export class Desk {
   }
   /** As it was, but for what waits to be read or to leave. */
   clear(): void {
-    this.left = this.sectionAt = this.headBytes = this.informational = this.emptyBytes = 0
+    this.left = this.headBytes = this.informational = this.emptyBytes = 0
     this.halfEmptyLine = this.expects = this.keepAlive = this.blocked = false
     this.method = ''
     this.upgrade = this.requestHeaders = this.responseHeaders = this.ledger = undefined

@@ -11,7 +11,7 @@ import { CR, HTAB, LF, SP } from './grammar.ts'
 import type { KnownHead } from './known.ts'
 import { knownHead } from './known.ts'
 import type { Outcome, SectionRules } from './section.ts'
-import { COMPLETE, FAULTY, INCOMPLETE, scan, Section } from './section.ts'
+import { COMPLETE, INCOMPLETE, scan, Section } from './section.ts'
 
 const SCRATCH = 16 * 1024
 /** How much of a chunk is copied at first: most heads fit, and content behind them is not copied in vain. */
@@ -66,12 +66,14 @@ export class SectionReader {
       let outcome = scan(section, this.#names, rules)
       if (outcome === INCOMPLETE && section.length >= maxBytes) outcome = section.fail(rules.tooLarge, maxBytes)
       if (outcome !== INCOMPLETE) {
-        this.next = pos - (section.length - section.pos)
         this.#section = section
         this.#own = undefined
-        if (outcome === FAULTY) return FAULTY
-        this.#text = decodeLatin1(section.bytes, 0, section.pos)
-        return this.#text.includes('\x7f') ? this.#findDel(section, rules) : COMPLETE
+        if (outcome === COMPLETE) {
+          this.#text = decodeLatin1(section.bytes, 0, section.pos)
+          if (this.#text.includes('\x7f')) outcome = this.#findDel(section, rules)
+        }
+        this.next = pos - (section.length - section.pos)
+        return outcome
       }
       if (pos === end) break
       step *= 4
@@ -124,12 +126,9 @@ export class SectionReader {
     this.#text = ''
   }
 
-  /** After FAULTY: its code, and where it is, counted from the section's first byte. */
+  /** After FAULTY. */
   get fault(): FaultCode {
     return this.#current.fault
-  }
-  get faultAt(): number {
-    return this.#current.pos
   }
   /** After FAULTY: the line up to the fault, or its first word. Never more of a value than the byte that broke it. */
   get detail(): string {
@@ -147,6 +146,10 @@ export class SectionReader {
   // ── after COMPLETE, until the next read ──
   get #current(): Section {
     return this.#section as Section
+  }
+  /** In bytes. */
+  get size(): number {
+    return this.#current.pos
   }
   get minor(): number {
     return this.#current.minor
