@@ -97,22 +97,12 @@ export function isIPv6(host: string): boolean {
   const match = /^([0-9A-Fa-f:.]+)(?:%[A-Za-z0-9\-._~%]+)?$/.exec(host)
   if (match === null) return false
   const address = match[1] as string
-  const halves = address.split('::')
-  if (halves.length > 2) return false
-  let groups = 0
-  for (const [h, half] of halves.entries()) {
-    if (half === '') continue
-    const pieces = half.split(':')
-    for (const [i, piece] of pieces.entries()) {
-      const last = h === halves.length - 1 && i === pieces.length - 1
-      if (last && piece.includes('.')) {
-        if (!isIPv4(piece)) return false
-        groups += 2
-      } else if (/^[0-9A-Fa-f]{1,4}$/.test(piece)) groups += 1
-      else return false
-    }
-  }
-  return halves.length === 2 ? groups <= 7 : groups === 8 && halves[0] !== ''
+  const tail = address.slice(address.lastIndexOf(':') + 1)
+  // An IPv4address at the end stands for two groups.
+  const halves = (isIPv4(tail) ? address.slice(0, -tail.length) + '0:0' : address).split('::')
+  const groups = halves.flatMap((half) => (half === '' ? [] : half.split(':')))
+  if (!groups.every((group) => /^[0-9A-Fa-f]{1,4}$/.test(group))) return false
+  return halves.length === 1 ? groups.length === 8 : halves.length === 2 && groups.length <= 7
 }
 
 /** Dotted decimal without leading zeros. RFC 3986 §3.2.2. */
