@@ -67,7 +67,8 @@ export class Section {
   skipping = false
   /** Whether a name differs from the one that the memo had at its position. */
   renamed = false
-  // Of a request-line: where method and target end. Of a status-line: `mark` is where the reason-phrase begins.
+  // Of a request-line: where method and target end. Of a status-line: where the reason-phrase begins (`mark`) and ends
+  // (`targetEnd`).
   methodEnd = 0
   targetEnd = 0
   mark = 0
