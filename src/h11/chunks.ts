@@ -4,16 +4,11 @@
 //
 // It knows lines; the data between them and the trailer section are the connection's.
 import type { ResolvedLimits } from '../http/index.ts'
-import { decodeLatin1, isSpace, TCHAR } from '../http/index.ts'
+import { decodeLatin1, TCHAR } from '../http/index.ts'
 import type { FaultCode } from './faults.ts'
 import { CR, DEL, LF, SP } from './grammar.ts'
 import type { Outcome } from './section.ts'
 import { COMPLETE, FAULTY, INCOMPLETE } from './section.ts'
-
-const SEMICOLON = 0x3b
-const EQUALS = 0x3d
-const QUOTE = 0x22
-const BACKSLASH = 0x5c
 
 type State =
   | 'size'
@@ -28,8 +23,12 @@ type State =
   | 'value-end'
   | 'value-space'
   | 'lf'
+  | 'end'
 
 type Kind = 'space' | 'semicolon' | 'equals' | 'quote' | 'backslash' | 'cr' | 'tchar' | 'text' | 'other'
+
+/** What a quoted-string may hold besides its quotes and escapes. RFC 9110 §5.6.4. */
+const QUOTED = { tchar: 'quoted', text: 'quoted', space: 'quoted', semicolon: 'quoted', equals: 'quoted' } as const
 
 /** `chunk-ext = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS ( token / quoted-string ) ] )`, up to CR. RFC 9112 §7.1.1. */
 const EXTENSION = {
@@ -40,38 +39,26 @@ const EXTENSION = {
   'name-space': { space: 'name-space', equals: 'value', semicolon: 'extension' },
   value: { space: 'value', tchar: 'token', quote: 'quoted' },
   token: { tchar: 'token', space: 'value-space', semicolon: 'extension', cr: 'lf' },
-  quoted: {
-    quote: 'value-end',
-    backslash: 'escape',
-    tchar: 'quoted',
-    text: 'quoted',
-    space: 'quoted',
-    semicolon: 'quoted',
-    equals: 'quoted',
-  },
-  escape: {
-    quote: 'quoted',
-    backslash: 'quoted',
-    tchar: 'quoted',
-    text: 'quoted',
-    space: 'quoted',
-    semicolon: 'quoted',
-    equals: 'quoted',
-  },
+  quoted: { ...QUOTED, quote: 'value-end', backslash: 'escape' },
+  escape: { ...QUOTED, quote: 'quoted', backslash: 'quoted' },
   'value-end': { space: 'value-space', semicolon: 'extension', cr: 'lf' },
   'value-space': { space: 'value-space', semicolon: 'extension' },
   lf: {},
+  end: {},
 } as const satisfies Record<State, Partial<Record<Kind, State>>>
 
+const KINDS: Readonly<Record<string, Kind | undefined>> = {
+  ' ': 'space',
+  '\t': 'space',
+  ';': 'semicolon',
+  '=': 'equals',
+  '"': 'quote',
+  '\\': 'backslash',
+  '\r': 'cr',
+}
 function kindOf(c: number): Kind {
   if (TCHAR[c] === 1) return 'tchar'
-  if (isSpace(c)) return 'space'
-  if (c === SEMICOLON) return 'semicolon'
-  if (c === EQUALS) return 'equals'
-  if (c === QUOTE) return 'quote'
-  if (c === BACKSLASH) return 'backslash'
-  if (c === CR) return 'cr'
-  return c > SP && c !== DEL ? 'text' : 'other'
+  return KINDS[String.fromCharCode(c)] ?? (c > SP && c !== DEL ? 'text' : 'other')
 }
 
 /** The value of a hexadecimal digit by its byte, −1 for any other. */
@@ -83,38 +70,34 @@ for (let i = 0; i < 16; i++) {
 }
 
 export class ChunkReader {
-  #state: State = 'size'
+  #state: State = 'end'
   #digits = 0
-  /** Bytes of the current line, and of all extensions of the message. */
+  /** Bytes of the current line. */
   #line = 0
-  #extensions = 0
-  #text = ''
-  #ended = false
+  // Of the message: bytes of all extensions, and of the content as far as it has been told.
+  #extensionBytes = 0
+  #content = 0
   /** After COMPLETE: of the chunk. */
   size = 0
+  /** After COMPLETE, where they were kept: from the byte after the size. */
+  extensions = ''
   /** After COMPLETE and FAULTY: where in the data the reading stopped. */
   next = 0
   fault: FaultCode = 'chunk-size'
 
   /** Before the first line of a message. */
   begin(): void {
-    this.#extensions = 0
-    this.#beginLine()
-  }
-  #beginLine(): void {
-    this.#state = 'size'
-    this.#digits = this.#line = this.size = 0
-    this.#text = ''
-    this.#ended = false
-  }
-  /** After COMPLETE, where they were kept: from the byte after the size. */
-  get extensions(): string {
-    return this.#text
+    this.#state = 'end'
+    this.#extensionBytes = this.#content = 0
   }
 
   /** Reads data from pos to end, of which nothing beyond the line is taken. */
   readLine(data: Uint8Array, pos: number, end: number, limits: ResolvedLimits, keep: boolean): Outcome {
-    if (this.#ended) this.#beginLine()
+    if (this.#state === 'end') {
+      this.#state = 'size'
+      this.#digits = this.#line = this.size = 0
+      this.extensions = ''
+    }
     let p = pos
     if (this.#state === 'size') {
       let { size } = this
@@ -127,39 +110,35 @@ export class ChunkReader {
       this.size = size
       this.#digits = this.#line = digits
       // Nearly every line ends here.
-      if (digits > 0 && p + 1 < end && data[p] === CR && data[p + 1] === LF) {
-        this.#ended = true
-        this.next = p + 2
-        return COMPLETE
-      }
+      if (digits > 0 && p + 1 < end && data[p] === CR && data[p + 1] === LF) return this.#complete(p + 2, limits)
     }
     for (; p < end; p++) {
       const c = data[p] as number
       if (++this.#line > limits.maxChunkLineBytes) return this.#fail('limit-chunk-line', p)
       if (this.#state === 'lf') {
         if (c !== LF) return this.#fail('bare-cr', p - 1)
-        this.#ended = true
-        this.next = p + 1
-        return COMPLETE
-      } else {
-        const next: State | undefined = (EXTENSION[this.#state] as Partial<Record<Kind, State>>)[kindOf(c)]
-        if (next === undefined || this.#digits === 0) {
-          return this.#fail(
-            this.#state === 'size' || this.#state === 'size-space' ? 'chunk-size' : 'chunk-extension',
-            p,
-          )
-        }
-        this.#state = next
-        if (next !== 'lf') {
-          if (++this.#extensions > limits.maxChunkExtensionBytes) return this.#fail('limit-chunk-extension', p)
-          if (keep) this.#text += decodeLatin1(data, p, p + 1)
-        }
+        return this.#complete(p + 1, limits)
       }
+      const next: State | undefined = (EXTENSION[this.#state] as Partial<Record<Kind, State>>)[kindOf(c)]
+      if (next === undefined || this.#digits === 0) {
+        return this.#fail(this.#state === 'size' || this.#state === 'size-space' ? 'chunk-size' : 'chunk-extension', p)
+      }
+      this.#state = next
+      if (next === 'lf') continue
+      if (++this.#extensionBytes > limits.maxChunkExtensionBytes) return this.#fail('limit-chunk-extension', p)
+      if (keep) this.extensions += decodeLatin1(data, p, p + 1)
     }
     this.next = end
     return INCOMPLETE
   }
 
+  #complete(at: number, limits: ResolvedLimits): Outcome {
+    this.#content += this.size
+    if (this.#content > limits.maxContentLength) return this.#fail('limit-content', at)
+    this.#state = 'end'
+    this.next = at
+    return COMPLETE
+  }
   #fail(fault: FaultCode, at: number): Outcome {
     this.fault = fault
     this.next = at

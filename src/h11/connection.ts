@@ -26,6 +26,7 @@ import {
   asciiLower,
   checkedBytes,
   excerpt,
+  expectsContinue,
   Fields,
   isHost,
   listMembers,
@@ -54,7 +55,6 @@ import {
   rewritten,
 } from './framing.ts'
 import { CR, LF, targetForm } from './grammar.ts'
-import type { Asked, SentHead } from './heads.ts'
 import { isOffered, writeInformationalHead, writeRequestHead, writeResponseHead, writeTrailers } from './heads.ts'
 import type { Leniency, Lenient } from './lenient.ts'
 import { resolveLenient } from './lenient.ts'
@@ -83,11 +83,17 @@ type Phase =
   | 'close-delimited'
   | 'chunk-line'
   | 'chunk-data'
-  | 'chunk-end'
   | 'trailers'
-  | 'end'
   /** The message is over, and what follows is not looked at before the exchange has turned. */
   | 'wait'
+
+/** Where the reading of content begins. */
+const FIRST_PHASE = {
+  none: 'length',
+  length: 'length',
+  chunked: 'chunk-line',
+  'close-delimited': 'close-delimited',
+} as const satisfies Record<Decision['framing'], Phase>
 
 // What the latest head said; the machines take turns, none keeps it.
 const notes = new Notes()
@@ -135,7 +141,6 @@ export class H11Connection implements Connection<H11Event> {
   #unread = 0
   #pending: H11Event[] | undefined
   #exchange: ExchangeId = 0
-  #running = false
   #request: RequestState = 'idle'
   #response: ResponseState = 'idle'
   #life: Life = 'open'
@@ -186,9 +191,10 @@ export class H11Connection implements Connection<H11Event> {
   }
 
   get readState(): 'need-data' | 'paused' | 'done' {
-    if (this.#deaf || this.#eof) return this.#eof && !this.#desk.input.empty && !this.#deaf ? 'paused' : 'done'
+    if (this.#deaf) return 'done'
+    if (this.#eof) return this.#desk.input.empty ? 'done' : 'paused'
     if (this.#phase === 'wait') {
-      if (this.#life === 'draining' && this.#response !== 'switching' && !this.#maySwitch) return 'done'
+      if (this.#life === 'draining' && !this.#maySwitch) return 'done'
       return this.#desk.input.empty ? 'need-data' : 'paused'
     }
     // What was delivered of a message that is over holds up no other.
@@ -199,9 +205,14 @@ export class H11Connection implements Connection<H11Event> {
   get #deaf(): boolean {
     return this.#life !== 'open' && this.#life !== 'draining'
   }
-  /** The response may still turn the connection into something else. */
+  /** The response turns the connection into something else, or may still do. */
   get #maySwitch(): boolean {
-    return this.#response === 'awaited' && (this.#desk.upgrade || this.#desk.method === 'CONNECT')
+    if (this.#response !== 'awaited') return this.#response === 'switching'
+    return this.#desk.upgrade !== undefined || this.#desk.method === 'CONNECT'
+  }
+  /** An exchange has begun, and it is not over. */
+  get #running(): boolean {
+    return !this.#deaf && this.#request !== 'idle' && (this.#request !== 'done' || this.#response !== 'done')
   }
 
   #read(): H11Event | undefined {
@@ -213,12 +224,9 @@ export class H11Connection implements Connection<H11Event> {
         case 'head':
           return this.role === 'client' ? this.#readResponse() : this.#readRequest()
         case 'length':
-          if (desk.left === 0) return this.#endReceived(undefined)
-          if (input.empty) return this.#dry()
-          return this.#content(desk.left)
+          return desk.left === 0 ? this.#endReceived() : this.#content(desk.left)
         case 'close-delimited':
-          if (input.empty) return this.#dry()
-          if (desk.left === 0) return this.#fail('limit-content')
+          if (desk.left === 0 && !input.empty) return this.#fail('limit-content')
           return this.#content(desk.left)
         case 'chunk-line': {
           if (input.empty) return this.#dry()
@@ -227,14 +235,7 @@ export class H11Connection implements Connection<H11Event> {
           break
         }
         case 'chunk-data':
-          if (desk.left === 0) {
-            this.#phase = 'chunk-end'
-            desk.left = 2
-            break
-          }
-          if (input.empty) return this.#dry()
-          return this.#content(desk.left)
-        case 'chunk-end':
+          if (desk.left > 2) return this.#content(desk.left - 2)
           for (; desk.left > 0; desk.left--) {
             if (input.empty) return this.#dry()
             if (input.data[input.pos] !== (desk.left === 2 ? CR : LF)) return this.#fail('chunk-terminator')
@@ -244,8 +245,6 @@ export class H11Connection implements Connection<H11Event> {
           break
         case 'trailers':
           return this.#readTrailers()
-        case 'end':
-          return this.#endReceived(undefined)
         case 'wait':
           return this.#waiting()
       }
@@ -255,10 +254,10 @@ export class H11Connection implements Connection<H11Event> {
   /** There are no more bytes. */
   #dry(): H11Event | undefined {
     if (!this.#eof) return undefined
-    if (this.#phase === 'close-delimited' && this.#clean) return this.#endReceived(undefined)
+    if (this.#phase === 'close-delimited' && this.#clean) return this.#endReceived()
     if (this.#phase === 'head' && !this.#desk.reader.partial) {
       if (this.role === 'server' || this.#response !== 'awaited') return this.#close('eof')
-      if (!this.#desk.receivedAny) return this.#fail('server-disconnected')
+      if (this.#desk.informational === 0) return this.#fail('server-disconnected')
     }
     return this.#fail('incomplete-message')
   }
@@ -272,41 +271,39 @@ export class H11Connection implements Connection<H11Event> {
   }
 
   #readRequest(): H11Event | undefined {
+    const desk = this.#desk
+    const { output, reader } = desk
     // Whoever has not said which version it speaks is answered as if it were the older one, and what it asks as a GET.
     this.#minor = 0
-    this.#desk.method = ''
-    if (!this.#desk.reader.partial) {
-      if (!this.#skipEmptyLines()) return this.#fail('limit-empty-lines')
-      if (!this.#desk.input.empty && this.#desk.halfEmptyLine) return this.#fail('bare-cr', this.#desk.input.offset - 1)
+    desk.method = ''
+    if (!reader.partial) {
+      const broken = this.#skipEmptyLines()
+      if (broken !== undefined) return broken
     }
     const outcome = this.#readSection(this.#rules.limits.maxHeadBytes, this.#rules.heads)
-    if (outcome !== COMPLETE) return outcome === FAULTY ? this.#failSection() : this.#dry()
-    const { method, target, minor } = this.#desk.reader
+    if (outcome !== COMPLETE) return this.#noSection(outcome)
+    const { method, target, minor } = reader
     this.#minor = minor
-    this.#desk.method = method
-    notes.reset()
-    const headers = this.#desk.reader.fields(notes)
+    desk.method = method
+    const headers = reader.fields(notes)
     const form = targetForm(method, target)
-    if (form === undefined) return this.#fail('target', this.#desk.sectionAt, `: ${excerpt(target)}`)
+    if (form === undefined) return this.#failHead('target', `: ${excerpt(target)}`)
     const decision = this.#judgeRequest(minor)
-    if (typeof decision === 'string') return this.#fail(decision, this.#desk.sectionAt)
-    this.#exchange++
-    this.#running = true
+    if (typeof decision === 'string') return this.#failHead(decision)
     this.#request = REQUEST.idle.head
     // What is said in this exchange may be taken back.
-    this.#desk.output.seal()
-    this.#awaitResponse(method, this.#desk.output.bytes)
-    this.#desk.emptyBytes = 0
+    output.seal()
+    this.#begin(method, output.bytes)
+    desk.emptyBytes = 0
     const { connection } = notes
-    const upgrade = minor === 1 && hasOption(connection, 'upgrade') ? notes.upgrade : undefined
-    this.#desk.upgrade = upgrade !== undefined
+    desk.upgrade = minor === 1 && hasOption(connection, 'upgrade') ? notes.upgrade : undefined
     const closes = closeReasonOf(connection, minor, this.#rules.lenient)
-    this.#desk.keepAlive = minor === 0 && closes === undefined
+    desk.keepAlive = minor === 0 && closes === undefined
     this.#beginContent(decision)
     this.#announce(closes)
-    this.#desk.requestHeaders = rewritten(headers, decision)
+    desk.requestHeaders = rewritten(headers, decision)
     const hasSome = decision.framing === 'chunked' || decision.length > 0
-    this.#desk.expects = minor === 1 && notes.expect !== undefined && hasSome
+    desk.expects = minor === 1 && hasSome && notes.expect !== undefined && expectsContinue(headers)
     return {
       type: 'request',
       exchange: this.#exchange,
@@ -316,17 +313,17 @@ export class H11Connection implements Connection<H11Event> {
       target,
       protocol: undefined,
       httpVersion: minor === 1 ? 'HTTP/1.1' : 'HTTP/1.0',
-      headers: this.#desk.requestHeaders,
+      headers: desk.requestHeaders,
       framing: decision.framing,
-      expectContinue: this.#desk.expects,
-      upgrade,
+      expectContinue: desk.expects,
+      upgrade: desk.upgrade,
     }
   }
 
   /** What is wrong with a request whose grammar is right, or how it is framed. */
   #judgeRequest(minor: number): Decision | FaultCode {
     if (foldsHide(notes, 'server')) return 'obs-fold'
-    const { host, expect } = notes
+    const { host, expect = '' } = notes
     if (notes.hosts > 1) return 'repeated-host'
     if (host === undefined) {
       if (minor === 1 && !this.#rules.lenient.missingHost) return 'missing-host'
@@ -335,64 +332,60 @@ export class H11Connection implements Connection<H11Event> {
     if (typeof decision === 'string') return decision
     if (decision.length > this.#rules.limits.maxContentLength) return 'limit-content'
     // HTTP/1.0 knows no expectations. RFC 9110 §10.1.1.
-    if (minor === 1 && expect !== undefined) {
-      const members = listMembers(expect)
-      if (!members.every((member) => asciiLower(member) === '100-continue')) return 'expectation'
-      if (members.length === 0) notes.expect = undefined
-    }
-    return decision
+    const known = minor === 0 || expect === '' || listMembers(asciiLower(expect)).every((one) => one === '100-continue')
+    return known ? decision : 'expectation'
   }
 
   /** Empty lines before a request-line, up to the limit. RFC 9112 §2.2. */
-  #skipEmptyLines(): boolean {
-    const input = this.#desk.input
-    while (!input.empty) {
+  #skipEmptyLines(): H11Event | undefined {
+    const desk = this.#desk
+    const { input } = desk
+    const { lenient, limits } = this.#rules
+    for (; !input.empty; input.pos++) {
       const c = input.data[input.pos]
-      if (c === CR && !this.#desk.halfEmptyLine) this.#desk.halfEmptyLine = true
-      else if (c === LF && (this.#desk.halfEmptyLine || this.#rules.lenient.bareLf)) this.#desk.halfEmptyLine = false
-      else return true
-      if (++this.#desk.emptyBytes > this.#rules.limits.maxLeadingEmptyBytes) return false
-      input.pos++
+      if (c === CR && !desk.halfEmptyLine) desk.halfEmptyLine = true
+      else if (c === LF && (desk.halfEmptyLine || lenient.bareLf)) desk.halfEmptyLine = false
+      else return desk.halfEmptyLine ? this.#fail('bare-cr', input.offset - 1) : undefined
+      if (++desk.emptyBytes > limits.maxLeadingEmptyBytes) return this.#fail('limit-empty-lines')
     }
-    return true
+    return undefined
   }
 
   #readResponse(): H11Event | undefined {
-    if (this.#response !== 'awaited') {
-      // Nobody asked for these bytes. RFC 9112 §9.2.
-      return this.#desk.input.empty ? this.#dry() : this.#fail('surplus-bytes')
-    }
-    const outcome = this.#readSection(this.#rules.limits.maxHeadBytes - this.#desk.headBytes, this.#rules.heads)
-    if (outcome !== COMPLETE) return outcome === FAULTY ? this.#failSection() : this.#dry()
-    const { status, minor, reasonPhrase } = this.#desk.reader
-    notes.reset()
-    const headers = this.#desk.reader.fields(notes)
-    if (foldsHide(notes, 'client')) return this.#fail('obs-fold', this.#desk.sectionAt)
-    const decision = responseFraming(notes, this.#desk.method, status, minor, this.#rules.lenient)
-    if (typeof decision === 'string') return this.#fail(decision, this.#desk.sectionAt)
+    const desk = this.#desk
+    const { input, reader } = desk
+    const { limits, lenient } = this.#rules
+    // Bytes that nobody asked for. RFC 9112 §9.2.
+    if (this.#response !== 'awaited') return input.empty ? this.#dry() : this.#fail('surplus-bytes')
+    const outcome = this.#readSection(limits.maxHeadBytes - desk.headBytes, this.#rules.heads)
+    if (outcome !== COMPLETE) return this.#noSection(outcome)
+    const { status, minor, reasonPhrase } = reader
+    const headers = reader.fields(notes)
+    if (foldsHide(notes, 'client')) return this.#failHead('obs-fold')
+    const decision = responseFraming(notes, desk.method, status, minor, lenient)
+    if (typeof decision === 'string') return this.#failHead(decision)
     const exchange = this.#exchange
     if (status < 200 && status !== 101) {
-      this.#desk.headBytes += this.#desk.input.offset - this.#desk.sectionAt
-      if (++this.#desk.informational > this.#rules.limits.maxInformational)
-        return this.#fail('limit-informational', this.#desk.sectionAt)
+      desk.headBytes += reader.size
+      if (++desk.informational > limits.maxInformational) return this.#failHead('limit-informational')
       this.#response = RESPONSE.awaited.informational
       this.#announce(hasOption(notes.connection, 'close') ? 'connection-close' : decision.closes)
       return { type: 'informational', exchange, status, headers }
     }
-    if (status === 101 && !isOffered(notes.upgrade, this.#offered)) {
-      return this.#fail('unexpected-upgrade', this.#desk.sectionAt, `: ${excerpt(notes.upgrade ?? '')}`)
+    if (status === 101 && !isOffered(notes.upgrade, desk.upgrade)) {
+      return this.#failHead('unexpected-upgrade', `: ${excerpt(notes.upgrade ?? '')}`)
     }
-    if (decision.length > this.#rules.limits.maxContentLength) return this.#fail('limit-content', this.#desk.sectionAt)
+    if (decision.length > limits.maxContentLength) return this.#failHead('limit-content')
     this.#minor = minor
-    this.#desk.responseHeaders = rewritten(headers, decision)
-    if (isSwitch(this.#desk.method, status)) {
+    desk.responseHeaders = rewritten(headers, decision)
+    if (isSwitch(desk.method, status)) {
       this.#response = RESPONSE.awaited.switch
       this.#phase = 'wait'
     } else {
       this.#response = RESPONSE.awaited.head
       this.#beginContent(decision)
       // What the peer says goes before what follows from its framing, and that before what follows from its version.
-      const reason = closeReasonOf(notes.connection, minor, this.#rules.lenient)
+      const reason = closeReasonOf(notes.connection, minor, lenient)
       this.#announce(reason === 'connection-close' ? reason : (decision.closes ?? reason))
     }
     return {
@@ -401,7 +394,7 @@ export class H11Connection implements Connection<H11Event> {
       status,
       reasonPhrase,
       httpVersion: minor === 1 ? 'HTTP/1.1' : 'HTTP/1.0',
-      headers: this.#desk.responseHeaders,
+      headers: desk.responseHeaders,
       framing: decision.framing,
     }
   }
@@ -409,41 +402,33 @@ export class H11Connection implements Connection<H11Event> {
   #readSection(maxBytes: number, rules: SectionRules): Outcome {
     const desk = this.#desk
     const { input, reader } = desk
-    if (!reader.partial) desk.sectionAt = input.offset
     if (input.empty) return INCOMPLETE
-    desk.receivedAny = true
     const outcome = reader.read(input.data, input.pos, input.end, maxBytes, rules)
     input.pos = reader.next
     return outcome
   }
-  #failSection(): H11Event {
-    const { reader, sectionAt } = this.#desk
-    return this.#fail(reader.fault, sectionAt + reader.faultAt, reader.detail)
+  #noSection(outcome: Outcome): H11Event | undefined {
+    if (outcome === INCOMPLETE) return this.#dry()
+    const { input, reader } = this.#desk
+    return this.#fail(reader.fault, input.offset, reader.detail)
+  }
+  /** The grammar of a head is right, and what it says is wrong. */
+  #failHead(code: FaultCode, detail?: string): H11Event {
+    const { input, reader } = this.#desk
+    return this.#fail(code, input.offset - reader.size, detail)
   }
 
-  #beginContent(decision: Decision): void {
-    this.#desk.contentBytes = 0
-    this.#desk.left = decision.length
-    switch (decision.framing) {
-      case 'none':
-        this.#phase = 'end'
-        break
-      case 'chunked':
-        this.#desk.chunks.begin()
-        this.#phase = 'chunk-line'
-        break
-      case 'close-delimited':
-        this.#phase = 'close-delimited'
-        this.#desk.left = this.#rules.limits.maxContentLength
-        break
-      default:
-        this.#phase = 'length'
-    }
+  #beginContent({ framing, length }: Decision): void {
+    const desk = this.#desk
+    desk.left = framing === 'close-delimited' ? this.#rules.limits.maxContentLength : length
+    if (framing === 'chunked') desk.chunks.begin()
+    this.#phase = FIRST_PHASE[framing]
   }
 
   /** At most `most` bytes of content, as a view. */
-  #content(most: number): H11Event {
+  #content(most: number): H11Event | undefined {
     const desk = this.#desk
+    if (desk.input.empty) return this.#dry()
     const data = desk.input.take(most)
     desk.left -= data.length
     this.#unread += data.length
@@ -458,9 +443,7 @@ export class H11Connection implements Connection<H11Event> {
     if (outcome === INCOMPLETE) return undefined
     if (outcome === FAULTY) return this.#fail(chunks.fault)
     const { size } = chunks
-    desk.contentBytes += size
-    if (desk.contentBytes > this.#rules.limits.maxContentLength) return this.#fail('limit-content')
-    desk.left = size
+    if (size > 0) desk.left = size + 2
     this.#phase = size === 0 ? 'trailers' : 'chunk-data'
     if (!this.#rules.chunkDetails) return undefined
     return { type: 'chunk', exchange: this.#exchange, size, extensions: chunks.extensions }
@@ -470,13 +453,12 @@ export class H11Connection implements Connection<H11Event> {
     const { limits, trailers: rules } = this.#rules
     // The empty line that ends every one is within any limit.
     const outcome = this.#readSection(Math.max(2, limits.maxTrailerBytes), rules)
-    if (outcome !== COMPLETE) return outcome === FAULTY ? this.#failSection() : this.#dry()
-    notes.reset()
+    if (outcome !== COMPLETE) return this.#noSection(outcome)
     const trailers = this.#desk.reader.fields(notes)
     return this.#endReceived(trailers.length === 0 ? undefined : trailers)
   }
 
-  #endReceived(trailers: Fields | undefined): H11Event {
+  #endReceived(trailers?: Fields): H11Event {
     if (this.role === 'client') {
       this.#response = RESPONSE.content.end
       this.#phase = 'head'
@@ -498,26 +480,23 @@ export class H11Connection implements Connection<H11Event> {
     if (this.#closeReason === undefined || input === 'fail') this.#closeReason = reason
   }
 
-  /** @param before bytes that wait, of exchanges before this one */
-  #awaitResponse(method: string, before: number): void {
+  /** The next exchange: its response is awaited. @param before bytes that wait, of exchanges before it */
+  #begin(method: string, before: number): void {
     this.#response = RESPONSE.idle.request
     const desk = this.#desk
-    if (before > 0 && desk.exchangeBytes > 0) desk.leaveBehind(this.#exchange - 1, before)
+    desk.begin(this.#exchange++, before)
     desk.method = method
-    desk.headBytes = desk.informational = desk.exchangeBytes = this.#unread = 0
-    desk.receivedAny = false
+    desk.headBytes = desk.informational = this.#unread = 0
     desk.responseHeaders = undefined
   }
 
   /** Whether the exchange is over, and what comes after it. A response that ends a draining connection ends it all. */
   #settle(): void {
     if (this.#response !== 'done' || (this.#request !== 'done' && this.#life === 'open')) return
-    this.#running = false
     const desk = this.#desk
     desk.requestHeaders = desk.responseHeaders = desk.ledger = undefined
     if (this.#life === 'draining') {
       this.#push(this.#close(this.#closeReason as string))
-      this.#desk.reader.rest()
       this.#leave()
     } else if (this.#life === 'failed') this.#live('close', this.#closeReason as string)
     else if (this.role === 'client') this.#turn()
@@ -527,15 +506,18 @@ export class H11Connection implements Connection<H11Event> {
     this.#request = REQUEST.done.next
     this.#response = RESPONSE.done.next
     this.#phase = 'head'
-    this.#desk.reader.rest()
     this.#leave()
   }
   /** Nothing runs: the desk is free, unless something lies on it. */
   #leave(): void {
     const desk = this.#desk
-    desk.input.rest()
-    if (!desk.input.empty || desk.output.bytes > 0) return
-    this.#offset = desk.input.offset
+    const { input } = desk
+    desk.reader.rest()
+    if (!input.empty) return
+    // An idle connection does not hold what it has read.
+    input.clear()
+    if (desk.output.bytes > 0) return
+    this.#offset = input.offset
     this.#desk = RESTING
     leaveDesk(desk)
   }
@@ -558,7 +540,6 @@ export class H11Connection implements Connection<H11Event> {
   }
   #close(reason: string): H11Event {
     this.#live('close', reason)
-    this.#running = false
     this.#forget()
     return { type: 'closed', reason }
   }
@@ -568,7 +549,6 @@ export class H11Connection implements Connection<H11Event> {
     const exchange = this.#exchange
     const { ledger } = desk
     this.#live('switch', 'switched')
-    this.#running = false
     this.#forget()
     // What was said before may still wait to be taken.
     desk.ledger = ledger
@@ -578,10 +558,9 @@ export class H11Connection implements Connection<H11Event> {
   #fail(code: FaultCode, offset = this.#desk.input.offset, detail = ''): H11Event {
     const fault = peerFault(code, offset, detail)
     // Of an exchange whose message has ended nothing more is said.
-    const told = this.role === 'client' ? this.#response !== 'done' && this.#response !== 'idle' : this.#running
+    const told = this.#running && (this.role === 'server' || this.#response !== 'done')
     const disposition = this.#disposition
     this.#live('fail', code)
-    this.#running = false
     this.#forget()
     if (this.role === 'client') this.#desk.output.clear()
     // A server that has begun no response may still give one.
@@ -592,16 +571,12 @@ export class H11Connection implements Connection<H11Event> {
   }
   get #disposition(): Disposition {
     if (this.#response === 'content' || this.#response === 'done') return 'response-started'
-    return this.role === 'client' && this.#untouched ? 'not-sent' : 'maybe-processed'
-  }
-  /** Whether nothing of what was written for the exchange has been taken. */
-  get #untouched(): boolean {
-    return this.#desk.output.bytes >= this.#desk.exchangeBytes
+    return this.role === 'client' && this.#desk.untouched ? 'not-sent' : 'maybe-processed'
   }
   #forget(): void {
     const desk = this.#desk
     desk.input.clear()
-    desk.reader.drop()
+    desk.reader.rest()
     desk.blocked = false
     desk.ledger = undefined
   }
@@ -637,16 +612,14 @@ export class H11Connection implements Connection<H11Event> {
     output.seal()
     const before = output.bytes
     const sent = writeRequestHead(output, method, target, authority, fields, plan, this.#rules.validate)
-    this.#exchange++
-    this.#running = true
-    desk.ledger = ledger
     this.#request = REQUEST.idle.head
-    this.#awaitResponse(method, before)
+    this.#begin(method, before)
+    desk.ledger = ledger
     desk.upgrade = sent.upgrade
     desk.requestHeaders = fields
-    desk.exchangeBytes = output.bytes - before
     if (sent.closes) this.#live('drain', 'local-close')
-    this.#beginSending(sent)
+    desk.sending = sent.framing
+    desk.sendLeft = sent.length
     if (end) this.#finishSending()
     return this.#exchange
   }
@@ -664,11 +637,9 @@ export class H11Connection implements Connection<H11Event> {
       throw misuse('informational', 'RFC 9110 §15.2', 'an HTTP/1.0 client does not know informational responses')
     }
     const desk = this.#desk
-    const before = desk.output.bytes
     const closes = writeInformationalHead(desk.output, status, fields, this.#rules.validate)
     if (closes) this.#live('drain', 'local-close')
     if (status === 100) desk.expects = false
-    desk.exchangeBytes += desk.output.bytes - before
     this.#response = RESPONSE.awaited.informational
   }
 
@@ -683,32 +654,31 @@ export class H11Connection implements Connection<H11Event> {
     const fields = Fields.from(head.headers)
     const given = this.#plan(fields, head.content)
     const end = options?.end === true
-    const asked = this.#mayRespond(exchange)
+    this.#mayRespond(exchange)
     if (!Number.isInteger(status) || (status < 200 && status !== 101) || status > 999) {
       throw misuse('status', 'RFC 9110 §15', `${status} is not the status of a final response`)
     }
-    if (isSwitch(asked.method, status)) this.#checkSwitch(status)
-    const bare = !hasContent(asked.method, status)
+    const desk = this.#desk
+    const { output, method, upgrade, keepAlive } = desk
+    const switches = isSwitch(method, status)
+    if (switches) this.#checkSwitch(status)
+    const bare = !hasContent(method, status)
     const plan = given ?? (end || bare || status === 205 ? 'none' : 'unknown')
     if (end && !bare && this.#rules.validate) refuseUnsent(plan)
-    const desk = this.#desk
-    const { output } = desk
     const before = output.bytes
     const closing = this.#life !== 'open'
+    const asked = { method, minor: this.#minor, upgrade, keepAlive }
     const sent = writeResponseHead(output, status, reasonPhrase, fields, plan, asked, closing, this.#rules.validate)
-    if (this.#response === 'idle') {
-      this.#exchange = exchange
-      this.#awaitResponse(asked.method, before)
-    }
-    desk.exchangeBytes += output.bytes - before
+    if (this.#response === 'idle') this.#begin(method, before)
     desk.responseHeaders = fields
-    if (sent.upgrade) {
+    if (switches) {
       this.#response = RESPONSE.awaited.switch
       return
     }
     this.#response = RESPONSE.awaited.head
     if (sent.closes) this.#live('drain', 'local-close')
-    this.#beginSending(sent)
+    desk.sending = sent.framing
+    desk.sendLeft = sent.length
     if (end) this.#finishSending()
   }
 
@@ -727,13 +697,11 @@ export class H11Connection implements Connection<H11Event> {
       )
     }
     if (this.#rules.validate) this.#checkLength(length, end)
-    const before = output.bytes
     if (length > 0) {
       if (desk.sending === 'chunked') writeChunk(output, bytes)
       else output.append(bytes)
       desk.sendLeft -= length
     }
-    desk.exchangeBytes += output.bytes - before
     if (end) {
       this.#finishSending()
       return true
@@ -771,10 +739,10 @@ export class H11Connection implements Connection<H11Event> {
     if (!this.#known(exchange)) throw unknown(exchange)
     if (exchange !== this.#exchange || !this.#running) return
     const desk = this.#desk
-    const vanishes = this.role === 'client' && this.#untouched && !desk.receivedAny && this.#life === 'open'
-    desk.output.drop(Math.min(desk.exchangeBytes, desk.output.bytes))
-    desk.exchangeBytes = 0
-    desk.blocked = this.#running = false
+    const unanswered = this.#response === 'awaited' && desk.informational === 0 && !desk.reader.partial
+    const vanishes = this.role === 'client' && this.#life === 'open' && desk.untouched && unanswered
+    desk.output.drop(desk.unsent)
+    desk.blocked = false
     desk.requestHeaders = desk.responseHeaders = desk.ledger = undefined
     if (vanishes) {
       this.#request = REQUEST.done.vanish
@@ -797,27 +765,19 @@ export class H11Connection implements Connection<H11Event> {
   abort(): void {
     this.#live('close', 'aborted')
     this.#pending = undefined
-    this.#running = false
     this.#desk.output.clear()
     this.#forget()
   }
 
   sendRaw(bytes: Bytes): void {
     if (this.#life === 'closed' || this.#life === 'switched') throw this.#refusal()
-    const desk = this.#seated
-    const before = desk.output.bytes
-    desk.output.append(plainBytes(bytes))
-    if (this.#running) desk.exchangeBytes += desk.output.bytes - before
+    this.#seated.output.append(plainBytes(bytes))
   }
 
   #plan(fields: Fields, content: ContentPlan | undefined): ContentPlan | undefined {
     return this.#rules.validate ? planOf(fields, content) : (content ?? givenPlan(fields))
   }
 
-  #beginSending(sent: SentHead): void {
-    this.#desk.sending = sent.framing
-    this.#desk.sendLeft = sent.length
-  }
   #checkLength(length: number, end: boolean): void {
     const { sending, sendLeft } = this.#desk
     if (sending === 'none' && length > 0) {
@@ -831,35 +791,21 @@ export class H11Connection implements Connection<H11Event> {
   }
   #finishSending(trailers = Fields.empty): void {
     const desk = this.#desk
-    if (desk.sending === 'chunked') {
-      const before = desk.output.bytes
-      writeTrailers(desk.output, trailers, this.#rules.validate)
-      desk.exchangeBytes += desk.output.bytes - before
-    }
+    if (desk.sending === 'chunked') writeTrailers(desk.output, trailers, this.#rules.validate)
     desk.blocked = false
     if (this.role === 'client') this.#request = REQUEST.content.end
     else this.#response = RESPONSE.content.end
     this.#settle()
   }
 
-  /** Throws unless a response to this exchange may begin; answers what it depends on. */
-  #mayRespond(exchange: ExchangeId): Asked {
+  /** Throws unless a response to this exchange may begin. */
+  #mayRespond(exchange: ExchangeId): void {
     if (this.role !== 'server') throw misuse('role', 'RFC 9112 §2.1', 'a client does not send responses')
     if (this.#life === 'closed' || this.#life === 'switched') throw this.#refusal()
     // A request whose head could not be read is owed an answer too.
-    const { method, keepAlive } = this.#desk
-    if (this.#life === 'failed' && this.#response === 'idle' && exchange === this.#exchange + 1) {
-      return { method, minor: this.#minor, offered: [], keepAlive: false }
-    }
+    if (this.#life === 'failed' && this.#response === 'idle' && exchange === this.#exchange + 1) return
     if (exchange !== this.#exchange || exchange === 0) throw unknown(exchange)
     if (this.#response !== 'awaited') throw misuse('state', 'RFC 9112 §9.2', 'this exchange has its response')
-    return { method, minor: this.#minor, offered: this.#offered, keepAlive }
-  }
-  /** The protocols that the request offers, in lower case. */
-  get #offered(): string[] {
-    const desk = this.#desk
-    const offers = desk.upgrade ? (desk.requestHeaders as Fields).getAll('upgrade') : []
-    return offers.flatMap(listMembers).map(asciiLower)
   }
   #checkSwitch(status: number): void {
     if (this.#life === 'failed') {
@@ -924,8 +870,7 @@ export class H11Connection implements Connection<H11Event> {
     return this.#closeReason
   }
   unsent(exchange: ExchangeId): number {
-    const { exchangeBytes, output } = this.#desk
-    return exchange === this.#exchange ? Math.min(exchangeBytes, output.bytes) : this.#desk.unsent(exchange)
+    return exchange === this.#exchange ? this.#desk.unsent : this.#desk.unsentBefore(exchange)
   }
   sendWindow(_exchange: ExchangeId): number {
     return Infinity

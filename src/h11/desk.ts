@@ -21,20 +21,18 @@ export class Desk {
   readonly input = new Input()
   readonly reader = new SectionReader()
   #chunks: ChunkReader | undefined
-  /** Of the content, or of the chunk. */
+  /** Of the content, or of the chunk with its CRLF. */
   left = 0
-  contentBytes = 0
-  sectionAt = 0
   headBytes = 0
   informational = 0
-  receivedAny = false
   /** Of empty lines before a request. */
   emptyBytes = 0
   halfEmptyLine = false
 
   // The exchange.
   method = ''
-  upgrade = false
+  /** What the request offers. RFC 9110 §7.8. */
+  upgrade: string | undefined
   /** The client waits for 100 (Continue). */
   expects = false
   keepAlive = false
@@ -46,9 +44,9 @@ export class Desk {
   readonly output = new Output()
   sending: Framing = 'none'
   sendLeft = 0
-  /** Bytes written of the current exchange: while as many wait, none has been taken. */
-  exchangeBytes = 0
-  /** Exchanges before the current one, each with where it ends among all bytes that are ever taken here. */
+  /** Where the current exchange begins among all bytes that are ever taken here; Infinity: none has. */
+  #begins = Infinity
+  /** Exchanges before it, each with where it ends. */
   readonly #before: { readonly id: ExchangeId; readonly end: number }[] = []
   /** How many of them have left. */
   #gone = 0
@@ -62,20 +60,31 @@ export class Desk {
   }
   /** As it was, but for what waits to be read or to leave. */
   clear(): void {
-    this.left = this.contentBytes = this.sectionAt = this.headBytes = this.informational = this.emptyBytes = 0
-    this.receivedAny = this.halfEmptyLine = this.upgrade = this.expects = this.keepAlive = this.blocked = false
+    this.left = this.headBytes = this.informational = this.emptyBytes = 0
+    this.halfEmptyLine = this.expects = this.keepAlive = this.blocked = false
     this.method = ''
-    this.requestHeaders = this.responseHeaders = this.ledger = undefined
+    this.upgrade = this.requestHeaders = this.responseHeaders = this.ledger = undefined
     this.sending = 'none'
-    this.sendLeft = this.exchangeBytes = 0
+    this.sendLeft = 0
+    this.#begins = Infinity
     this.taken = NONE
   }
-  /** The exchange is over, and so many bytes wait, of it and of those before it. */
-  leaveBehind(id: ExchangeId, bytes: number): void {
-    this.#before.push({ id, end: this.#taken + bytes })
+  /** An exchange begins. `before` is over, and so many bytes wait, of it and of those before it. */
+  begin(before: ExchangeId, waiting: number): void {
+    const end = this.#taken + waiting
+    if (waiting > 0 && end > this.#begins) this.#before.push({ id: before, end })
+    this.#begins = end
   }
-  /** How much waits of an exchange before the current one. */
-  unsent(id: ExchangeId): number {
+  /** Whether nothing of the current exchange has been taken. */
+  get untouched(): boolean {
+    return this.#taken <= this.#begins
+  }
+  /** How much waits of it. */
+  get unsent(): number {
+    return Math.max(this.#taken + this.output.bytes - Math.max(this.#begins, this.#taken), 0)
+  }
+  /** How much waits of an exchange before it. */
+  unsentBefore(id: ExchangeId): number {
     const before = this.#before
     const i = before.findIndex((one) => one.id === id)
     const from = Math.max(before[i - 1]?.end ?? 0, this.#taken)
@@ -85,16 +94,16 @@ export class Desk {
     const waiting = this.output.bytes
     const chunks = this.output.take(maxBytes)
     const to = this.#taken + waiting - this.output.bytes
-    this.taken = NONE
-    const from = this.#before.length === 0 ? this.#taken : this.#takeBefore(to)
+    const own = to - Math.max(this.#taken, this.#begins)
+    this.taken = this.#before.length === 0 ? NONE : this.#takeBefore(to)
     this.#taken = to
-    if (from >= to) return chunks
+    if (own <= 0) return chunks
     this.taken = this.taken.length === 0 ? [exchange] : [...this.taken, exchange]
-    if (this.ledger !== undefined) this.ledger.bytesSent += to - from
+    if (this.ledger !== undefined) this.ledger.bytesSent += own
     return chunks
   }
-  /** What the exchanges before the current one left behind goes first; answers where it ends. */
-  #takeBefore(to: number): number {
+  /** What the exchanges before the current one left behind goes first. */
+  #takeBefore(to: number): ExchangeId[] {
     const before = this.#before
     const taken: ExchangeId[] = []
     let from = this.#taken
@@ -104,8 +113,7 @@ export class Desk {
       if (from <= to) this.#gone++
     }
     this.#gone = forgetGone(before, this.#gone)
-    this.taken = taken
-    return from
+    return taken
   }
 }
 

@@ -55,7 +55,7 @@ export type FaultCode = keyof typeof FAULTS
  * @param offset in the bytes that the connection received
  * @param detail safe to print
  */
-export function peerFault(code: FaultCode, offset: number, detail = '', status?: number): PeerFault {
-  const [rule, usual, says] = FAULTS[code]
-  return { code, rule, message: says + detail, scope: 'connection', offset, status: status ?? usual }
+export function peerFault(code: FaultCode, offset: number, detail: string): PeerFault {
+  const [rule, status, says] = FAULTS[code]
+  return { code, rule, message: says + detail, scope: 'connection', offset, status }
 }

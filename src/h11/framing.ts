@@ -5,12 +5,13 @@
 import type { Framing, Role } from '../http/index.ts'
 import { asciiLower, Fields, listMembers, parseDecimal } from '../http/index.ts'
 import type { FaultCode } from './faults.ts'
+import type { FieldRole } from './grammar.ts'
 import { ROLE } from './grammar.ts'
 import type { Lenient } from './lenient.ts'
-import type { FieldNotes } from './reader.ts'
 
-/** What matters of a head, in one pass over its fields; repeated fields joined by a comma. */
-export class Notes implements FieldNotes {
+/** What a head's fields say to framing and persistence, in one pass over them; repeated fields joined by a comma. */
+export class Notes {
+  /** The roles of the fields that were folded, a bit for each. */
   folded = 0
   contentLength: string | undefined
   transferEncoding: string | undefined
@@ -24,7 +25,7 @@ export class Notes implements FieldNotes {
     this.folded = this.hosts = 0
     this.contentLength = this.transferEncoding = this.connection = this.host = this.upgrade = this.expect = undefined
   }
-  add(role: number, value: string): void {
+  add(role: FieldRole, value: string): void {
     switch (role) {
       case ROLE.contentLength:
         this.contentLength = joined(this.contentLength, value)
@@ -66,7 +67,7 @@ export function foldsHide(notes: Notes, receiver: Role): boolean {
 
 /** How a received message is framed. */
 export interface Decision {
-  readonly framing: Framing
+  readonly framing: Exclude<Framing, 'frames'>
   /** Of the content, where framing is 'length'. */
   readonly length: number
   /** Why the connection must not be used again, whatever the peer says of it. */
@@ -135,10 +136,10 @@ function byLength(value: string): Decision | FaultCode {
   let length = parseDecimal(value)
   if (length >= 0) return { framing: 'length', length, closes: undefined, rewrite: undefined }
   // A list of equal numbers is that number. RFC 9110 §8.6.
-  const members = listMembers(value)
-  if (hasEmptyMember(value)) return 'content-length'
-  length = parseDecimal(members[0] as string)
-  if (length < 0 || members.some((member) => parseDecimal(member) !== length)) return 'content-length'
+  const [first = '', ...others] = listMembers(value)
+  length = parseDecimal(first)
+  const differ = others.some((other) => parseDecimal(other) !== length)
+  if (length < 0 || differ || hasEmptyMember(value)) return 'content-length'
   return { framing: 'length', length, closes: undefined, rewrite: 'one-length' }
 }
 

@@ -20,7 +20,7 @@ import {
 import { hasContent, hasOption, isSwitch, joined } from './framing.ts'
 import { targetForm } from './grammar.ts'
 import type { Output } from './writer.ts'
-import { beginSection, Repeated, writeField, writeOwn, writeUnchecked, writeVisible } from './writer.ts'
+import { begin, Repeated, writeField, writeOwn, writeUnchecked, writeVisible } from './writer.ts'
 
 /** What the caller's fields say, where it matters to the head. */
 class Said {
@@ -75,8 +75,8 @@ export interface SentHead {
   readonly length: number
   /** It says that the connection closes after it. */
   readonly closes: boolean
-  /** It offers, or makes, a change of protocol. */
-  readonly upgrade: boolean
+  /** Its Upgrade field. */
+  readonly upgrade: string | undefined
 }
 
 /** Chars of what is added to the caller's fields, start-line aside. */
@@ -93,7 +93,7 @@ export function writeRequestHead(
 ): SentHead {
   const said = new Said(fields)
   const size = method.length + target.length + (authority ?? target).length
-  beginSection(said.chars + size + ADDED)
+  begin(said.chars + size + ADDED)
   if (!validate) return writeAsGiven(output, `${method} ${target} HTTP/1.1\r\n`, fields, said, plan)
   if (!isToken(method)) throw misuse('method', 'RFC 9110 §9.1', `${excerpt(method)} is not a method`)
   writeOwn(method)
@@ -122,11 +122,11 @@ export function writeRequestHead(
   }
   requestFields.end()
   writeFraming(said, plan === 'none' && EXPECTS_CONTENT.has(method) ? { length: 0 } : plan)
-  writeOptions(said, false)
+  writeOptions(said)
   writeOwn('\r\n')
   output.commit()
   requestFields.keep()
-  return sent(plan, 'chunked', said.option('close'), said.upgrade !== undefined)
+  return sent(said, plan)
 }
 
 const requestFields = new Repeated()
@@ -150,13 +150,13 @@ function hostOf(fields: Fields, said: Said, authority: string | undefined): stri
 /** true: it says that the connection closes. */
 export function writeInformationalHead(output: Output, status: number, fields: Fields, validate: boolean): boolean {
   const said = new Said(fields)
-  beginSection(said.chars + ADDED)
+  begin(said.chars + ADDED)
   const line = `HTTP/1.1 ${status} ${REASONS[status] ?? ''}\r\n`
   if (!validate) return writeAsGiven(output, line, fields, said, 'none').closes
   refuseFraming(said, status)
   writeOwn(line)
-  writeFields(fields)
-  writeOptions(said, false)
+  writeFields(fields, true)
+  writeOptions(said)
   writeOwn('\r\n')
   output.commit()
   return said.option('close')
@@ -167,8 +167,8 @@ export interface Asked {
   readonly method: string
   /** Minor version. */
   readonly minor: number
-  /** The protocols that it offers, in lower case. */
-  readonly offered: readonly string[]
+  /** The protocols that it offers. */
+  readonly upgrade: string | undefined
   /** Whether HTTP/1.0 keep-alive was asked for and is honoured. */
   readonly keepAlive: boolean
 }
@@ -185,45 +185,43 @@ export function writeResponseHead(
 ): SentHead {
   const said = new Said(fields)
   const reason = reasonPhrase ?? REASONS[status] ?? ''
-  beginSection(said.chars + reason.length + ADDED)
-  const line = `HTTP/1.1 ${status} `
+  begin(said.chars + reason.length + ADDED)
+  const line = `HTTP/1.1 ${status} ${reason}\r\n`
   const switches = isSwitch(asked.method, status)
-  if (!validate) return { ...writeAsGiven(output, `${line}${reason}\r\n`, fields, said, plan), upgrade: switches }
+  if (!validate) return writeAsGiven(output, line, fields, said, plan)
   if (/[^\t\x20-\x7e\x80-\xff]/.test(reason)) {
     throw misuse('reason-phrase', 'RFC 9112 §4', 'the reason-phrase has a char that may not be sent')
   }
-  if (status === 101 && !isOffered(said.upgrade, asked.offered)) {
+  if (status === 101 && !isOffered(said.upgrade, asked.upgrade)) {
     throw misuse('upgrade', 'RFC 9110 §7.8', 'a 101 names in Upgrade what the request offered in Upgrade')
   }
-  const framing = plan === 'unknown' && asked.minor === 0 ? 'close-delimited' : 'chunked'
-  if (said.framed && framing === 'close-delimited') {
+  // HTTP/1.0 has no chunked: content of unknown length ends with the connection.
+  const delimited = plan === 'unknown' && asked.minor === 0
+  if (said.framed && delimited) {
     throw misuse('transfer-encoding', 'RFC 9112 §6.1', 'only who speaks HTTP/1.1 is sent Transfer-Encoding')
   }
-  const closes = closing || said.option('close') || framing === 'close-delimited'
+  const closes = closing || said.option('close') || delimited
   writeOwn(line)
-  writeOwn(reason)
-  writeOwn('\r\n')
-  writeFields(fields)
+  writeFields(fields, true)
   const unframed = switches || status === 204
   if (unframed) refuseFraming(said, status)
   if ((unframed || status === 205) && hasSome(plan)) {
     throw misuse('content', 'RFC 9110 §6.4.1, §15.3.6', `a ${status} response here has no content`)
   }
-  if (!unframed && framing === 'chunked') {
-    // To HEAD and in 304 the framing fields say what a GET would have got. RFC 9110 §8.6.
-    writeFraming(said, plan === 'none' && hasContent(asked.method, status) ? { length: 0 } : plan)
-  }
-  if (switches) writeOptions(said, false)
-  else writeOptions(said, closes && !said.option('close'), asked.keepAlive && !closes)
+  const full = hasContent(asked.method, status)
+  // To HEAD and in 304 the framing fields say what a GET would have got. RFC 9110 §8.6.
+  if (!unframed && !delimited) writeFraming(said, plan === 'none' && full ? { length: 0 } : plan)
+  writeOptions(said, switches ? undefined : closes ? 'close' : asked.keepAlive ? 'keep-alive' : undefined)
   writeOwn('\r\n')
   output.commit()
-  return sent(hasContent(asked.method, status) ? plan : 'none', framing, closes && !switches, switches)
+  return sent(said, full ? plan : 'none', closes && !switches, delimited ? 'close-delimited' : 'chunked')
 }
 
 /** Whether the Upgrade of a 101 names protocols, and none but those that the request offers. RFC 9110 §7.8. */
-export function isOffered(upgrade: string | undefined, offered: readonly string[]): boolean {
-  const protocols = listMembers(upgrade ?? '')
-  return protocols.length > 0 && protocols.every((protocol) => offered.includes(asciiLower(protocol)))
+export function isOffered(upgrade = '', offered = ''): boolean {
+  const offers = listMembers(asciiLower(offered))
+  const protocols = listMembers(asciiLower(upgrade))
+  return protocols.length > 0 && protocols.every((protocol) => offers.includes(protocol))
 }
 
 /** RFC 9112 §6.1, RFC 9110 §8.6: none in 1xx, 204 and a 2xx to CONNECT. */
@@ -237,14 +235,19 @@ function refuseFraming(said: Said, status: number): void {
   }
 }
 
-function sent(plan: ContentPlan, unknown: 'chunked' | 'close-delimited', closes: boolean, upgrade: boolean): SentHead {
+/** @param unknown how content of unknown length is framed */
+function sent(said: Said, plan: ContentPlan, closes = said.option('close'), unknown: Framing = 'chunked'): SentHead {
+  const { upgrade } = said
   if (plan === 'none') return { framing: 'none', length: 0, closes, upgrade }
   if (plan === 'unknown') return { framing: unknown, length: 0, closes, upgrade }
   return { framing: 'length', length: plan.length, closes, upgrade }
 }
 
-function writeFields(fields: Fields): void {
-  for (let i = 0; i < fields.length; i++) writeField(fields.rawName(i), fields.value(i))
+function writeFields(fields: Fields, validate: boolean): void {
+  for (let i = 0; i < fields.length; i++) {
+    if (validate) writeField(fields.rawName(i), fields.value(i))
+    else writeUnchecked(`${fields.rawName(i)}: ${fields.value(i)}\r\n`)
+  }
 }
 
 /** The framing field that the plan asks for, where the caller gave none. */
@@ -255,8 +258,8 @@ function writeFraming(said: Said, plan: ContentPlan): void {
 }
 
 /** The Connection options that the message needs and its Connection field lacks. RFC 9110 §7.6.1, §7.8, §10.1.4. */
-function writeOptions(said: Said, close: boolean, keepAlive = false): void {
-  let options = close ? 'close' : keepAlive && !said.option('keep-alive') ? 'keep-alive' : ''
+function writeOptions(said: Said, persistence?: 'close' | 'keep-alive'): void {
+  let options = persistence === undefined || said.option(persistence) ? '' : persistence
   if (said.upgrade !== undefined && !said.option('upgrade')) options += options === '' ? 'Upgrade' : ', Upgrade'
   if (said.te && !said.option('te')) options += options === '' ? 'TE' : ', TE'
   if (options !== '') writeOwn(`Connection: ${options}\r\n`)
@@ -265,12 +268,9 @@ function writeOptions(said: Said, close: boolean, keepAlive = false): void {
 /** Trailer fields. RFC 9110 §6.5.1. */
 export function writeTrailers(output: Output, trailers: Fields, validate: boolean): void {
   if (validate) checkTrailers(trailers)
-  beginSection(new Said(trailers).chars + ADDED)
+  begin(new Said(trailers).chars + ADDED)
   writeOwn('0\r\n')
-  for (let i = 0; i < trailers.length; i++) {
-    if (validate) writeField(trailers.rawName(i), trailers.value(i))
-    else writeUnchecked(`${trailers.rawName(i)}: ${trailers.value(i)}\r\n`)
-  }
+  writeFields(trailers, validate)
   writeOwn('\r\n')
   output.commit()
 }
@@ -278,11 +278,11 @@ export function writeTrailers(output: Output, trailers: Fields, validate: boolea
 /** A harness's head: nothing is checked, and framing is added only where there is none. */
 function writeAsGiven(output: Output, line: string, fields: Fields, said: Said, plan: ContentPlan): SentHead {
   writeUnchecked(line)
-  for (let i = 0; i < fields.length; i++) writeUnchecked(`${fields.rawName(i)}: ${fields.value(i)}\r\n`)
+  writeFields(fields, false)
   writeFraming(said, plan)
   writeOwn('\r\n')
   output.commit()
-  return sent(plan, 'chunked', said.option('close'), said.upgrade !== undefined)
+  return sent(said, plan)
 }
 
 /** RFC 9110 §15, and what the registry has beyond it. */

@@ -70,10 +70,6 @@ export class Input {
     this.pos = to
     return from === 0 && to === data.length ? data : data.subarray(from, to)
   }
-  /** An idle connection does not hold what it has read. */
-  rest(): void {
-    if (this.empty) this.clear()
-  }
   clear(): void {
     this.#base += this.end
     this.data = EMPTY

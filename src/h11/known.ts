@@ -5,8 +5,8 @@
 // never repeated (a request id in each head) is soon tried only now and then. A head is known only as a whole, and only by
 // the rules that it was read by: what it says cannot depend on how it came.
 import { Fields } from '../http/index.ts'
-import type { FieldName } from './grammar.ts'
-import type { FieldNotes } from './reader.ts'
+import type { Notes } from './framing.ts'
+import type { FieldName, FieldRole } from './grammar.ts'
 import type { SectionRules } from './section.ts'
 import { Section } from './section.ts'
 
@@ -23,7 +23,7 @@ export class KnownHead {
   reasonPhrase = ''
   #fields = Fields.empty
   /** The fields that matter to framing and persistence. */
-  #noted: { readonly role: number; readonly value: string }[] = []
+  #noted: { readonly role: FieldRole; readonly value: string }[] = []
   /** Where another head last differed from it. */
   #differs = 0
   #misses = 0
@@ -45,8 +45,8 @@ export class KnownHead {
     return true
   }
   /** What a reader would have made of it. */
-  fields(note: FieldNotes): Fields {
-    for (const { role, value } of this.#noted) note.add(role, value)
+  fields(notes: Notes): Fields {
+    for (const { role, value } of this.#noted) notes.add(role, value)
     return this.#fields
   }
 

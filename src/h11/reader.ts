@@ -5,12 +5,13 @@
 // own; the buffer is handed on when the connection is done with it.
 import { decodeLatin1, excerpt, Fields, TCHAR } from '../http/index.ts'
 import type { FaultCode } from './faults.ts'
+import type { Notes } from './framing.ts'
 import type { FieldName } from './grammar.ts'
 import { CR, HTAB, LF, SP } from './grammar.ts'
 import type { KnownHead } from './known.ts'
 import { knownHead } from './known.ts'
 import type { Outcome, SectionRules } from './section.ts'
-import { COMPLETE, FAULTY, INCOMPLETE, scan, Section } from './section.ts'
+import { COMPLETE, INCOMPLETE, scan, Section } from './section.ts'
 
 const SCRATCH = 16 * 1024
 /** How much of a chunk is copied at first: most heads fit, and content behind them is not copied in vain. */
@@ -28,10 +29,8 @@ export class SectionReader {
   readonly #names: FieldName[] = []
   #own: Section | undefined
   #section: Section | undefined
-  /** What the latest head was compared with, where it came whole. */
+  /** What the latest head was compared with, where it came whole; nothing was read if it was the same. */
   #known: KnownHead | undefined
-  /** It was the same: nothing was read then. */
-  #met = false
   /** After COMPLETE and FAULTY: where in the data the reading stopped. */
   next = 0
   #text = ''
@@ -43,7 +42,7 @@ export class SectionReader {
   }
   /** Bytes held of it. */
   get held(): number {
-    return this.#own === undefined ? 0 : this.#own.length
+    return this.#own?.length ?? 0
   }
 
   /**
@@ -53,7 +52,6 @@ export class SectionReader {
   read(data: Uint8Array, pos: number, end: number, maxBytes: number, rules: SectionRules): Outcome {
     let section = this.#own
     this.#known = undefined
-    this.#met = false
     if (section === undefined) {
       if (rules.startLine !== undefined && this.#isKnown(data, pos, end, maxBytes, rules)) return COMPLETE
       section = scratch ??= new Section(SCRATCH, 512)
@@ -65,20 +63,17 @@ export class SectionReader {
       if (section !== this.#own && section.length + to - pos > SCRATCH) section = this.#keep(section)
       section.append(data, pos, to)
       pos = to
-      const outcome = scan(section, this.#names, rules)
+      let outcome = scan(section, this.#names, rules)
+      if (outcome === INCOMPLETE && section.length >= maxBytes) outcome = section.fail(rules.tooLarge, maxBytes)
       if (outcome !== INCOMPLETE) {
+        this.#section = section
+        this.#own = undefined
+        if (outcome === COMPLETE) {
+          this.#text = decodeLatin1(section.bytes, 0, section.pos)
+          if (this.#text.includes('\x7f')) outcome = this.#findDel(section, rules)
+        }
         this.next = pos - (section.length - section.pos)
-        this.#section = section
-        this.#own = undefined
-        if (outcome === FAULTY) return FAULTY
-        this.#text = decodeLatin1(section.bytes, 0, section.pos)
-        return this.#text.includes('\x7f') ? this.#findDel(section, rules) : COMPLETE
-      }
-      if (section.length >= maxBytes) {
-        this.next = pos
-        this.#section = section
-        this.#own = undefined
-        return section.fail(rules.tooLarge, maxBytes)
+        return outcome
       }
       if (pos === end) break
       step *= 4
@@ -92,7 +87,6 @@ export class SectionReader {
   #isKnown(data: Uint8Array, pos: number, end: number, maxBytes: number, rules: SectionRules): boolean {
     const known = (this.#known = knownHead(end - pos))
     if (!known.standsAt(data, pos, end, rules, maxBytes)) return false
-    this.#met = true
     this.#section = known.section
     this.#text = known.text
     this.next = pos + known.section.pos
@@ -102,7 +96,7 @@ export class SectionReader {
   /** DEL is the one control that scanning four bytes at a time does not see. */
   #findDel(section: Section, rules: SectionRules): Outcome {
     const at = this.#text.indexOf('\x7f')
-    if (at < section.fieldsStart) return section.fail('status-line', at)
+    if (at < section.targetEnd) return section.fail('status-line', at)
     if (!rules.skipInvalid) return section.fail('field-value', at)
     section.skipped = true
     return COMPLETE
@@ -116,35 +110,25 @@ export class SectionReader {
     return (this.#own = own)
   }
   /**
-   * Forgets what is held of a section that will not be over. The names are in part its own: they are not those of the
-   * section before, which may be a known one's, and nobody's to hand on.
+   * Nobody will ask for the last section again: an idle connection does not hold it, nor the names of a large one. Of
+   * one that will not be over the names are in part its own: they are not those of the section before, which may be a
+   * known one's, and nobody's to hand on.
    */
-  drop(): void {
-    if (this.#own === undefined) return
-    if (this.#own.bytes.length <= SCRATCH) spare = this.#own
-    this.#own = undefined
-    this.#section = scratch
-    this.#names.length = 0
-    this.#raw = []
-  }
-  /** Nobody will ask for the last section again: an idle connection does not hold it, nor the names of a large one. */
   rest(): void {
-    const section = this.#current
-    if (section !== scratch && !this.#met && section.bytes.length <= SCRATCH) spare = section
-    if (section.pos > REMEMBERED) {
+    const section = this.#own ?? this.#section
+    if (section === undefined) return
+    if (section !== scratch && section !== this.#known?.section && section.bytes.length <= SCRATCH) spare = section
+    if (section === this.#own || section.pos > REMEMBERED) {
       this.#names.length = 0
       this.#raw = []
     }
-    this.#section = this.#known = undefined
+    this.#own = this.#section = this.#known = undefined
     this.#text = ''
   }
 
-  /** After FAULTY: its code, and where it is, counted from the section's first byte. */
+  /** After FAULTY. */
   get fault(): FaultCode {
     return this.#current.fault
-  }
-  get faultAt(): number {
-    return this.#current.pos
   }
   /** After FAULTY: the line up to the fault, or its first word. Never more of a value than the byte that broke it. */
   get detail(): string {
@@ -163,6 +147,10 @@ export class SectionReader {
   get #current(): Section {
     return this.#section as Section
   }
+  /** In bytes. */
+  get size(): number {
+    return this.#current.pos
+  }
   get minor(): number {
     return this.#current.minor
   }
@@ -176,15 +164,17 @@ export class SectionReader {
     return this.#text.slice(this.#current.methodEnd + 1, this.#current.targetEnd)
   }
   get reasonPhrase(): string {
-    if (this.#met) return (this.#known as KnownHead).reasonPhrase
-    return this.#text.slice(this.#current.mark, this.#current.targetEnd)
+    const section = this.#current
+    if (section === this.#known?.section) return this.#known.reasonPhrase
+    return this.#text.slice(section.mark, section.targetEnd)
   }
 
   /** The fields; each one that matters to framing or persistence is noted too. */
-  fields(note: FieldNotes): Fields {
+  fields(notes: Notes): Fields {
+    notes.reset()
     const known = this.#known
-    if (known !== undefined && this.#met) return known.fields(note)
     const section = this.#current
+    if (section === known?.section) return known.fields(notes)
     const { count, lines, folded } = section
     const text = this.#text
     const names = this.#names
@@ -197,12 +187,12 @@ export class SectionReader {
       const name = names[i] as FieldName
       let value = text.slice(lines[2 * i] as number, lines[2 * i + 1] as number)
       if (folded && value.includes('\n')) {
-        note.folded |= 1 << name.role
+        notes.folded |= 1 << name.role
         value = unfold(value)
       }
       // Only a reader that skips what is invalid comes here with a DEL.
       if (section.skipped && value.includes('\x7f')) continue
-      if (name.role !== 0) note.add(name.role, value)
+      if (name.role !== 0) notes.add(name.role, value)
       flat[length++] = name.lower
       flat[length++] = value
       if (renamed) raw.push(name.raw)
@@ -213,13 +203,6 @@ export class SectionReader {
     known?.keep(section, text, fields, names)
     return fields
   }
-}
-
-/** What a head's fields say to framing and persistence; repeated fields joined by a comma. */
-export interface FieldNotes {
-  /** The roles of the fields that were folded, a bit for each. */
-  folded: number
-  add(role: number, value: string): void
 }
 
 /** Each obs-fold as one SP, and none at the ends. RFC 9112 §5.2. */

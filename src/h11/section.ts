@@ -67,12 +67,11 @@ export class Section {
   skipping = false
   /** Whether a name differs from the one that the memo had at its position. */
   renamed = false
-  // Of a request-line: where method and target end. Of a status-line: `mark` is where the reason-phrase begins.
+  // Of a request-line: where method and target end. Of a status-line: where the reason-phrase begins (`mark`) and ends
+  // (`targetEnd`).
   methodEnd = 0
   targetEnd = 0
   mark = 0
-  fieldsStart = 0
-  major = 1
   minor = 1
   status = 0
   fault: FaultCode = 'field-line'
@@ -85,7 +84,6 @@ export class Section {
   /** Empty, for a section of these rules. */
   reset(rules: SectionRules): void {
     this.length = this.pos = this.start = this.count = this.methodEnd = this.targetEnd = this.mark = 0
-    this.fieldsStart = 0
     this.folded = this.skipped = this.skipping = this.renamed = false
     this.phase = rules.startLine === undefined ? LINE : START
     this.rules = rules
@@ -131,8 +129,6 @@ export class Section {
     this.methodEnd = other.methodEnd
     this.targetEnd = other.targetEnd
     this.mark = other.mark
-    this.fieldsStart = other.fieldsStart
-    this.major = other.major
     this.minor = other.minor
     this.status = other.status
   }
@@ -156,7 +152,6 @@ export function scan(section: Section, names: FieldName[], rules: SectionRules):
     const outcome = rules.startLine === 'request' ? requestLine(section, rules) : statusLine(section, rules)
     if (outcome !== COMPLETE) return outcome
     section.phase = LINE
-    section.fieldsStart = section.pos
   }
   return fieldLines(section, names, rules)
 }
@@ -181,60 +176,62 @@ function requestLine(section: Section, rules: SectionRules): Outcome {
     section.targetEnd = p++
   }
   section.pos = p
-  return version(section, section.targetEnd + 1, rules)
+  const version = section.targetEnd + 1
+  let outcome = matches(section, version, VERSION, 'request-line')
+  if (outcome !== COMPLETE) return outcome
+  const end = version + VERSION.length
+  if (end > maxLine) return section.fail('limit-request-line', maxLine)
+  outcome = lineEnd(section, end, rules, 'request-line')
+  if (outcome !== COMPLETE) return outcome
+  return versionAt(section, version)
 }
 
-/** `HTTP/1.1` CRLF at `from`, as far as it has come. */
-function version(section: Section, from: number, rules: SectionRules): Outcome {
+const VERSION = 'HTTP/0.0'
+
+/** Whether the pattern stands at `from`, in which a digit is any from itself to 9. */
+function matches(section: Section, from: number, pattern: string, fault: FaultCode): Outcome {
   const { bytes, length } = section
-  const end = httpVersion(section, from, 'request-line')
-  if (end < 0) return end === -1 ? INCOMPLETE : FAULTY
-  if (end > rules.maxLine) return section.fail('limit-request-line', rules.maxLine)
-  if (end >= length) return INCOMPLETE
-  let next = end + 1
-  if (bytes[end] === CR) {
-    if (next >= length) return INCOMPLETE
-    if (bytes[next++] !== LF) return section.fail('bare-cr', end)
-  } else if (bytes[end] !== LF) return section.fail('request-line', end)
-  else if (!rules.bareLf) return section.fail('bare-lf', end)
-  if (section.major !== 1 || section.minor > 1) return section.fail('version', from)
-  section.pos = next
+  for (let i = 0; i < pattern.length; i++) {
+    if (from + i >= length) return INCOMPLETE
+    const c = bytes[from + i] as number
+    const least = pattern.charCodeAt(i)
+    const most = least >= 0x30 && least <= 0x39 ? 0x39 : least
+    if (c < least || c > most) return section.fail(fault, from + i)
+  }
   return COMPLETE
 }
 
-const HTTP = [0x48, 0x54, 0x54, 0x50, 0x2f] as const
+/** Takes the version at `from`, which is 1.1 or 1.0. RFC 9112 §2.3. */
+function versionAt(section: Section, from: number): Outcome {
+  section.minor = (section.bytes[from + 7] as number) - 0x30
+  return section.bytes[from + 5] === 0x31 && section.minor <= 1 ? COMPLETE : section.fail('version', from)
+}
 
-/** `HTTP/d.d` at `from`: where it ends, −1 where the bytes run out, −2 where it is something else. RFC 9112 §2.3. */
-function httpVersion(section: Section, from: number, fault: FaultCode): number {
+/** CRLF at `p`, or the bare LF that a leniency lets through; `fault`: something else stands there. RFC 9112 §2.2. */
+function lineEnd(section: Section, p: number, rules: SectionRules, fault: FaultCode): Outcome {
   const { bytes, length } = section
-  for (let i = 0; i < 8; i++) {
-    if (from + i >= length) return -1
-    const c = bytes[from + i] as number
-    const fits = i < 5 ? c === HTTP[i] : i === 6 ? c === 0x2e : c >= 0x30 && c <= 0x39
-    if (!fits) {
-      section.fail(fault, from + i)
-      return -2
-    }
+  if (p >= length) return INCOMPLETE
+  if (bytes[p] === CR) {
+    if (p + 1 >= length) return INCOMPLETE
+    if (bytes[p + 1] !== LF) return section.fail('bare-cr', p)
+    section.pos = p + 2
+    return COMPLETE
   }
-  section.major = (bytes[from + 5] as number) - 0x30
-  section.minor = (bytes[from + 7] as number) - 0x30
-  return from + 8
+  if (bytes[p] !== LF) return section.fail(fault, p)
+  if (!rules.bareLf) return section.fail('bare-lf', p)
+  section.pos = p + 1
+  return COMPLETE
 }
 
 /** `HTTP-version SP 3DIGIT SP [ reason-phrase ] CRLF`, from where it was left. RFC 9112 §4. */
 function statusLine(section: Section, rules: SectionRules): Outcome {
   const { bytes, length } = section
   if (section.mark === 0) {
-    const end = httpVersion(section, 0, 'status-line')
-    if (end < 0) return end === -1 ? INCOMPLETE : FAULTY
-    for (let i = 8; i < 12; i++) {
-      if (i >= length) return INCOMPLETE
-      const c = bytes[i] as number
-      // A status of three digits of which the first is not 0.
-      const fits = i === 8 ? c === SP : c >= (i === 9 ? 0x31 : 0x30) && c <= 0x39
-      if (!fits) return section.fail('status-line', i)
-      if (i === 8 && (section.major !== 1 || section.minor > 1)) return section.fail('version', 0)
-    }
+    let outcome = matches(section, 0, VERSION + ' ', 'status-line')
+    if (outcome === COMPLETE) outcome = versionAt(section, 0)
+    // Three digits of which the first is not 0.
+    if (outcome === COMPLETE) outcome = matches(section, 9, '100', 'status-line')
+    if (outcome !== COMPLETE) return outcome
     if (length <= 12) return INCOMPLETE
     section.status =
       100 * ((bytes[9] as number) - 0x30) + 10 * ((bytes[10] as number) - 0x30) + (bytes[11] as number) - 0x30
@@ -244,26 +241,9 @@ function statusLine(section: Section, rules: SectionRules): Outcome {
     section.pos = section.mark
   }
   let p = section.pos
-  for (;;) {
-    const c = bytes[p] as number
-    if (c >= SP || c === HTAB) {
-      p++
-      continue
-    }
-    section.pos = p
-    if (p >= length) return INCOMPLETE
-    section.targetEnd = p
-    if (c === CR) {
-      if (p + 1 >= length) return INCOMPLETE
-      if (bytes[p + 1] !== LF) return section.fail('bare-cr', p)
-      section.pos = p + 2
-      return COMPLETE
-    }
-    if (c !== LF) return section.fail('status-line', p)
-    if (!rules.bareLf) return section.fail('bare-lf', p)
-    section.pos = p + 1
-    return COMPLETE
-  }
+  while ((bytes[p] as number) >= SP || bytes[p] === HTAB) p++
+  section.pos = section.targetEnd = p
+  return lineEnd(section, p, rules, 'status-line')
 }
 
 /** `*( field-line CRLF ) CRLF`, from where it was left. RFC 9112 §5. */
@@ -274,17 +254,9 @@ function fieldLines(section: Section, names: FieldName[], rules: SectionRules): 
     if (phase === LINE) {
       const c = bytes[p] as number
       if (c <= SP) {
-        if (p >= length) return section.stop(p, LINE, p, count)
-        if (c === CR) {
-          if (p + 1 >= length) return section.stop(p, LINE, p, count)
-          if (bytes[p + 1] !== LF) return section.fail('bare-cr', p)
-          section.stop(p + 2, LINE, p, count)
-          return COMPLETE
-        }
-        if (c === LF) {
-          if (!rules.bareLf) return section.fail('bare-lf', p)
-          section.stop(p + 1, LINE, p, count)
-          return COMPLETE
+        if (c === CR || c === LF || p >= length) {
+          section.stop(p, LINE, p, count)
+          return lineEnd(section, p, rules, 'field-line')
         }
         if (c === SP || c === HTAB) {
           if (count === 0 || section.skipping) {

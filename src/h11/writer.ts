@@ -17,7 +17,7 @@ let committed = 0
 let at = 0
 
 /** Room for so many bytes; what was not committed is forgotten. */
-function begin(room: number): void {
+export function begin(room: number): void {
   if (slab.length - committed < room) {
     slab = new Uint8Array(Math.max(SLAB, room))
     committed = 0
@@ -113,11 +113,6 @@ export class Output {
   clear(): void {
     this.drop(this.bytes)
   }
-}
-
-/** Begins a head or trailer section of at most so many chars. */
-export function beginSection(chars: number): void {
-  begin(chars)
 }
 
 /**

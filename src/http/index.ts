@@ -8,4 +8,4 @@ export * from './misuse.ts' // what a caller may not do
 export * from './origin.ts' // origins and URLs
 export * from './limits.ts' // every limit, with its reason
 export * from './grammar.ts' // tokens, field values, lists
-export * from './latin1.ts' // bytes and strings
+export * from './latin1.ts' // bytes to strings

@@ -1,5 +1,5 @@
-// latin1 between bytes and strings: one char is one byte, lossless both ways. RFC 9110 §5.5 leaves field values to
-// bytes; here they are strings whose chars are those bytes.
+// Bytes to latin1 strings: one char is one byte, without loss. RFC 9110 §5.5 leaves field values to bytes; here they are
+// strings whose chars are those bytes.
 //
 // The only file of the core that looks at its runtime: Node, Bun and Deno have `latin1Slice` on their Buffer, it takes
 // any Uint8Array and decodes 500 bytes in a quarter of the time of a char loop. Elsewhere the portable loop does the
@@ -10,13 +10,6 @@ type Decode = (bytes: Uint8Array, start: number, end: number) => string
 
 /** Bytes start to end as a latin1 string. */
 export const decodeLatin1: Decode = detect()
-
-/** The bytes of a latin1 string. Chars above 0xFF must have been refused before. */
-export function encodeLatin1(text: string): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(text.length)
-  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i)
-  return bytes
-}
 
 function detect(): Decode {
   const runtime = globalThis as { Buffer?: { prototype?: { latin1Slice?: Slice } } }

@@ -4,7 +4,7 @@
 // It refuses what would be ambiguous on the wire (controls, spaces, non-ASCII, userinfo, a backslash in the
 // authority) rather than repair it. It does not resolve, escape or know about proxies.
 import { UnsupportedProtocol } from './errors.ts'
-import { asciiLower, excerpt, isVisible } from './grammar.ts'
+import { asciiLower, excerpt, isVisible, parseDecimal } from './grammar.ts'
 import { misuse } from './misuse.ts'
 
 /** Scheme and host in lower case; an IPv6 host without brackets, its zone after a `%`. */
@@ -70,9 +70,13 @@ export function splitHostPort(authority: string, url: string = authority): { hos
   if (host === '') throw badUrl(url, 'has no host')
   if (literal === undefined ? !isRegName(host) : !isIPv6(host)) throw badUrl(url, 'has a malformed host')
   if (digits === undefined || digits === '') return { host, port: undefined }
-  const port = Number.parseInt(digits, 10)
-  if (port < 1 || port > 65_535) throw badUrl(url, 'has a port outside 1 to 65535')
+  const port = parseDecimal(digits)
+  if (!isPort(port)) throw badUrl(url, 'has a port outside 1 to 65535')
   return { host, port }
+}
+
+function isPort(port: number): boolean {
+  return port >= 1 && port <= 65_535
 }
 
 /** As the system takes it: the `%25` before a zone stands for `%` (RFC 6874 §2), and the zone's case is its own. */
@@ -93,22 +97,12 @@ export function isIPv6(host: string): boolean {
   const match = /^([0-9A-Fa-f:.]+)(?:%[A-Za-z0-9\-._~%]+)?$/.exec(host)
   if (match === null) return false
   const address = match[1] as string
-  const halves = address.split('::')
-  if (halves.length > 2) return false
-  let groups = 0
-  for (const [h, half] of halves.entries()) {
-    if (half === '') continue
-    const pieces = half.split(':')
-    for (const [i, piece] of pieces.entries()) {
-      const last = h === halves.length - 1 && i === pieces.length - 1
-      if (last && piece.includes('.')) {
-        if (!isIPv4(piece)) return false
-        groups += 2
-      } else if (/^[0-9A-Fa-f]{1,4}$/.test(piece)) groups += 1
-      else return false
-    }
-  }
-  return halves.length === 2 ? groups <= 7 : groups === 8 && halves[0] !== ''
+  const tail = address.slice(address.lastIndexOf(':') + 1)
+  // An IPv4address at the end stands for two groups.
+  const halves = (isIPv4(tail) ? address.slice(0, -tail.length) + '0:0' : address).split('::')
+  const groups = halves.flatMap((half) => (half === '' ? [] : half.split(':')))
+  if (!groups.every((group) => /^[0-9A-Fa-f]{1,4}$/.test(group))) return false
+  return halves.length === 1 ? groups.length === 8 : halves.length === 2 && groups.length <= 7
 }
 
 /** Dotted decimal without leading zeros. RFC 3986 §3.2.2. */
@@ -136,10 +130,7 @@ function isUriHost(literal: string | undefined, name: string | undefined): boole
 export function isAuthorityForm(target: string): boolean {
   const colon = target.lastIndexOf(':')
   const digits = target.slice(colon + 1)
-  if (colon < 1 || !/^[0-9]{1,5}$/.test(digits) || !isHost(target)) return false
-  // Five digits: text of equal length compares as its number does.
-  const padded = digits.padStart(5, '0')
-  return padded > '00000' && padded <= '65535'
+  return colon > 0 && digits.length <= 5 && isPort(parseDecimal(digits)) && isHost(target)
 }
 
 /** The host as it stands in a URL, a Host field or :authority: IPv6 in brackets and without its zone (RFC 6874 §4). */

@@ -1120,6 +1120,17 @@ describe('a ledger', () => {
     })
     expect(counted).toEqual([0, 0, 2, size])
   })
+  it('counts nothing of what a harness sent before it', () => {
+    const machine = make('client')
+    const ledger = { bytesSent: 0, bytesReceived: 0 }
+    machine.sendRaw(bytes('raw'))
+    machine.sendRequest(GET, { end: true, ledger })
+    machine.takeOutput(3)
+    expect([machine.taken, ledger.bytesSent]).toEqual([[], 0])
+    const size = machine.outputBytes
+    machine.takeOutput()
+    expect([machine.taken, ledger.bytesSent]).toEqual([[1], size])
+  })
   it('is done when its exchange is', () => {
     const machine = make('client')
     const ledger = { bytesSent: 0, bytesReceived: 0 }

@@ -5,7 +5,6 @@ import {
   asciiLower,
   decodeLatin1,
   decodePortable,
-  encodeLatin1,
   excerpt,
   isFieldValue,
   isToken,
@@ -73,9 +72,9 @@ describe('listMembers', () => {
 describe('strings and bytes', () => {
   // Long by being repeated: to make one of thousands of chars shorter, once it fails, takes minutes.
   const some = fc.string({ unit: fc.integer({ min: 0, max: 255 }).map((c) => String.fromCharCode(c)), minLength: 1 })
-  test.prop([some, fc.nat(9000)])('latin1 is lossless both ways, on every path', (piece, length) => {
+  test.prop([some, fc.nat(9000)])('latin1 is lossless, on every path', (piece, length) => {
     const text = piece.repeat(length).slice(0, length)
-    const bytes = encodeLatin1(text)
+    const bytes = Uint8Array.from(text, (char) => char.charCodeAt(0))
     expect(decodeLatin1(bytes, 0, length) === text).toBe(true)
     expect(decodePortable(bytes, 0, length) === text).toBe(true)
     expect(decodePortable(bytes, 1, length) === text.slice(1)).toBe(true)
