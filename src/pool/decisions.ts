@@ -111,6 +111,8 @@ function established(
   // A dial for HTTP/1.1 alone does not tell what else the origin speaks.
   const asked = connection.group !== groupOf('h1')
   const shared = site.seatsPerDial > 1
+  // Before the scheduler hears of either, or it would dial for them.
+  if (asked && !multiplexed) refuseWaiting(pool, connection, 'h2-connect')
   if (asked) remember(pool, site, version)
   const age = pool.settings.maxConnectionAge
   if (age !== undefined) pool.timers.after(connection.deadline('age'), age * (1 - chance(pool) / 10), now)
@@ -120,7 +122,6 @@ function established(
       trace(pool, opener as Exchange | undefined, connection, `http2.send_connection_init.${how}`)
     }
   }
-  if (asked && !multiplexed) refuseWaiting(pool, connection, 'h2-connect')
   // Whether it takes extended CONNECT is known with its first SETTINGS.
   pool.scheduler.opened(
     connection,
