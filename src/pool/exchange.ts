@@ -107,7 +107,7 @@ export class Exchange extends Waiter {
   /** The source was asked for a chunk, in this attempt or an earlier one. */
   pulled = false
   /** Its response is read and dropped, up to so much. */
-  draining: { left: number } | undefined
+  draining: number | undefined
   replays = 0
   staleRetries = 0
   /** An attempt before this one was lost with what had left of it: whatever becomes of this one does not undo that. */

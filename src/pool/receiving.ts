@@ -144,7 +144,9 @@ function onMessage(
       write(pool, connection)
       deliver(pool, exchange, event)
       attempt.unconsumed += event.leading.byteLength
-      return tunnelRoom(pool, connection, exchange)
+      tunnelRoom(pool, connection, exchange)
+      // It may have come before the request was whole.
+      if (connection.eof) endTunnel(pool, exchange)
   }
 }
 
@@ -169,9 +171,11 @@ function onHead(
   if ((exchange.content === 'held' && !attempt.duplex) || (unwanted && event.status >= 200)) {
     dropContent(pool, exchange)
   }
-  // Where the request is still leaving, the deadline of writing becomes that of reading.
-  if (exchange.stage === 'sending') pool.timers.after(exchange.io, exchange.timeouts.read, pool.now)
-  exchange.stage = 'receiving'
+  // Where the request is still leaving, the deadline of writing becomes that of reading; a switch waits for all of it.
+  if (event.status !== 101) {
+    if (exchange.stage === 'sending') pool.timers.after(exchange.io, exchange.timeouts.read, pool.now)
+    exchange.stage = 'receiving'
+  }
   if (!connection.multiplexed) connection.hint = keepAliveHint(event.headers, pool.limits.maxKeepAliveHint)
   if (exchange.traced) traceStep(pool, exchange, 'receive_response_body', { status: event.status })
   deliver(pool, exchange, event)
@@ -237,14 +241,23 @@ export function deliver(pool: PoolState, exchange: Exchange, event: DeliveredEve
   pool.commands.push({ type: 'deliver', id: exchange.id, event })
 }
 
+/** The peer has ended its side of the tunnel. */
+export function endTunnel(pool: PoolState, exchange: Exchange): void {
+  const { attempt } = exchange
+  if (attempt.ended) return
+  attempt.ended = true
+  deliver(pool, exchange, { type: 'end', exchange: attempt.onConnection, trailers: undefined })
+  if (exchange.content === 'ended') complete(pool, exchange)
+}
+
 function deliverContent(pool: PoolState, exchange: Exchange, event: Extract<DeliveredEvent, { type: 'data' }>): void {
-  const { attempt, draining } = exchange
+  const { attempt } = exchange
   attempt.movedAt = pool.now
   const bytes = event.data.byteLength
-  if (draining !== undefined) {
-    draining.left -= bytes
+  if (exchange.draining !== undefined) {
+    exchange.draining -= bytes
     consume(pool, exchange, bytes)
-    if (draining.left < 0) giveUp(pool, exchange, undefined, true)
+    if (exchange.draining < 0) giveUp(pool, exchange, undefined, true)
     return
   }
   attempt.unconsumed += bytes
@@ -288,7 +301,7 @@ export function onDrain(pool: PoolState, id: RequestId, limit: number = pool.lim
   if (exchange === undefined || exchange.draining !== undefined) return
   // A tunnel has no end of its own.
   if (exchange.stage === 'tunnel' || exchange.attempt.duplex) return giveUp(pool, exchange, undefined, true)
-  exchange.draining = { left: limit }
+  exchange.draining = limit
   pool.timers.after(exchange.deadline('drain'), pool.limits.drainTimeout, pool.now)
   const { attempt } = exchange
   const { unconsumed } = attempt

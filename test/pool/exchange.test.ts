@@ -880,6 +880,41 @@ describe('after a switch', () => {
     play.cancel(id)
     expect(play.saidOf(id, 'openContent', 'stopContent')).toEqual(['openContent'])
   })
+  describe('that came before the request was whole', () => {
+    const SWITCH = 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n'
+    const early = (play: Play): number => {
+      const id = play.request({ ...upgrade, method: 'PUT', content: { length: 3 }, timeouts: { read: 500 } })
+      play.connectAll()
+      play.drained(1)
+      play.received(1, SWITCH)
+      return id
+    }
+    it('the end of the peer is told, though it came before it too', () => {
+      const play = new Play()
+      const id = early(play)
+      play.eof(1)
+      play.content(id, 'abc')
+      expect(play.delivered(id).events).toEqual(['response', 'switched', 'end'])
+      play.content(id, 'out')
+      expect(play.outcome(id)).toBe('ok')
+      expect(play.saidOf(1, 'close', 'destroy')).toEqual(['close'])
+    })
+    it('a slow source is not the fault of the peer', () => {
+      const play = new Play()
+      const id = early(play)
+      play.pass(2_000)
+      expect(play.outcome(id)).toBeUndefined()
+      play.content(id, 'abc')
+      expect(play.delivered(id).events).toEqual(['response', 'switched'])
+    })
+    it('it is lost when the rest of it cannot be written', () => {
+      const play = new Play()
+      const id = early(play)
+      play.failed(1, 'write')
+      play.pass(1_000)
+      expect(play.error(id)).toMatchObject({ name: 'ReadError', disposition: 'response-started' })
+    })
+  })
   it('counts until it is closed', () => {
     const play = new Play({ maxConnections: 1, maxConnectionsPerOrigin: 1 })
     const id = switched(play)
