@@ -180,6 +180,23 @@ describe('a request whose reused connection was lost', () => {
     play.eof(1)
     return id
   }
+  it('waits for no seat where it has the dial of another that was lost with it, and has gone', () => {
+    const play = new Play(H2)
+    play.request({ target: '/1' })
+    play.connectAll()
+    const peer = new Peer(play, 1, 'h2').sync()
+    const first = play.request({ target: '/2' })
+    const second = play.request({ target: '/3', timeouts: { pool: 500 } })
+    peer.sync().respond('/1')
+    play.drained(1)
+    play.eof(1)
+    play.cancel(first)
+    play.pass(1_000)
+    expect(play.outcome(second)).toBeUndefined()
+    const link = play.connectAll().at(-1) as number
+    new Peer(play, link, 'h2').sync().respond('/3')
+    expect(play.outcome(second)).toBe('ok')
+  })
   const MAYBE = { disposition: 'maybe-processed' }
   const versions = [
     ['HTTP/1.1', {}, lost],
