@@ -2,7 +2,7 @@
 // anew with every byte: when they fire, it is looked at since when nothing has moved.
 import type { Millis } from '../http/index.ts'
 import type { ConnectionTimer, LiveConnection } from './connection.ts'
-import { breakConnection, fail, giveUp, graceOver } from './ending.ts'
+import { breakConnection, giveUp, graceOver } from './ending.ts'
 import type { Exchange, ExchangeTimer } from './exchange.ts'
 import { poolTimeout, readTimeout, totalTimeout, writeTimeout } from './failures.ts'
 import { armPing, destroy, expiryOf, ping, retire } from './lifecycle.ts'
@@ -16,7 +16,9 @@ const PROBE_TIMEOUT: Millis = 15_000
 export function exchangeDue(pool: PoolState, exchange: Exchange, timer: ExchangeTimer): void {
   switch (timer) {
     case 'pool':
-      return fail(pool, exchange, poolTimeout(exchange))
+      // It may have been given the dial of another since.
+      if (exchange.dial === undefined) giveUp(pool, exchange, poolTimeout(exchange))
+      return
     case 'total':
       return giveUp(pool, exchange, totalTimeout(exchange), exchange.attempt.ended)
     case 'expect':
@@ -91,7 +93,7 @@ export function connectionDue(pool: PoolState, connection: LiveConnection, timer
 function pingDue(pool: PoolState, connection: LiveConnection): void {
   if (connection.pinged) return breakConnection(pool, connection, new Error('the server did not answer a PING in time'))
   const option = pool.settings.http2Options?.keepAlivePing
-  if (option === undefined || option === null) return
+  if (!option) return
   const due = connection.lastReceived + option.after
   if (due > pool.now) pool.timers.at(connection.deadline('ping'), due)
   else if (connection.active === 0 && option.whileIdle !== true) armPing(pool, connection)

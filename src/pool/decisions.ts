@@ -67,6 +67,8 @@ export function established(
   // A dial for HTTP/1.1 alone does not tell what else the origin speaks.
   const asked = connection.group !== GROUP.h1
   const shared = site.seatsPerDial > 1
+  // Before the scheduler hears of either, or it would dial for them.
+  if (asked && !multiplexed) refuseConnects(pool, connection)
   if (asked) remember(pool, site, version)
   const age = pool.settings.maxConnectionAge
   if (age !== undefined) pool.timers.after(connection.deadline('age'), age * (1 - chance(pool) / 10), pool.now)
@@ -76,7 +78,6 @@ export function established(
       trace(pool, opener as Exchange | undefined, connection, `http2.send_connection_init.${how}`)
     }
   }
-  if (asked && !multiplexed) refuseConnects(pool, connection)
   // Whether it takes extended CONNECT is known with its first SETTINGS.
   pool.scheduler.opened(
     connection,

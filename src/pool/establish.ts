@@ -222,8 +222,7 @@ export class Establishing {
   connected(link: Link, info: LinkInfo): void {
     if (this.#step !== 'dialling') return this.#destroy(link)
     this.#racing.delete(link)
-    for (const loser of this.#racing) this.#destroy(loser)
-    this.#pool.timers.clear(this.#stepDeadline)
+    this.#discard(new Error('another was faster'))
     this.#link = link
     this.#info = info
     this.#traceDial('complete', link, { address: link.address })
@@ -573,7 +572,6 @@ function isLiteral(host: string): boolean {
 }
 /** The families in turn, the first one's first: a family that leads nowhere costs one delay. RFC 8305 §4. */
 function interleaved(addresses: readonly string[]): readonly string[] {
-  if (addresses.length < 2) return addresses
   const v6 = addresses.filter(isIPv6)
   const v4 = addresses.filter((address) => !isIPv6(address))
   const [first, other] = addresses[0] === v6[0] ? [v6, v4] : [v4, v6]

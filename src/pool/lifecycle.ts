@@ -181,7 +181,7 @@ export function armPing(pool: PoolState, connection: LiveConnection): void {
   const option = pool.settings.http2Options?.keepAlivePing
   if (connection.pinged) pool.timers.clear(connection.deadline('ping'))
   connection.pinged = false
-  if (option === undefined || option === null || !connection.multiplexed) return
+  if (!option || !connection.multiplexed) return
   // After 0 it would be due again in the same step, without end.
   pool.timers.after(connection.deadline('ping'), Math.max(option.after, 1), pool.now)
 }

@@ -15,12 +15,12 @@ import type { LinkSide, PoolCommand, PoolInput } from './commands.ts'
 import { PoolConnection, Site, type ConnectionTimer, type LiveConnection } from './connection.ts'
 import { connectionDue, exchangeDue } from './deadlines.ts'
 import { decide, established, notEstablished, seatsPerDial } from './decisions.ts'
-import { breakConnection, complete, dropContent, isCrowded, onCancel, settle, turnAway } from './ending.ts'
+import { breakConnection, dropContent, isCrowded, onCancel, settle, turnAway } from './ending.ts'
 import { askers, Establishing, forwardingProxy, type EstablishTimer, type Http2 } from './establish.ts'
 import { Exchange, type ExchangeTimer, type RequestInput } from './exchange.ts'
 import { factsOf, misused, poolClosed, unsupported } from './failures.ts'
 import { destroy, gone, onCaughtUp, retire } from './lifecycle.ts'
-import { deliver, drainMachine, feed, onConsumed, onDrain } from './receiving.ts'
+import { deliver, drainMachine, endTunnel, feed, onConsumed, onDrain } from './receiving.ts'
 import type { Need } from './scheduler.ts'
 import { flush, onContent, onContentEnd, onDrained, onStartTls } from './sending.ts'
 import { checkSettings, type PoolSettings } from './settings.ts'
@@ -139,9 +139,7 @@ export class PoolMachine {
     const { exchanges, sites, scheduler } = this.#pool
     const { connections, idle, active, queued } = scheduler
     const origins: Record<string, unknown> = {}
-    for (const site of sites.values()) {
-      origins[site.key] = { connections: site.connections, active: site.active, waiting: site.waiting }
-    }
+    for (const { key, connections, active, waiting } of sites.values()) origins[key] = { connections, active, waiting }
     return { requests: exchanges.size, connections, idle, active, queued, origins }
   }
 
@@ -235,13 +233,7 @@ function onEof(pool: PoolState, id: number, clean: boolean | undefined): void {
   if (link.owner instanceof Establishing) return link.owner.eof(link)
   const connection = link.owner
   const { tunnel, machine } = connection
-  if (tunnel !== undefined) {
-    if (tunnel.attempt.ended) return
-    tunnel.attempt.ended = true
-    deliver(pool, tunnel, { type: 'end', exchange: tunnel.attempt.onConnection, trailers: undefined })
-    if (tunnel.content === 'ended') complete(pool, tunnel)
-    return
-  }
+  if (tunnel !== undefined) return endTunnel(pool, tunnel)
   if (connection.closing) return
   connection.eof = true
   machine.receiveEof(pool.now, clean)
@@ -266,11 +258,8 @@ function onClosed(pool: PoolState, id: number): void {
   if (link === undefined) return
   pool.links.delete(id)
   const { owner } = link
-  if (owner instanceof Establishing) {
-    if (!link.destroyed) owner.closed(link)
-    return
-  }
   if (link.destroyed) return
+  if (owner instanceof Establishing) return owner.closed(link)
   link.destroyed = true
   if (owner.exchanges.size > 0 || owner.undecided) breakConnection(pool, owner)
   else gone(pool, owner)

@@ -142,7 +142,9 @@ function onMessage(
       write(pool, connection)
       deliver(pool, exchange, event)
       attempt.unconsumed += event.leading.byteLength
-      return tunnelRoom(pool, connection, exchange)
+      tunnelRoom(pool, connection, exchange)
+      // It may have come before the request was whole.
+      if (connection.eof) endTunnel(pool, exchange)
   }
 }
 
@@ -167,9 +169,11 @@ function onHead(
   if ((exchange.content === 'held' && !attempt.duplex) || (unwanted && event.status >= 200)) {
     dropContent(pool, exchange)
   }
-  // Where the request is still leaving, the deadline of writing becomes that of reading.
-  if (exchange.stage === 'sending') pool.timers.after(exchange.ioDeadline, exchange.timeouts.read, pool.now)
-  exchange.stage = 'receiving'
+  // Where the request is still leaving, the deadline of writing becomes that of reading; a switch waits for all of it.
+  if (event.status !== 101) {
+    if (exchange.stage === 'sending') pool.timers.after(exchange.ioDeadline, exchange.timeouts.read, pool.now)
+    exchange.stage = 'receiving'
+  }
   if (!connection.multiplexed) connection.hint = keepAliveHint(event.headers, pool.limits.maxKeepAliveHint)
   if (exchange.traced) traceStep(pool, exchange, 'receive_response_body', { status: event.status })
   deliver(pool, exchange, event)
@@ -233,6 +237,15 @@ function goingAway(reason: string): PeerFault {
 
 export function deliver(pool: PoolState, exchange: Exchange, event: DeliveredEvent): void {
   pool.commands.push({ type: 'deliver', id: exchange.id, event })
+}
+
+/** The peer has ended its side of the tunnel. */
+export function endTunnel(pool: PoolState, exchange: Exchange): void {
+  const { attempt } = exchange
+  if (attempt.ended) return
+  attempt.ended = true
+  deliver(pool, exchange, { type: 'end', exchange: attempt.onConnection, trailers: undefined })
+  if (exchange.content === 'ended') complete(pool, exchange)
 }
 
 function deliverContent(pool: PoolState, exchange: Exchange, event: Extract<DeliveredEvent, { type: 'data' }>): void {

@@ -750,6 +750,15 @@ describe('extended CONNECT', () => {
     play.received(1, settingsOf('\x09'))
     expect(play.take('assigned').map((one) => [one.id, one.link])).toEqual([[id, 1]])
   })
+  it('is refused where the server speaks HTTP/1.1, and others waited with it: there is no dial that the pool forgets', () => {
+    const play = new Play({ ...BOTH, maxConnections: 2 })
+    play.request({ origin: socket.origin })
+    const id = play.request(socket)
+    play.connectAll()
+    play.secured(1, 'http/1.1')
+    expect(play.error(id)).toMatchObject({ name: 'UnsupportedProtocol' })
+    expect([play.dials(), play.stats()]).toEqual([[], expect.objectContaining({ connections: 1, active: 1 })])
+  })
   it('is refused where the server speaks HTTP/1.1, and nothing else is dialled for it', () => {
     const play = new Play(BOTH)
     const id = play.request(socket)

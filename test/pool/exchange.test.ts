@@ -180,6 +180,23 @@ describe('a request whose reused connection was lost', () => {
     play.eof(1)
     return id
   }
+  it('waits for no seat where it has the dial of another that was lost with it, and has gone', () => {
+    const play = new Play(H2)
+    play.request({ target: '/1' })
+    play.connectAll()
+    const peer = new Peer(play, 1, 'h2').sync()
+    const first = play.request({ target: '/2' })
+    const second = play.request({ target: '/3', timeouts: { pool: 500 } })
+    peer.sync().respond('/1')
+    play.drained(1)
+    play.eof(1)
+    play.cancel(first)
+    play.pass(1_000)
+    expect(play.outcome(second)).toBeUndefined()
+    const link = play.connectAll().at(-1) as number
+    new Peer(play, link, 'h2').sync().respond('/3')
+    expect(play.outcome(second)).toBe('ok')
+  })
   const MAYBE = { disposition: 'maybe-processed' }
   const versions = [
     ['HTTP/1.1', {}, lost],
@@ -879,6 +896,41 @@ describe('after a switch', () => {
     play.received(1, 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n')
     play.cancel(id)
     expect(play.saidOf(id, 'openContent', 'stopContent')).toEqual(['openContent'])
+  })
+  describe('that came before the request was whole', () => {
+    const SWITCH = 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n'
+    const early = (play: Play): number => {
+      const id = play.request({ ...upgrade, method: 'PUT', content: { length: 3 }, timeouts: { read: 500 } })
+      play.connectAll()
+      play.drained(1)
+      play.received(1, SWITCH)
+      return id
+    }
+    it('the end of the peer is told, though it came before it too', () => {
+      const play = new Play()
+      const id = early(play)
+      play.eof(1)
+      play.content(id, 'abc')
+      expect(play.delivered(id).events).toEqual(['response', 'switched', 'end'])
+      play.content(id, 'out')
+      expect(play.outcome(id)).toBe('ok')
+      expect(play.saidOf(1, 'close', 'destroy')).toEqual(['close'])
+    })
+    it('a slow source is not the fault of the peer', () => {
+      const play = new Play()
+      const id = early(play)
+      play.pass(2_000)
+      expect(play.outcome(id)).toBeUndefined()
+      play.content(id, 'abc')
+      expect(play.delivered(id).events).toEqual(['response', 'switched'])
+    })
+    it('it is lost when the rest of it cannot be written', () => {
+      const play = new Play()
+      const id = early(play)
+      play.failed(1, 'write')
+      play.pass(1_000)
+      expect(play.error(id)).toMatchObject({ name: 'ReadError', disposition: 'response-started' })
+    })
   })
   it('counts until it is closed', () => {
     const play = new Play({ maxConnections: 1, maxConnectionsPerOrigin: 1 })

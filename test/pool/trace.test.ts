@@ -37,6 +37,20 @@ describe('a trace', () => {
       'http2.receive_response_headers.started',
     ])
   })
+  it('of an address that was dialled beside the one that answered: it has an end, too', () => {
+    const play = new Play()
+    play.request({ origin: http('a.test'), trace: true })
+    play.tell({ type: 'resolved', host: 'a.test', addresses: ['1.1.1.1', '1.1.1.2'] })
+    play.pass(250)
+    play.connected(2)
+    const dials = play.take('trace').filter(({ event }) => event.name.startsWith('connection.connect_tcp'))
+    expect(dials.map(({ event }) => [event.connection, event.name.split('.')[2]])).toEqual([
+      [1, 'started'],
+      [2, 'started'],
+      [1, 'failed'],
+      [2, 'complete'],
+    ])
+  })
   it('of the settings of a server, as often as it says them', () => {
     const play = new Play({ http1: false, http2: true })
     play.request({ trace: true })
