@@ -1,4 +1,4 @@
-// build/ (what tsc wrote) → dist/: ESM, CommonJS and types for each row of scripts/entries.mjs. What entries share goes
+// build/ (what tsc wrote) → dist/: ESM, its types, and CommonJS for each row of scripts/entries.mjs. What entries share goes
 // to chunks/, so that a class is the same one under every subpath. Warnings are errors.
 import { readFile } from 'node:fs/promises'
 import { decode, encode } from '@jridgewell/sourcemap-codec'
@@ -142,15 +142,6 @@ const lineMaps = {
   },
 }
 
-/**
- * Who reads documentation reads that of the ESM types, which come first for everybody; twice it is 20 kB of the download.
- * What is left is for compilers, which need no indentation.
- */
-const undocumented = {
-  name: 'undocumented',
-  renderChunk: (code) => code.replace(/^[ \t]*\/\*\*[\s\S]*?\*\/\n/gm, '').replace(/^ +/gm, ''),
-}
-
 // The types that all subpaths share get their public name from src/index.ts; a build without it cannot offer them.
 const withIndex = ENTRIES.some(({ name }) => name === 'index') && (wanted?.includes('index') ?? true)
 const onwarn = (warning) => {
@@ -213,6 +204,6 @@ export default [
     external,
     onwarn,
     plugins: [dts()],
-    output: [output('es', '.d.ts'), { ...output('es', '.d.cts'), plugins: [undocumented] }],
+    output: output('es', '.d.ts'),
   },
 ]
