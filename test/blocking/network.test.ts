@@ -123,6 +123,22 @@ describe('TLS options', () => {
       expect(await failed(options)).toMatchObject({ code: 'ECONNREFUSED' })
     }
   })
+  it('are kept also where the link that they came for has closed meanwhile', async () => {
+    const server = createServer()
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const { port } = server.address() as AddressInfo
+    const link = network.connect({ address: '127.0.0.1', port } as ConnectTarget, SILENT)
+    const options = Object.freeze({})
+    server.on('connection', (socket) => {
+      socket.resetAndDestroy()
+      // The worker hears of it while this thread hears nothing.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200)
+      link.startTls({ serverName: 'localhost', alpn: [], options })
+    })
+    await once(server, 'connection')
+    expect(await failed(options)).toMatchObject({ code: 'ECONNREFUSED' })
+    server.close()
+  })
   it('are sent each time when they may have changed since', async () => {
     const options: Record<string, string> = {}
     expect(await failed(options)).toMatchObject({ code: 'ECONNREFUSED' })

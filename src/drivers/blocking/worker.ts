@@ -136,7 +136,9 @@ class Pump {
     const { startTls, forget } = this.#announced() as Extract<ToWorker, { startTls: unknown }>
     this.#forget(forget)
     try {
-      link?.link?.startTls(this.#tls(startTls))
+      // Kept before the link is looked at, which may have closed: the caller takes them for known.
+      const tls = this.#tls(startTls)
+      link?.link?.startTls(tls)
     } catch (error) {
       link?.failed(error, 'tls')
       link?.link?.destroy()
