@@ -9,12 +9,18 @@ import type { Bytes, Millis } from '../../http/index.ts'
 import type { ConnectTarget, LinkInfo, LinkSide, TlsTarget } from '../../pool/lean.ts'
 import type { Link, Network, NetworkCapabilities, Sink } from '../network.ts'
 import { now } from '../shared/time.ts'
-import { CLEAN, COMMAND, FACT, receivedError, RING_BYTES, type SentTls, type ToCaller } from './protocol.ts'
+import {
+  CLEAN,
+  COMMAND,
+  FACT,
+  keepOptions,
+  receivedError,
+  RING_BYTES,
+  type SentTls,
+  type ToCaller,
+} from './protocol.ts'
 import { MAX_RECORD_BYTES } from './ring.ts'
 import { WorkerThread, type WorkerLost } from './thread.ts'
-
-/** TLS options that the worker keeps, so that sessions are resumed and certificates sent once. The oldest goes first. */
-const MAX_KEPT_OPTIONS = 100
 
 /** What the ring holds at most is what comes between two looks of a reader. */
 const MAX_SPARE = RING_BYTES / MAX_RECORD_BYTES
@@ -47,8 +53,8 @@ export class WorkerNetwork implements Network {
   readonly #resumed = new Set<WorkerLink>()
   /** What a lost worker left behind, to be told at the next turn. */
   #orphans: (() => void)[] = []
+  /** TLS options that the worker keeps. */
   readonly #options = new Map<object, number>()
-  #forgotten: number[] = []
   /** Buffers to lend. */
   readonly #spare: ArrayBuffer[] = []
 
@@ -73,9 +79,7 @@ export class WorkerNetwork implements Network {
     const thread = this.start()
     const { tls, ...place } = target
     const link = new WorkerLink(this, thread, ++this.#lastId, sink)
-    this.withTls(tls, (sent) =>
-      thread.tell(COMMAND.connect, link.id, { connect: { ...place, tls: sent }, forget: this.#forgotten }),
-    )
+    this.#withTls(thread, tls, (sent) => thread.tell(COMMAND.connect, link.id, { connect: { ...place, tls: sent } }))
     this.#links.set(link.id, link)
     return link
   }
@@ -84,9 +88,7 @@ export class WorkerNetwork implements Network {
     thread.tell(COMMAND.catchUp, 0)
   }
   startTls(thread: WorkerThread, link: number, tls: TlsTarget): void {
-    this.withTls(tls, (sent) =>
-      thread.tell(COMMAND.startTls, link, { startTls: sent as SentTls, forget: this.#forgotten }),
-    )
+    this.#withTls(thread, tls, (sent) => thread.tell(COMMAND.startTls, link, { startTls: sent as SentTls }))
   }
 
   /** The worker; started if there is none. NetworkError 'blocking-unavailable' where there can be none. */
@@ -235,7 +237,6 @@ export class WorkerNetwork implements Network {
     this.#links = new Map()
     this.#lookups = new Map()
     this.#options.clear()
-    this.#forgotten = []
     for (const link of links.values()) this.#orphans.push(() => link.lost(lost))
     for (const done of lookups.values()) this.#orphans.push(() => done(lost, []))
     this.#orphans.push(...this.#behind)
@@ -252,22 +253,14 @@ export class WorkerNetwork implements Network {
   // ── TLS options ──
 
   /** Only what nobody can change any more is known again by its identity. What could not be sent is not known. */
-  withTls(tls: TlsTarget | undefined, send: (sent: SentTls | undefined) => void): void {
+  #withTls(thread: WorkerThread, tls: TlsTarget | undefined, send: (sent: SentTls | undefined) => void): void {
     const options = tls?.options
     const keepable = typeof options === 'object' && options !== null && Object.isFrozen(options)
     const known = keepable ? this.#options.get(options) : undefined
     const id = known ?? (keepable ? ++this.#lastId : 0)
     send(tls && { ...tls, options: known === undefined ? { id, value: options } : { id } })
-    this.#forgotten = []
-    if (keepable && known === undefined && this.#thread !== undefined) this.#know(options, id)
-  }
-  #know(options: object, id: number): void {
-    this.#options.set(options, id)
-    if (this.#options.size <= MAX_KEPT_OPTIONS) return
-    const oldest = this.#options.entries().next()
-    if (oldest.done === true) return
-    this.#options.delete(oldest.value[0])
-    this.#forgotten.push(oldest.value[1])
+    // A link may be of a worker that is lost, whose successor knows nothing.
+    if (keepable && known === undefined && thread === this.#thread) keepOptions(this.#options, options, id)
   }
 }
 

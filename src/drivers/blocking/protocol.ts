@@ -75,13 +75,18 @@ export interface SentOptions {
   readonly id: number
   readonly value?: unknown
 }
+/** So that sessions are resumed and certificates sent once. */
+const MAX_KEPT_OPTIONS = 100
+/** What was sent is kept by both ends alike, in its order: neither has to tell the other what it has forgotten. */
+export function keepOptions<K, V>(kept: Map<K, V>, key: K, value: V): void {
+  kept.set(key, value)
+  const oldest = kept.keys().next()
+  if (kept.size > MAX_KEPT_OPTIONS && oldest.done !== true) kept.delete(oldest.value)
+}
 export type SentTls = Omit<TlsTarget, 'options'> & { readonly options: SentOptions }
 export type SentTarget = Omit<ConnectTarget, 'tls'> & { readonly tls: SentTls | undefined }
 /** On the port to the worker, in the order of the records that announce them. */
-export type ToWorker =
-  | { readonly connect: SentTarget; readonly forget: readonly number[] }
-  | { readonly startTls: SentTls; readonly forget: readonly number[] }
-  | { readonly resolve: string }
+export type ToWorker = { readonly connect: SentTarget } | { readonly startTls: SentTls } | { readonly resolve: string }
 /** On the port to the caller, likewise. `ended` needs no record: the word of that name announces it. */
 export type ToCaller =
   | { readonly info: LinkInfo }

@@ -13,6 +13,7 @@ import {
   CLEAN,
   COMMAND,
   FACT,
+  keepOptions,
   RING_BYTES,
   sendableError,
   WORD,
@@ -124,8 +125,7 @@ class Pump {
     const link = new PumpLink(this, id)
     this.#links.set(id, link)
     try {
-      const { connect, forget } = this.#announced() as Extract<ToWorker, { connect: unknown }>
-      this.#forget(forget)
+      const { connect } = this.#announced() as Extract<ToWorker, { connect: unknown }>
       link.link = this.#network.connect({ ...connect, tls: connect.tls && this.#tls(connect.tls) }, link)
     } catch (error) {
       link.failed(error, 'connect')
@@ -133,8 +133,7 @@ class Pump {
     }
   }
   #startTls(link: PumpLink | undefined): void {
-    const { startTls, forget } = this.#announced() as Extract<ToWorker, { startTls: unknown }>
-    this.#forget(forget)
+    const { startTls } = this.#announced() as Extract<ToWorker, { startTls: unknown }>
     try {
       // Kept before the link is looked at, which may have closed: the caller takes them for known.
       const tls = this.#tls(startTls)
@@ -166,15 +165,12 @@ class Pump {
   #tls({ serverName, alpn, options }: SentTls): TlsTarget {
     const { id } = options
     if ('value' in options) {
-      if (id !== 0) this.#options.set(id, options.value)
+      if (id !== 0) keepOptions(this.#options, id, options.value)
       return { serverName, alpn, options: options.value }
     }
     // Never without: what is missing may be what says whom to trust.
     if (!this.#options.has(id)) throw new Error('TLS options were named that never came')
     return { serverName, alpn, options: this.#options.get(id) }
-  }
-  #forget(ids: readonly number[]): void {
-    for (const id of ids) this.#options.delete(id)
   }
 
   // ── facts ──
