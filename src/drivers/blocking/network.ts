@@ -99,14 +99,12 @@ export class WorkerNetwork implements Network {
 
   // ── turns ──
 
-  /** Delivers what has come and fires what is due. Where that is nothing, sleeps for it, at most until `until`. */
-  turn(until: Millis): void {
+  /** Delivers what has come and fires what is due. Where that is nothing, sleeps for it. */
+  turn(): void {
     for (;;) {
       const seen = this.#thread?.bell ?? 0
       if (this.look()) return
-      const now = this.now()
-      if (now >= until) return
-      const millis = Math.min(until, this.#nextTimer()) - now
+      const millis = this.#nextTimer() - this.now()
       if (this.#thread !== undefined) this.#thread.sleep(seen, millis)
       else Atomics.wait(NOBODY, 0, 0, Math.min(millis, 1_000))
     }
@@ -168,8 +166,8 @@ export class WorkerNetwork implements Network {
       case FACT.eof:
         return link?.eof(CLEAN[value])
       case FACT.failed: {
-        const said = thread.announced() as Extract<ToCaller, { failed: unknown }>
-        return link?.failed(receivedError(said.failed), said.side)
+        const { failed, side } = thread.announced() as Extract<ToCaller, { failed: unknown }>
+        return link?.failed(receivedError(failed), side)
       }
       case FACT.closed:
         this.#links.delete(whose)
@@ -268,7 +266,7 @@ export class WorkerNetwork implements Network {
 const NOBODY = typeof SharedArrayBuffer === 'undefined' ? new Int32Array(1) : new Int32Array(new SharedArrayBuffer(4))
 
 function infoOf(said: ToCaller | undefined): LinkInfo {
-  return said !== undefined && 'info' in said ? said.info : {}
+  return (said as Extract<ToCaller, { info: unknown }>).info
 }
 
 type Aside = { readonly data: Bytes } | { readonly clean: boolean | undefined }
@@ -280,7 +278,6 @@ class WorkerLink implements Link, Sink {
   readonly #sink: Sink
   /** Only closed() is left to say. */
   #over = false
-  #closed = false
   #side: LinkSide = 'connect'
   #paused = false
   /** The worker was told: only when bytes come that have to be set aside. Most pauses are over before that. */
@@ -373,9 +370,8 @@ class WorkerLink implements Link, Sink {
     this.#sink.failed(error, side)
   }
   closed(): void {
-    if (this.#closed) return
     this.#deliverAll()
-    this.#over = this.#closed = true
+    this.#over = true
     this.#sink.closed()
   }
   lost(error: WorkerLost): void {

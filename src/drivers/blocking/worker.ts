@@ -187,7 +187,7 @@ class Pump {
     const fact = { what: FACT.drained, whose: link.id, value: bytes }
     if (this.#waiting.length > 0 || !this.#put(fact)) return this.#wait(fact)
     this.#untell(bytes, DRAINED_UNTOLD)
-    if (this.#untold > 0) this.#later ??= setTimeout(this.#ringLater, UNTOLD_FOR)
+    if (this.#untold > 0 && this.#later === undefined) this.#later = setTimeout(this.#ringLater, UNTOLD_FOR)
   }
   received(link: PumpLink, data: Bytes): void {
     let sent = 0
@@ -203,7 +203,7 @@ class Pump {
   #received(bytes: number): void {
     if (bytes < MAX_RECORD_BYTES) return this.ring()
     this.#untell(bytes, RECEIVED_UNTOLD)
-    if (this.#untold > 0) this.#soon ??= setImmediate(this.#ringSoon)
+    if (this.#untold > 0 && this.#soon === undefined) this.#soon = setImmediate(this.#ringSoon)
   }
   readonly #ringSoon = (): void => {
     this.#soon = undefined
