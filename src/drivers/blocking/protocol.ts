@@ -7,6 +7,7 @@
 // Atomics.waitAsync cost the same (5.7 and 5.3 µs there and back), and every runtime has the former.
 //
 // Each end imports this file; it runs nothing by itself.
+import type { MessagePort } from 'node:worker_threads'
 import type { ConnectTarget, LinkInfo, LinkSide, TlsTarget } from '../../pool/lean.ts'
 
 /** A record's `what`, caller to worker. */
@@ -100,7 +101,7 @@ export interface WorkerStart {
   readonly commands: SharedArrayBuffer
   readonly facts: SharedArrayBuffer
   readonly words: SharedArrayBuffer
-  readonly port: unknown
+  readonly port: MessagePort
 }
 
 export const WORKER_NAME = 'httpcore'

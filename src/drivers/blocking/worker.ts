@@ -60,7 +60,7 @@ class Pump {
     this.#commands = new RingReader(start.commands)
     this.#facts = new RingWriter(start.facts)
     this.#words = new Int32Array(start.words)
-    this.#port = start.port as MessagePort
+    this.#port = start.port
   }
 
   /** Woken: take every command, then see whether there is room for what waits. */
