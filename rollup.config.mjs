@@ -1,4 +1,4 @@
-// build/ (what tsc wrote) → dist/: ESM, CommonJS and types for each row of scripts/entries.mjs. What entries share goes
+// build/ (what tsc wrote) → dist/: ESM, its types, and CommonJS for each row of scripts/entries.mjs. What entries share goes
 // to chunks/, so that a class is the same one under every subpath. Warnings are errors.
 import { readFile } from 'node:fs/promises'
 import { decode, encode } from '@jridgewell/sourcemap-codec'
@@ -8,18 +8,16 @@ import { dts } from 'rollup-plugin-dts'
 import { ENTRIES } from './scripts/entries.mjs'
 
 const wanted = process.env['ENTRIES']?.split(',')
-const input = (extension, entries = ENTRIES) =>
+const isWanted = (name) => wanted === undefined || wanted.includes(name)
+const input = (extension, isImported) =>
   Object.fromEntries(
-    entries
-      .filter(({ name }) => wanted === undefined || wanted.includes(name))
-      .map(({ name, source }) => [name, source.replace(/^src/, 'build').replace(/\.ts$/, extension)]),
+    ENTRIES.filter(({ name, subpath }) => isWanted(name) && (subpath !== undefined) === isImported).map(
+      ({ name, source }) => [name, source.replace(/^src/, 'build').replace(/\.ts$/, extension)],
+    ),
   )
-const imported = ENTRIES.filter(({ subpath }) => subpath !== undefined)
+const imported = input('.js', true)
 // Nobody imports the others: no types, for require() no second file, and nothing that has to be the same as elsewhere.
-const started = input(
-  '.js',
-  ENTRIES.filter(({ subpath }) => subpath === undefined),
-)
+const started = input('.js', false)
 
 /** Hands rollup the maps that tsc wrote, so that those in dist/ lead back to src/. */
 const tscMaps = {
@@ -142,19 +140,9 @@ const lineMaps = {
   },
 }
 
-/**
- * Who reads documentation reads that of the ESM types, which come first for everybody; twice it is 20 kB of the download.
- * What is left is for compilers, which need no indentation.
- */
-const undocumented = {
-  name: 'undocumented',
-  renderChunk: (code) => code.replace(/^[ \t]*\/\*\*[\s\S]*?\*\/\n/gm, '').replace(/^ +/gm, ''),
-}
-
 // The types that all subpaths share get their public name from src/index.ts; a build without it cannot offer them.
-const withIndex = ENTRIES.some(({ name }) => name === 'index') && (wanted?.includes('index') ?? true)
 const onwarn = (warning) => {
-  if (!withIndex && warning.message.includes('private shared type exports')) return
+  if (!isWanted('index') && warning.message.includes('private shared type exports')) return
   throw new Error(`rollup: ${warning.message}`)
 }
 const external = (id) => id.startsWith('node:')
@@ -189,7 +177,7 @@ const own = { ...output('es', '.js'), plugins: [terser({ module: true, compress,
 
 export default [
   {
-    input: input('.js', imported),
+    input: imported,
     external,
     onwarn,
     plugins: [tscMaps],
@@ -202,17 +190,17 @@ export default [
     output: own,
   })),
   {
-    input: input('.js', imported),
+    input: imported,
     external,
     onwarn,
     plugins: [noImportMeta],
     output: { ...cjs, manualChunks },
   },
   {
-    input: input('.d.ts', imported),
+    input: input('.d.ts', true),
     external,
     onwarn,
     plugins: [dts()],
-    output: [output('es', '.d.ts'), { ...output('es', '.d.cts'), plugins: [undocumented] }],
+    output: output('es', '.d.ts'),
   },
 ]

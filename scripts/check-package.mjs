@@ -139,7 +139,8 @@ async function shake() {
 function compile(names) {
   const imports = names.map((name, i) => `import * as module${i} from '${name}'`).join('\n')
   const uses = `import { ConnectionPool, type Response } from 'httpcore'
-export const response: Promise<Response> = new ConnectionPool({ maxConnections: 1 }).request('GET', 'http://h/')
+const pool: ConnectionPool = new ConnectionPool({ maxConnections: 1 })
+export const response: Promise<Response> = pool.request('GET', 'http://h/')
 export const all: unknown[] = [${names.map((_, i) => `module${i}`).join(', ')}]`
   for (const file of ['user.mts', 'user.cts']) writeFileSync(join(folder, file), `${imports}\n${uses}\n`)
   symlinkSync(resolve('node_modules/@types'), join(folder, 'node_modules/@types'))

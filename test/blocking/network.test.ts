@@ -3,6 +3,7 @@
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { setTimeout as passed } from 'node:timers/promises'
+import type { Worker } from 'node:worker_threads'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { WorkerNetwork } from '../../src/drivers/blocking/network.ts'
 import type { Link, Sink } from '../../src/drivers/network.ts'
@@ -110,11 +111,11 @@ describe('TLS options', () => {
   let turns: NodeJS.Timeout
   beforeAll(() => void (turns = setInterval(look, 1)))
   afterAll(() => clearInterval(turns))
-  const failed = (options: object): Promise<unknown> => {
+  const failed = (options: object, of = network): Promise<unknown> => {
     return new Promise((resolve) => {
       const tls = { serverName: 'localhost', alpn: [], options }
       const target = { address: '127.0.0.1', port: 1, tls } as unknown as ConnectTarget
-      network.connect(target, { ...SILENT, failed: resolve })
+      of.connect(target, { ...SILENT, failed: resolve })
     })
   }
   it('are sent again when they are older than what the worker keeps', async () => {
@@ -122,6 +123,44 @@ describe('TLS options', () => {
     for (const options of [...all, ...all]) {
       expect(await failed(options)).toMatchObject({ code: 'ECONNREFUSED' })
     }
+  })
+  it('are kept also where the link that they came for has closed meanwhile', async () => {
+    const server = createServer()
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const { port } = server.address() as AddressInfo
+    const link = network.connect({ address: '127.0.0.1', port } as ConnectTarget, SILENT)
+    const options = Object.freeze({})
+    server.on('connection', (socket) => {
+      socket.resetAndDestroy()
+      // The worker hears of it while this thread hears nothing.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200)
+      link.startTls({ serverName: 'localhost', alpn: [], options })
+    })
+    await once(server, 'connection')
+    expect(await failed(options)).toMatchObject({ code: 'ECONNREFUSED' })
+    server.close()
+  })
+  it('are sent to the next worker where they were last given to one that is lost', async () => {
+    const threads = process.getBuiltinModule('node:worker_threads')
+    const { Worker } = threads
+    const started: Worker[] = []
+    threads.Worker = class extends Worker {
+      constructor(...given: ConstructorParameters<typeof Worker>) {
+        super(...given)
+        started.push(this)
+      }
+    }
+    const own = new WorkerNetwork()
+    const options = Object.freeze({})
+    const link = own.connect({ address: '127.0.0.1', port: 1 } as ConnectTarget, SILENT)
+    threads.Worker = Worker
+    await started[0]?.terminate()
+    own.start()
+    link.startTls({ serverName: 'localhost', alpn: [], options })
+    const error = failed(options, own)
+    const fetching = setInterval(() => own.look(), 1)
+    expect(await error).toMatchObject({ code: 'ECONNREFUSED' })
+    clearInterval(fetching)
   })
   it('are sent each time when they may have changed since', async () => {
     const options: Record<string, string> = {}

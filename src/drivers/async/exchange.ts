@@ -52,7 +52,7 @@ export class AsyncExchange extends Exchange {
   protected override changed(): void {
     if (this.#resolve !== undefined && this.answered) this.#answer(this.#resolve)
     if (this.#readers !== undefined) this.#answerReaders(this.#readers)
-    if (this.#handshake !== undefined && this.secured !== undefined) this.#handshake.resolve()
+    if (this.secured !== undefined) this.#handshake?.resolve()
     if (this.#waiting !== undefined) this.#answerWaiting(this.#waiting)
     if (this.settled) this.#answerWriters()
   }
@@ -172,8 +172,7 @@ export class AsyncExchange extends Exchange {
   /** Until the last byte is through, or all is over; rejects with what the request failed with. */
   #until(until: 'ended' | 'settled'): Promise<void> {
     return new Promise((resolve, reject) => {
-      const waiting = (this.#waiting ??= [])
-      waiting.push({ until, waiter: { resolve, reject } })
+      ;(this.#waiting ??= []).push({ until, waiter: { resolve, reject } })
       this.changed()
     })
   }
@@ -210,8 +209,7 @@ export class AsyncExchange extends Exchange {
   write(data: Bytes): Promise<void> {
     if (this.endsWriting && data !== NOTHING && !this.settled) return Promise.reject(streamEnded())
     return new Promise((resolve, reject) => {
-      const writers = (this.#writers ??= new Queue())
-      writers.push({ data, waiter: { resolve, reject } })
+      ;(this.#writers ??= new Queue()).push({ data, waiter: { resolve, reject } })
       this.#answerWriters()
     })
   }
@@ -219,9 +217,8 @@ export class AsyncExchange extends Exchange {
     const writers = this.#writers
     while (writers !== undefined && writers.length > 0 && (this.#room || this.settled)) {
       const { data, waiter } = writers.shift() as PendingWrite
-      if (this.settled) {
-        waiter.reject(this.failure?.error ?? streamClosed())
-      } else if (data.byteLength === 0) waiter.resolve()
+      if (this.settled) waiter.reject(this.failure?.error ?? streamClosed())
+      else if (data.byteLength === 0) waiter.resolve()
       else {
         this.#room = false
         this.ask({ type: 'content', id: this.id, data })

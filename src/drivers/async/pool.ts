@@ -42,7 +42,8 @@ export interface PoolOptions extends CommonPoolOptions {
 export class ConnectionPool implements AsyncDisposable {
   readonly #prepared: PreparedPool
   readonly #driver: Driver
-  #closing: { readonly done: Promise<void>; readonly resolve: () => void } | undefined
+  #closing: Promise<void> | undefined
+  #closed: (() => void) | undefined
 
   constructor(options: PoolOptions = {}) {
     const { resolve, networkBackend, ...common } = options
@@ -54,7 +55,7 @@ export class ConnectionPool implements AsyncDisposable {
       defer: soon,
       resolve: resolve === undefined ? (host, done) => network.resolve(host, done) : resolveWith(resolve),
       trace: (event, exchange) => report(event, exchange, prepared),
-      closed: () => this.#closing?.resolve(),
+      closed: () => this.#closed?.(),
     })
   }
 
@@ -123,15 +124,11 @@ export class ConnectionPool implements AsyncDisposable {
     return this.close()
   }
   #close(input: { type: 'close'; grace: Millis } | { type: 'destroy'; reason: unknown }): Promise<void> {
-    if (this.#closing === undefined) {
-      let resolve = (): void => undefined
-      const done = new Promise<void>((settle) => {
-        resolve = settle
-      })
-      this.#closing = { done, resolve }
-    }
+    this.#closing ??= new Promise((resolve) => {
+      this.#closed = resolve
+    })
     this.#driver.ask(input)
-    return this.#closing.done
+    return this.#closing
   }
 }
 

@@ -37,7 +37,7 @@ export class Loop {
   catchUp(): void {
     if (this.#tracing) return
     while (this.network.look());
-    while (this.network.held) this.network.turn(Infinity)
+    while (this.network.held) this.network.turn()
     this.#callBack()
   }
 
@@ -46,7 +46,7 @@ export class Loop {
     for (;;) {
       this.#callBack()
       if (done()) return
-      this.network.turn(Infinity)
+      this.network.turn()
     }
   }
 

@@ -9,12 +9,18 @@ import type { Bytes, Millis } from '../../http/index.ts'
 import type { ConnectTarget, LinkInfo, LinkSide, TlsTarget } from '../../pool/lean.ts'
 import type { Link, Network, NetworkCapabilities, Sink } from '../network.ts'
 import { now } from '../shared/time.ts'
-import { CLEAN, COMMAND, FACT, receivedError, RING_BYTES, type SentTls, type ToCaller } from './protocol.ts'
+import {
+  CLEAN,
+  COMMAND,
+  FACT,
+  keepOptions,
+  receivedError,
+  RING_BYTES,
+  type SentTls,
+  type ToCaller,
+} from './protocol.ts'
 import { MAX_RECORD_BYTES } from './ring.ts'
 import { WorkerThread, type WorkerLost } from './thread.ts'
-
-/** TLS options that the worker keeps, so that sessions are resumed and certificates sent once. The oldest goes first. */
-const MAX_KEPT_OPTIONS = 100
 
 /** What the ring holds at most is what comes between two looks of a reader. */
 const MAX_SPARE = RING_BYTES / MAX_RECORD_BYTES
@@ -47,8 +53,8 @@ export class WorkerNetwork implements Network {
   readonly #resumed = new Set<WorkerLink>()
   /** What a lost worker left behind, to be told at the next turn. */
   #orphans: (() => void)[] = []
+  /** TLS options that the worker keeps. */
   readonly #options = new Map<object, number>()
-  #forgotten: number[] = []
   /** Buffers to lend. */
   readonly #spare: ArrayBuffer[] = []
 
@@ -73,9 +79,7 @@ export class WorkerNetwork implements Network {
     const thread = this.start()
     const { tls, ...place } = target
     const link = new WorkerLink(this, thread, ++this.#lastId, sink)
-    this.withTls(tls, (sent) =>
-      thread.tell(COMMAND.connect, link.id, { connect: { ...place, tls: sent }, forget: this.#forgotten }),
-    )
+    this.#withTls(thread, tls, (sent) => thread.tell(COMMAND.connect, link.id, { connect: { ...place, tls: sent } }))
     this.#links.set(link.id, link)
     return link
   }
@@ -84,9 +88,7 @@ export class WorkerNetwork implements Network {
     thread.tell(COMMAND.catchUp, 0)
   }
   startTls(thread: WorkerThread, link: number, tls: TlsTarget): void {
-    this.withTls(tls, (sent) =>
-      thread.tell(COMMAND.startTls, link, { startTls: sent as SentTls, forget: this.#forgotten }),
-    )
+    this.#withTls(thread, tls, (sent) => thread.tell(COMMAND.startTls, link, { startTls: sent as SentTls }))
   }
 
   /** The worker; started if there is none. NetworkError 'blocking-unavailable' where there can be none. */
@@ -97,14 +99,12 @@ export class WorkerNetwork implements Network {
 
   // ── turns ──
 
-  /** Delivers what has come and fires what is due. Where that is nothing, sleeps for it, at most until `until`. */
-  turn(until: Millis): void {
+  /** Delivers what has come and fires what is due. Where that is nothing, sleeps for it. */
+  turn(): void {
     for (;;) {
       const seen = this.#thread?.bell ?? 0
       if (this.look()) return
-      const now = this.now()
-      if (now >= until) return
-      const millis = Math.min(until, this.#nextTimer()) - now
+      const millis = this.#nextTimer() - this.now()
       if (this.#thread !== undefined) this.#thread.sleep(seen, millis)
       else Atomics.wait(NOBODY, 0, 0, Math.min(millis, 1_000))
     }
@@ -166,8 +166,8 @@ export class WorkerNetwork implements Network {
       case FACT.eof:
         return link?.eof(CLEAN[value])
       case FACT.failed: {
-        const said = thread.announced() as Extract<ToCaller, { failed: unknown }>
-        return link?.failed(receivedError(said.failed), said.side)
+        const { failed, side } = thread.announced() as Extract<ToCaller, { failed: unknown }>
+        return link?.failed(receivedError(failed), side)
       }
       case FACT.closed:
         this.#links.delete(whose)
@@ -235,7 +235,6 @@ export class WorkerNetwork implements Network {
     this.#links = new Map()
     this.#lookups = new Map()
     this.#options.clear()
-    this.#forgotten = []
     for (const link of links.values()) this.#orphans.push(() => link.lost(lost))
     for (const done of lookups.values()) this.#orphans.push(() => done(lost, []))
     this.#orphans.push(...this.#behind)
@@ -252,22 +251,14 @@ export class WorkerNetwork implements Network {
   // ── TLS options ──
 
   /** Only what nobody can change any more is known again by its identity. What could not be sent is not known. */
-  withTls(tls: TlsTarget | undefined, send: (sent: SentTls | undefined) => void): void {
+  #withTls(thread: WorkerThread, tls: TlsTarget | undefined, send: (sent: SentTls | undefined) => void): void {
     const options = tls?.options
     const keepable = typeof options === 'object' && options !== null && Object.isFrozen(options)
     const known = keepable ? this.#options.get(options) : undefined
     const id = known ?? (keepable ? ++this.#lastId : 0)
     send(tls && { ...tls, options: known === undefined ? { id, value: options } : { id } })
-    this.#forgotten = []
-    if (keepable && known === undefined && this.#thread !== undefined) this.#know(options, id)
-  }
-  #know(options: object, id: number): void {
-    this.#options.set(options, id)
-    if (this.#options.size <= MAX_KEPT_OPTIONS) return
-    const oldest = this.#options.entries().next()
-    if (oldest.done === true) return
-    this.#options.delete(oldest.value[0])
-    this.#forgotten.push(oldest.value[1])
+    // A link may be of a worker that is lost, whose successor knows nothing.
+    if (keepable && known === undefined && thread === this.#thread) keepOptions(this.#options, options, id)
   }
 }
 
@@ -275,7 +266,7 @@ export class WorkerNetwork implements Network {
 const NOBODY = typeof SharedArrayBuffer === 'undefined' ? new Int32Array(1) : new Int32Array(new SharedArrayBuffer(4))
 
 function infoOf(said: ToCaller | undefined): LinkInfo {
-  return said !== undefined && 'info' in said ? said.info : {}
+  return (said as Extract<ToCaller, { info: unknown }>).info
 }
 
 type Aside = { readonly data: Bytes } | { readonly clean: boolean | undefined }
@@ -287,7 +278,6 @@ class WorkerLink implements Link, Sink {
   readonly #sink: Sink
   /** Only closed() is left to say. */
   #over = false
-  #closed = false
   #side: LinkSide = 'connect'
   #paused = false
   /** The worker was told: only when bytes come that have to be set aside. Most pauses are over before that. */
@@ -380,9 +370,8 @@ class WorkerLink implements Link, Sink {
     this.#sink.failed(error, side)
   }
   closed(): void {
-    if (this.#closed) return
     this.#deliverAll()
-    this.#over = this.#closed = true
+    this.#over = true
     this.#sink.closed()
   }
   lost(error: WorkerLost): void {

@@ -7,6 +7,7 @@
 // Atomics.waitAsync cost the same (5.7 and 5.3 µs there and back), and every runtime has the former.
 //
 // Each end imports this file; it runs nothing by itself.
+import type { MessagePort } from 'node:worker_threads'
 import type { ConnectTarget, LinkInfo, LinkSide, TlsTarget } from '../../pool/lean.ts'
 
 /** A record's `what`, caller to worker. */
@@ -75,13 +76,18 @@ export interface SentOptions {
   readonly id: number
   readonly value?: unknown
 }
+/** So that sessions are resumed and certificates sent once. */
+const MAX_KEPT_OPTIONS = 100
+/** What was sent is kept by both ends alike, in its order: neither has to tell the other what it has forgotten. */
+export function keepOptions<K, V>(kept: Map<K, V>, key: K, value: V): void {
+  kept.set(key, value)
+  const oldest = kept.keys().next()
+  if (kept.size > MAX_KEPT_OPTIONS && oldest.done !== true) kept.delete(oldest.value)
+}
 export type SentTls = Omit<TlsTarget, 'options'> & { readonly options: SentOptions }
 export type SentTarget = Omit<ConnectTarget, 'tls'> & { readonly tls: SentTls | undefined }
 /** On the port to the worker, in the order of the records that announce them. */
-export type ToWorker =
-  | { readonly connect: SentTarget; readonly forget: readonly number[] }
-  | { readonly startTls: SentTls; readonly forget: readonly number[] }
-  | { readonly resolve: string }
+export type ToWorker = { readonly connect: SentTarget } | { readonly startTls: SentTls } | { readonly resolve: string }
 /** On the port to the caller, likewise. `ended` needs no record: the word of that name announces it. */
 export type ToCaller =
   | { readonly info: LinkInfo }
@@ -95,7 +101,7 @@ export interface WorkerStart {
   readonly commands: SharedArrayBuffer
   readonly facts: SharedArrayBuffer
   readonly words: SharedArrayBuffer
-  readonly port: unknown
+  readonly port: MessagePort
 }
 
 export const WORKER_NAME = 'httpcore'

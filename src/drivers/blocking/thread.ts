@@ -109,20 +109,20 @@ export class WorkerThread {
     this.#commands = new RingWriter(start.commands)
     this.facts = new RingReader(start.facts)
     this.#port = port1
-    this.#worker = this.#start(start, port2)
+    this.#worker = this.#start(start)
     this.#worker.unref()
     // Heard only between calls, while the event loop runs.
     this.#worker.on('error', (error) => this.#giveUp('has failed', error))
     this.#worker.on('exit', () => this.#giveUp('has ended'))
   }
-  #start(workerData: WorkerStart, port: MessagePort): Worker {
+  #start(workerData: WorkerStart): Worker {
     // It begins by looking at the ring: until then nobody has to wake it.
     Atomics.store(this.#words, WORD.workerWoken, 1)
     try {
       return new this.#threads.Worker(WORKER_FILE, {
         name: WORKER_NAME,
         workerData,
-        transferList: [port],
+        transferList: [workerData.port],
         ...(needsBareStart(this.#threads.workerData) ? bareStart() : undefined),
       })
     } catch (error) {

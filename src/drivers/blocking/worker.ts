@@ -14,6 +14,7 @@ import {
   CLEAN,
   COMMAND,
   FACT,
+  keepOptions,
   RING_BYTES,
   sendableError,
   WORD,
@@ -38,8 +39,10 @@ const UNTOLD_FOR = 2
 interface Fact {
   readonly what: number
   readonly whose: number
-  readonly value: number
-  readonly bytes?: Bytes
+  /** 0 where it is left out. */
+  readonly value?: number
+  /** Of them, what found no room yet. */
+  bytes?: Bytes
   readonly announces?: ToCaller
 }
 
@@ -52,7 +55,6 @@ class Pump {
   readonly #links = new Map<number, PumpLink>()
   readonly #options = new Map<number, unknown>()
   readonly #waiting: Fact[] = []
-  readonly #held = new Set<PumpLink>()
   /** Bytes of facts in the ring that the bell has not been rung for. */
   #untold = 0
   /** When it will be at the latest: at the end of this turn, or a little later. */
@@ -63,7 +65,7 @@ class Pump {
     this.#commands = new RingReader(start.commands)
     this.#facts = new RingWriter(start.facts)
     this.#words = new Int32Array(start.words)
-    this.#port = start.port as MessagePort
+    this.#port = start.port
   }
 
   /** Woken: take every command, then see whether there is room for what waits. */
@@ -129,8 +131,7 @@ class Pump {
     const link = new PumpLink(this, id)
     this.#links.set(id, link)
     try {
-      const { connect, forget } = this.#announced() as Extract<ToWorker, { connect: unknown }>
-      this.#forget(forget)
+      const { connect } = this.#announced() as Extract<ToWorker, { connect: unknown }>
       link.link = this.#network.connect({ ...connect, tls: connect.tls && this.#tls(connect.tls) }, link)
     } catch (error) {
       link.failed(error, 'connect')
@@ -138,10 +139,11 @@ class Pump {
     }
   }
   #startTls(link: PumpLink | undefined): void {
-    const { startTls, forget } = this.#announced() as Extract<ToWorker, { startTls: unknown }>
-    this.#forget(forget)
+    const { startTls } = this.#announced() as Extract<ToWorker, { startTls: unknown }>
     try {
-      link?.link?.startTls(this.#tls(startTls))
+      // Kept before the link is looked at, which may have closed: the caller takes them for known.
+      const tls = this.#tls(startTls)
+      link?.link?.startTls(tls)
     } catch (error) {
       link?.failed(error, 'tls')
       link?.link?.destroy()
@@ -151,7 +153,7 @@ class Pump {
     const { resolve } = this.#announced() as Extract<ToWorker, { resolve: unknown }>
     const done = (error: unknown, addresses: readonly string[]): void => {
       const failure = error === undefined || error === null ? undefined : sendableError(error)
-      this.tell({ what: FACT.resolved, whose: id, value: 0, announces: { resolved: addresses, error: failure } })
+      this.tell({ what: FACT.resolved, whose: id, announces: { resolved: addresses, error: failure } })
     }
     try {
       this.#network.resolve(resolve, done)
@@ -169,44 +171,38 @@ class Pump {
   #tls({ serverName, alpn, options }: SentTls): TlsTarget {
     const { id } = options
     if ('value' in options) {
-      if (id !== 0) this.#options.set(id, options.value)
+      if (id !== 0) keepOptions(this.#options, id, options.value)
       return { serverName, alpn, options: options.value }
     }
     // Never without: what is missing may be what says whom to trust.
     if (!this.#options.has(id)) throw new Error('TLS options were named that never came')
     return { serverName, alpn, options: this.#options.get(id) }
   }
-  #forget(ids: readonly number[]): void {
-    for (const id of ids) this.#options.delete(id)
-  }
 
   // ── facts ──
 
   /** In order: what comes while something waits, waits behind it. */
   tell(fact: Fact): void {
-    if (this.#waiting.length === 0 && this.#put(fact) === 0) this.ring()
+    if (this.#waiting.length === 0 && this.#put(fact)) this.ring()
     else this.#wait(fact)
   }
-  readonly #caughtUp = (): void => this.tell({ what: FACT.caughtUp, whose: 0, value: 0 })
+  readonly #caughtUp = (): void => this.tell({ what: FACT.caughtUp, whose: 0 })
   /** What was written has left: that can wait a little, mostly until the answer to it is there and one bell tells both. */
   drained(link: PumpLink, bytes: number): void {
     const fact = { what: FACT.drained, whose: link.id, value: bytes }
-    if (this.#waiting.length > 0 || this.#put(fact) > 0) this.#wait(fact)
-    else this.#untell(bytes, DRAINED_UNTOLD)
+    if (this.#waiting.length > 0 || !this.#put(fact)) return this.#wait(fact)
+    this.#untell(bytes, DRAINED_UNTOLD)
     if (this.#untold > 0 && this.#later === undefined) this.#later = setTimeout(this.#ringLater, UNTOLD_FOR)
   }
   received(link: PumpLink, data: Bytes): void {
     let sent = 0
     if (this.#waiting.length === 0) {
-      for (let n = -1; sent < data.byteLength && n !== 0; sent += n) {
-        n = this.#facts.putBytes(FACT.received, link.id, data, sent)
-      }
+      sent = this.#putBytes(link.id, data)
       if (sent === data.byteLength) return this.#received(sent)
       this.ring()
     }
-    this.#held.add(link)
     link.hold(true)
-    this.#wait({ what: FACT.received, whose: link.id, value: 0, bytes: data.slice(sent) })
+    this.#wait({ what: FACT.received, whose: link.id, bytes: data.slice(sent) })
   }
   /** A full buffer has more behind it: on one core, telling of each would be a switch of threads for each. */
   #received(bytes: number): void {
@@ -229,20 +225,26 @@ class Pump {
   }
   forget(link: PumpLink): void {
     this.#links.delete(link.id)
-    this.#held.delete(link)
   }
 
-  /** Returns what is left of it: 0, all went. */
-  #put({ what, whose, value, bytes, announces }: Fact): number {
-    if (bytes === undefined) {
-      if (this.#facts.room < 0) return 1
-      if (announces !== undefined) this.#port.postMessage(announces)
-      this.#facts.put(what, whose, value)
-      return 0
+  /** false: there was no room for all of it; it holds what is left. */
+  #put(fact: Fact): boolean {
+    const { what, whose, value = 0, bytes, announces } = fact
+    if (bytes !== undefined) {
+      fact.bytes = bytes.subarray(this.#putBytes(whose, bytes))
+      return fact.bytes.byteLength === 0
     }
+    if (this.#facts.room < 0) return false
+    if (announces !== undefined) this.#port.postMessage(announces)
+    return this.#facts.put(what, whose, value)
+  }
+  /** Returns how many of them there was room for. */
+  #putBytes(whose: number, bytes: Bytes): number {
     let sent = 0
-    for (let n = -1; sent < bytes.byteLength && n !== 0; sent += n) n = this.#facts.putBytes(what, whose, bytes, sent)
-    return bytes.byteLength - sent
+    for (let n = -1; sent < bytes.byteLength && n !== 0; sent += n) {
+      n = this.#facts.putBytes(FACT.received, whose, bytes, sent)
+    }
+    return sent
   }
   #wait(fact: Fact): void {
     this.#waiting.push(fact)
@@ -251,22 +253,13 @@ class Pump {
     this.#flush()
   }
   #flush(): void {
+    const waiting = this.#waiting
     let gone = 0
-    for (const fact of this.#waiting) {
-      const left = this.#put(fact)
-      if (left > 0) {
-        if (fact.bytes !== undefined) this.#waiting[gone] = { ...fact, bytes: fact.bytes.subarray(-left) }
-        break
-      }
-      gone++
-    }
-    this.#waiting.splice(0, gone)
-    if (this.#waiting.length === 0) {
+    while (gone < waiting.length && this.#put(waiting[gone] as Fact)) gone++
+    waiting.splice(0, gone)
+    if (waiting.length === 0) {
       Atomics.store(this.#words, WORD.factsWait, 0)
-      // Cleared first: a link that goes on may fill the ring at once, and is held again.
-      const held = [...this.#held]
-      this.#held.clear()
-      for (const link of held) link.hold(false)
+      for (const link of this.#links.values()) link.hold(false)
     }
     this.ring()
   }
@@ -314,10 +307,10 @@ class PumpLink implements Sink {
   }
 
   connected(info: LinkInfo): void {
-    this.#pump.tell({ what: FACT.connected, whose: this.id, value: 0, announces: { info } })
+    this.#pump.tell({ what: FACT.connected, whose: this.id, announces: { info } })
   }
   secured(info: LinkInfo): void {
-    this.#pump.tell({ what: FACT.secured, whose: this.id, value: 0, announces: { info } })
+    this.#pump.tell({ what: FACT.secured, whose: this.id, announces: { info } })
   }
   received(data: Bytes): boolean {
     this.#pump.received(this, data)
@@ -330,16 +323,11 @@ class PumpLink implements Sink {
     this.#pump.tell({ what: FACT.eof, whose: this.id, value: CLEAN.indexOf(clean) })
   }
   failed(error: unknown, side: LinkSide): void {
-    this.#pump.tell({
-      what: FACT.failed,
-      whose: this.id,
-      value: 0,
-      announces: { failed: sendableError(error), side },
-    })
+    this.#pump.tell({ what: FACT.failed, whose: this.id, announces: { failed: sendableError(error), side } })
   }
   closed(): void {
     this.#pump.forget(this)
-    this.#pump.tell({ what: FACT.closed, whose: this.id, value: 0 })
+    this.#pump.tell({ what: FACT.closed, whose: this.id })
   }
 }
 

@@ -70,17 +70,16 @@ class Turn {
     }
     if (this.#filled + data.length > READ_BYTES) this.deliver()
     const start = this.#filled
-    this.#filled = start + this.#put(data)
+    this.#put(data)
+    this.#filled += data.length
     this.#together++
     const last = this.#reads[this.#reads.length - 1]
     if (last?.receiver === receiver) last.end = this.#filled
     else this.#reads.push({ receiver, start, end: this.#filled })
     this.#await()
   }
-  #put(data: Uint8Array): number {
-    const buffer = (this.#buffer ??= fresh())
-    buffer.set(data, this.#filled)
-    return data.length
+  #put(data: Uint8Array): void {
+    ;(this.#buffer ??= fresh()).set(data, this.#filled)
   }
   #await(): void {
     if (this.#waits) return

@@ -98,11 +98,13 @@ interface Entry {
   readonly keepAlive: boolean
   cancelled: boolean
 }
-interface Listener {
+/** Where a connection leads, and what it is like. */
+interface Place extends SimListenOptions {
   readonly host: string
   readonly port: number
+}
+interface Listener extends Place {
   readonly peer: (link: Link) => Sink
-  readonly options: SimListenOptions
 }
 
 const MAX_READ = 65_536
@@ -181,29 +183,26 @@ export class SimNetwork implements Network {
 
   connect(target: ConnectTarget, sink: Sink): Link {
     const listener = this.#listenerFor(target)
-    const conditions: SimConditions = { ...this.#conditions, ...listener?.options }
-    const client = new SimLink(this, conditions, sink, 'client')
-    const host = listener?.host ?? target.path ?? target.address ?? ''
-    const port = listener?.port ?? target.port ?? 0
-    client.place = { host, port, tls: listener?.options.tls }
+    const { path, address, port = 0 } = target
+    const place: Place = listener ?? { ...this.#conditions, host: path ?? address ?? '', port }
+    const client = new SimLink(this, place, sink, 'client')
     const fault = this.takeFault(client, 'connect')
     const wait = fault?.what === 'late' ? (fault.delay ?? 0) : 0
     this.openLinks++
     if (fault?.what === 'never') return client
-    const there = this.latencyOf(conditions) + wait
+    const there = this.latencyOf(place) + wait
     this.later(there, () => {
       if (client.over) return
       if (listener === undefined || fault?.what === 'refuse') {
         const refused = systemError('ECONNREFUSED', 'connect', { address: target.address, port: target.port })
-        this.later(this.latencyOf(conditions), () => client.fail(fault?.error ?? refused, 'connect'))
+        this.later(this.latencyOf(place), () => client.fail(fault?.error ?? refused, 'connect'))
         return
       }
-      const server: SimLink = new SimLink(this, conditions, undefined, 'server')
-      server.place = client.place
+      const server: SimLink = new SimLink(this, place, undefined, 'server')
       join(client, server)
       server.sink = listener.peer(server)
       server.opened(() => server.sink?.connected({ localAddress: target.address, remoteAddress: '192.0.2.1' }))
-      const back = this.latencyOf(conditions)
+      const back = this.latencyOf(place)
       server.outgoing.lastArrival = this.#now + back
       this.later(back, () => {
         const info: LinkInfo = { localAddress: '192.0.2.1', remoteAddress: target.address }
@@ -222,7 +221,7 @@ export class SimNetwork implements Network {
 
   /** Connections to the host (or its addresses, or this Unix path with port 0) are given to `peer`: one call each. */
   listen(host: string, port: number, peer: (link: Link) => Sink, options: SimListenOptions = {}): void {
-    this.#listeners.set(`${host} ${port}`, { host, port, peer, options: checked(options) })
+    this.#listeners.set(`${host} ${port}`, { ...this.#conditions, ...checked(options), host, port, peer })
     if (!this.#names.has(host) && !isLiteral(host)) this.resolveTo(host, [`198.51.100.${this.#names.size + 1}`])
   }
 
@@ -409,7 +408,7 @@ class Pipe {
 
 /** One end of a connection. */
 class SimLink implements Link {
-  place: { host: string; port: number; tls: SimListenOptions['tls'] } = { host: '', port: 0, tls: undefined }
+  readonly place: Place
   sink: Sink | undefined
   outgoing = new Pipe()
   incoming = new Pipe()
@@ -417,9 +416,8 @@ class SimLink implements Link {
   /** Only closed() is left to say, or nothing. */
   over = false
   readonly #net: SimNetwork
-  readonly #conditions: SimConditions
   readonly #side: 'client' | 'server'
-  #phase: 'connecting' | 'securing' | 'open' | 'closed' = 'connecting'
+  #phase: 'connecting' | 'securing' | 'open' = 'connecting'
   #overTls = false
   #paused = false
   #closing = false
@@ -431,9 +429,9 @@ class SimLink implements Link {
   #tls: TlsTarget | undefined
   #plainBytes = Infinity
 
-  constructor(net: SimNetwork, conditions: SimConditions, sink: Sink | undefined, side: 'client' | 'server') {
+  constructor(net: SimNetwork, place: Place, sink: Sink | undefined, side: 'client' | 'server') {
     this.#net = net
-    this.#conditions = conditions
+    this.place = place
     this.sink = sink
     this.#side = side
   }
@@ -505,7 +503,7 @@ class SimLink implements Link {
     const fault = this.#net.takeFault(this, 'tls')
     if (fault?.what === 'never') return
     const late = fault?.what === 'late' ? (fault.delay ?? 0) : 0
-    const wait = this.#net.latencyOf(this.#conditions) + this.#net.latencyOf(this.#conditions) + late
+    const wait = this.#net.latencyOf(this.place) + this.#net.latencyOf(this.place) + late
     this.#net.later(wait, () => {
       if (this.over) return
       if (fault?.what === 'refuse' || this.incoming.ended !== 'no') {
@@ -563,13 +561,13 @@ class SimLink implements Link {
   #acceptBytes(out: Pipe): void {
     if (this.#broken) return this.#cannotWrite()
     if (out.left === 0 && !out.stalled) return this.#strike(out)
-    const capacity = this.#conditions.sendBuffer ?? 65_536
+    const capacity = this.place.sendBuffer ?? 65_536
     const room = capacity - out.outstanding
     const wanted = Math.min(out.waitingBytes, this.#plainBytes, out.stalled ? Infinity : out.left, MAX_READ)
     // Not for crumbs of room (RFC 9293 §3.8.6.2). Received bytes make more of it, and come back here.
     if (room < Math.min(wanted, capacity / 2)) return
     const most = Math.min(room, wanted)
-    const size = this.#conditions.partialWrites === true ? 1 + this.#net.draw(most) : most
+    const size = this.place.partialWrites === true ? 1 + this.#net.draw(most) : most
     const bytes = take(out.waiting, size)
     out.waitingBytes -= size
     out.outstanding += size
@@ -593,8 +591,8 @@ class SimLink implements Link {
     const to = this.other
     if (to === undefined) return
     const now = this.#net.now()
-    const carrying = this.#conditions.bandwidth === undefined ? 0 : size / this.#conditions.bandwidth
-    out.lastArrival = Math.max(out.lastArrival, now + this.#net.latencyOf(this.#conditions)) + carrying
+    const carrying = this.place.bandwidth === undefined ? 0 : size / this.place.bandwidth
+    out.lastArrival = Math.max(out.lastArrival, now + this.#net.latencyOf(this.place)) + carrying
     this.#net.later(out.lastArrival - now, () => arrive(to))
   }
 
@@ -632,12 +630,12 @@ class SimLink implements Link {
     if (this.over) {
       // Nobody reads it: the sender learns so.
       const sender = this.other
-      if (sender !== undefined) this.#net.later(this.#net.latencyOf(this.#conditions), () => sender.#arriveReset())
+      if (sender !== undefined) this.#net.later(this.#net.latencyOf(this.place), () => sender.#arriveReset())
       return
     }
     this.incoming.arrived.push(bytes)
     this.incoming.arrivedBytes += bytes.length
-    const wait = this.#conditions.coalesce ?? 0
+    const wait = this.place.coalesce ?? 0
     if (wait === 0) this.#deliver()
     else this.#net.later(this.#net.draw(wait + 1), () => this.#deliver())
   }
@@ -679,8 +677,8 @@ class SimLink implements Link {
   }
 
   #read(pipe: Pipe): void {
-    const most = Math.min(pipe.arrivedBytes, this.#conditions.maxRead ?? MAX_READ)
-    const size = this.#conditions.cut === true ? 1 + this.#net.draw(most) : most
+    const most = Math.min(pipe.arrivedBytes, this.place.maxRead ?? MAX_READ)
+    const size = this.place.cut === true ? 1 + this.#net.draw(most) : most
     const bytes = take(pipe.arrived, size)
     pipe.arrivedBytes -= size
     pipe.outstanding -= size
@@ -716,8 +714,6 @@ class SimLink implements Link {
     if (reset) this.#send(0, (to) => to.#arriveReset())
     else if (!sent && !this.outgoing.stalled && !this.#broken) this.#send(0, (to) => to.#arriveFin(false))
     this.#net.later(0, () => {
-      if (this.#phase === 'closed') return
-      this.#phase = 'closed'
       if (this.#side === 'client') this.#net.openLinks--
       this.sink?.closed()
     })

@@ -138,11 +138,11 @@ function answerOf({ alpnProtocol }: TLSSocket): string | undefined {
 /** An answer that was not offered is somebody else's protocol (RFC 7301 §3.2), and HTTP/2 needs TLS 1.2 (RFC 9113 §9.2). */
 export function refusedAlpn(socket: TLSSocket, target: TlsTarget): Error | undefined {
   const answer = answerOf(socket)
-  const offered = answer === undefined || target.alpn.includes(answer)
-  if (offered && (answer !== 'h2' || !/^TLSv1(?:\.1)?$/.test(socket.getProtocol() ?? ''))) return undefined
-  const why = offered ? 'needs TLS 1.2' : 'was not offered'
+  const wasOffered = answer === undefined || target.alpn.includes(answer)
+  if (wasOffered && (answer !== 'h2' || !/^TLSv1(?:\.1)?$/.test(socket.getProtocol() ?? ''))) return undefined
+  const why = wasOffered ? 'needs TLS 1.2' : 'was not offered'
   const error = new Error(`the peer chose the protocol ${JSON.stringify(answer)}, which ${why}`)
-  return Object.assign(error, { code: `ERR_TLS_ALPN_${offered ? 'INADEQUATE' : 'NOT_OFFERED'}` })
+  return Object.assign(error, { code: `ERR_TLS_ALPN_${wasOffered ? 'INADEQUATE' : 'NOT_OFFERED'}` })
 }
 
 /** A snapshot: it stays true after the socket is gone. */

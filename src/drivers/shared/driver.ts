@@ -47,7 +47,7 @@ export class Driver {
   /** What the interface asks for in this turn, until the turn is over: a thread that is busy lets no deadline pass. */
   #asked: PoolInput[] = []
   /** Sockets that hold the process by themselves. A look-up need not: it may be the user's own, and never end. */
-  #holders = 0
+  holders = 0
   /** Links that are not read: their sockets hold nothing, and nobody waits for what has come. */
   unread = 0
   #closing = false
@@ -166,19 +166,19 @@ export class Driver {
   #perform(command: PoolCommand): void {
     switch (command.type) {
       case 'deliver':
-        return this.#exchange(command.id)?.deliver(command.event)
+        return this.#exchanges.get(command.id)?.deliver(command.event)
       case 'write':
-        return this.#link(command.link)?.write(command.chunks)
+        return this.#links.get(command.link)?.link?.write(command.chunks)
       case 'settle':
         return this.#settle(command)
       case 'assigned':
-        return this.#exchange(command.id)?.assign(command)
+        return this.#exchanges.get(command.id)?.assign(command)
       case 'openContent':
-        return this.#exchange(command.id)?.openContent()
+        return this.#exchanges.get(command.id)?.openContent()
       case 'pullContent':
-        return this.#exchange(command.id)?.pullContent()
+        return this.#exchanges.get(command.id)?.pullContent()
       case 'stopContent':
-        return this.#exchange(command.id)?.stopContent()
+        return this.#exchanges.get(command.id)?.stopContent()
       case 'ref':
       case 'unref':
         return this.#links.get(command.link)?.hold(command.type === 'ref')
@@ -195,15 +195,11 @@ export class Driver {
       case 'end':
       case 'close':
       case 'destroy':
-        return this.#link(command.link)?.[command.type]()
+        return this.#links.get(command.link)?.link?.[command.type]()
       case 'catchUp':
         return this.#catchUp(command.link)
       case 'trace':
-        this.#hooks.trace(
-          command.event,
-          command.event.request === undefined ? undefined : this.#exchange(command.event.request),
-        )
-        return this.look()
+        return this.#trace(command.event)
       case 'closed':
         this.#closing = false
         return this.#hooks.closed()
@@ -214,13 +210,11 @@ export class Driver {
   #catchUp(link: LinkId): void {
     this.network.caughtUp?.(() => this.tell({ type: 'caughtUp', link }))
   }
-  #exchange(id: RequestId): Exchange | undefined {
-    return this.#exchanges.get(id)
-  }
-  #link(id: LinkId): Link | undefined {
-    return this.#links.get(id)?.link
-  }
 
+  #trace(event: TraceEvent): void {
+    this.#hooks.trace(event, event.request === undefined ? undefined : this.#exchanges.get(event.request))
+    this.look()
+  }
   #settle(command: Extract<PoolCommand, { type: 'settle' }>): void {
     const exchange = this.#exchanges.get(command.id)
     if (exchange === undefined) return
@@ -247,7 +241,7 @@ export class Driver {
   #connect({ link, target }: Extract<PoolCommand, { type: 'connect' }>): void {
     const handle = new LinkHandle(this, link)
     this.#links.set(handle)
-    this.#holders++
+    this.holders++
     try {
       handle.link = this.network.connect(target, handle)
     } catch (error) {
@@ -282,9 +276,9 @@ export class Driver {
   }
   /** Asks for the network's buffer while its bytes are delivered. One may have it: what it does with it is its own. */
   keep(buffer: ArrayBufferLike): boolean {
-    if (this.#lent !== buffer) return false
-    this.#lent = undefined
-    return true
+    const lent = this.lends(buffer)
+    if (lent) this.#lent = undefined
+    return lent
   }
 
   /** What the interface has to tell to who listens to the request. */
@@ -292,10 +286,6 @@ export class Driver {
     this.#hooks.trace({ ...event, time: this.network.now() }, exchange)
   }
 
-  /** A socket that holds the process came (+1) or went (−1). */
-  holds(change: 1 | -1): void {
-    this.#holders += change
-  }
   rests(link: LinkHandle): void {
     link.place = this.#resting.push(link) - 1
   }
@@ -317,7 +307,7 @@ export class Driver {
   #arm(): void {
     const at = this.#machine.nextTimeout() ?? Infinity
     const awaited = this.#unsettled > this.unread || this.#closing
-    const hold = awaited && this.#holders === 0
+    const hold = awaited && this.holders === 0
     if (this.#cancelTimer !== undefined) {
       if (at >= this.#timerAt && (hold ? this.#timerHolds : !this.#timerHolds || awaited)) return
       this.#cancelTimer()
@@ -371,7 +361,7 @@ class LinkHandle implements Sink {
     this.link?.unref()
   }
   #holder(change: 1 | -1): void {
-    if (!this.#paused) this.#driver.holds(change)
+    if (!this.#paused) this.#driver.holders += change
   }
   pause(): void {
     if (this.#holds) this.#holder(-1)

@@ -12,7 +12,6 @@ import {
   type Bytes,
   type Fields,
   type FieldsInit,
-  type Framing,
   type Millis,
   type Origin,
   type OwnedBytes,
@@ -304,7 +303,7 @@ export abstract class Exchange {
 
   /** Gives the request up; it settles with the reason, or without an error where that is CLOSED. */
   cancel(reason: unknown): void {
-    if (!this.settled) this.driver.ask({ type: 'cancel', id: this.id, reason })
+    this.ask({ type: 'cancel', id: this.id, reason })
   }
   /** The owner has no more use for it; what was written after a switch still leaves. */
   protected abandon(): void {
@@ -315,7 +314,7 @@ export abstract class Exchange {
   consumed(bytes: number): void {
     if (!this.settled) this.driver.consumed(this.id, bytes)
   }
-  /** Anything else about this request; after it has settled nobody would hear it. */
+  /** About this request; after it has settled nobody would hear it. */
   ask(input: PoolInput): void {
     if (!this.settled) this.driver.ask(input)
   }
@@ -345,8 +344,7 @@ export abstract class Exchange {
 
   /** For a reader that will take it later. */
   enqueue(data: OwnedBytes): void {
-    const queue = (this.#queue ??= [])
-    queue.push(data)
+    ;(this.#queue ??= []).push(data)
   }
   get queued(): boolean {
     return this.#queue !== undefined && this.#next < this.#queue.length
@@ -445,7 +443,7 @@ export abstract class Exchange {
     if (!Array.isArray(alpn) || alpn.some((one) => typeof one !== 'string'))
       throw new TypeError('alpn must be an array of strings')
     if (this.endsWriting && !this.settled) throw streamEnded()
-    if (this.framing === 'frames')
+    if (this.response?.framing === 'frames')
       throw misuse('start-tls', 'RFC 9113 §9.2', 'a stream of HTTP/2 cannot be secured: its connection is shared')
     if (this.queued)
       throw misuse(
@@ -464,9 +462,5 @@ export abstract class Exchange {
       origin: formatOrigin(this.origin),
       disposition: 'response-started',
     })
-  }
-
-  get framing(): Framing {
-    return this.response?.framing ?? 'none'
   }
 }

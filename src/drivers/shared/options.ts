@@ -17,7 +17,6 @@ import {
   type Bytes,
   type ContentPlan,
   type FieldsInit,
-  type Limits,
   type Millis,
   type Origin,
   type Priority,
@@ -343,5 +342,3 @@ function plan(head: OwnHead, source: PreparedContent, trailers: boolean): Conten
     throw misuse('framing', 'RFC 9112 §6.3', "content is given although the head says 'none'")
   return said
 }
-
-export type { Limits }

@@ -125,36 +125,26 @@ const HTTP2_NAMES: ReadonlySet<string> = new Set<keyof Http2Options>([
 ])
 
 function settingsOf(options: CommonPoolOptions): PoolSettings {
-  const maxConnections = checkInteger('maxConnections', options.maxConnections, 100, 1, MAX_CONNECTIONS)
-  const { maxRequestsPerConnection: maxRequests, unixSocket, localAddress } = options
+  const integer = (name: keyof CommonPoolOptions, byDefault: number, min: number, max: number): number =>
+    checkInteger(name, options[name], byDefault, min, max)
+  const maxConnections = integer('maxConnections', 100, 1, MAX_CONNECTIONS)
+  const { unixSocket, localAddress } = options
   checkType('unixSocket', unixSocket, 'string')
   checkType('localAddress', localAddress, 'string')
   return {
     maxConnections,
-    maxConnectionsPerOrigin: checkInteger(
-      'maxConnectionsPerOrigin',
-      options.maxConnectionsPerOrigin,
-      maxConnections,
-      1,
-      MAX_CONNECTIONS,
-    ),
-    maxIdleConnections: checkInteger(
-      'maxIdleConnections',
-      options.maxIdleConnections,
-      maxConnections,
-      0,
-      MAX_CONNECTIONS,
-    ),
-    maxQueuedRequests: checkInteger('maxQueuedRequests', options.maxQueuedRequests, 10_000, 0, MAX_QUEUED),
+    maxConnectionsPerOrigin: integer('maxConnectionsPerOrigin', maxConnections, 1, MAX_CONNECTIONS),
+    maxIdleConnections: integer('maxIdleConnections', maxConnections, 0, MAX_CONNECTIONS),
+    maxQueuedRequests: integer('maxQueuedRequests', 10_000, 0, MAX_QUEUED),
     keepAliveExpiry: optionalMillis('keepAliveExpiry', options.keepAliveExpiry),
     maxConnectionAge: optionalMillis('maxConnectionAge', options.maxConnectionAge),
     maxRequestsPerConnection:
-      maxRequests === null
+      options.maxRequestsPerConnection === null
         ? Infinity
-        : checkInteger('maxRequestsPerConnection', maxRequests, Infinity, 1, Number.MAX_SAFE_INTEGER),
+        : integer('maxRequestsPerConnection', Infinity, 1, Number.MAX_SAFE_INTEGER),
     http1: checkBoolean('http1', options.http1, true),
     http2: checkBoolean('http2', options.http2, false),
-    retries: checkInteger('retries', options.retries, 0, 0, MAX_RETRIES),
+    retries: integer('retries', 0, 0, MAX_RETRIES),
     proxies: proxiesOf(options.proxy),
     tls: copied(options.tls),
     localAddress,
