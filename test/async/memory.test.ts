@@ -1,7 +1,9 @@
 // What is kept of a request that is over, and of a pool.
 import { expect, it } from 'vitest'
 import { originOf } from '../../src/drivers/shared/options.ts'
+import type { Response } from '../../src/index.ts'
 import { collect } from '../fixtures/collect.ts'
+import { makePool, serveHttp } from './servers.ts'
 
 function heapUsed(): number {
   collect()
@@ -14,4 +16,25 @@ it('what is known of an origin holds none of the URLs that led to it', () => {
   const before = heapUsed()
   for (let i = 1; i <= 400; i++) visit(i)
   expect(heapUsed() - before).toBeLessThan(5_000_000)
+})
+
+it.each([
+  ['bytes', (chunk: Uint8Array) => chunk],
+  ['an iterable', (chunk: Uint8Array) => [chunk]],
+  ['a function', (chunk: Uint8Array) => () => [chunk]],
+  ['a function that gives bytes', (chunk: Uint8Array) => () => chunk],
+])('a response that is kept holds nothing of what was sent for it: %s', async (_, content) => {
+  const { url } = await serveHttp((request, response) => {
+    request.resume().on('end', () => response.end())
+  })
+  const pool = makePool()
+  const send = async (): Promise<readonly [Response, WeakRef<Uint8Array>]> => {
+    const chunk = new Uint8Array(100_000)
+    return [await pool.request('POST', url, { content: content(chunk) }), new WeakRef(chunk)]
+  }
+  const [response, sent] = await send()
+  await new Promise((resolve) => setTimeout(resolve, 10))
+  collect()
+  expect(sent.deref()).toBeUndefined()
+  expect(response.status).toBe(200)
 })

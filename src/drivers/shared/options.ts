@@ -293,7 +293,7 @@ function checkOrigin(origin: Origin): Origin {
 }
 
 const PRIORITY_NAMES: ReadonlySet<string> = new Set(['urgency', 'incremental'])
-const NO_CONTENT: PreparedContent = { chunk: undefined, open: undefined, replayable: true }
+export const NO_CONTENT: PreparedContent = { chunk: undefined, open: undefined, replayable: true }
 const encoder = new TextEncoder()
 
 function prepareContent(content: unknown): PreparedContent {
