@@ -1,9 +1,10 @@
 // What is kept of a request that is over, and of a pool.
 import { expect, it } from 'vitest'
+import { nodeNetwork } from '../../src/drivers/networks/node.ts'
 import { originOf } from '../../src/drivers/shared/options.ts'
 import type { Response } from '../../src/index.ts'
 import { collect } from '../fixtures/collect.ts'
-import { makePool, serveHttp } from './servers.ts'
+import { makePool, serveHttp, serveTcp } from './servers.ts'
 
 function heapUsed(): number {
   collect()
@@ -37,4 +38,31 @@ it.each([
   collect()
   expect(sent.deref()).toBeUndefined()
   expect(response.status).toBe(200)
+})
+
+it('a pool that is destroyed is held by no timer', async () => {
+  const url = await serveTcp(() => undefined)
+  const network = nodeNetwork()
+  const armed = new Set<() => void>()
+  const pool = makePool({
+    networkBackend: {
+      can: network.can,
+      now: () => network.now(),
+      timer: (at, fire, keepAlive) => {
+        const cancel = network.timer(at, fire, keepAlive)
+        armed.add(cancel)
+        return () => {
+          armed.delete(cancel)
+          cancel()
+        }
+      },
+      resolve: (host, done) => network.resolve(host, done),
+      connect: (target, sink) => network.connect(target, sink),
+    },
+  })
+  const lost = pool.request('GET', url).catch(() => undefined)
+  await expect.poll(() => armed.size).toBe(1)
+  await pool.destroy()
+  await lost
+  expect(armed.size).toBe(0)
 })
