@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest'
 import { nodeNetwork } from '../../src/drivers/networks/node.ts'
 import { originOf } from '../../src/drivers/shared/options.ts'
-import type { Response } from '../../src/index.ts'
+import { Fields, type Response } from '../../src/index.ts'
 import { collect } from '../fixtures/collect.ts'
 import { makePool, serveHttp, serveTcp } from './servers.ts'
 
@@ -16,6 +16,15 @@ it('what is known of an origin holds none of the URLs that led to it', () => {
   visit(0)
   const before = heapUsed()
   for (let i = 1; i <= 400; i++) visit(i)
+  expect(heapUsed() - before).toBeLessThan(5_000_000)
+})
+
+it('what is known of field names holds none of the texts that they were cut out of', () => {
+  const before = heapUsed()
+  for (let i = 0; i < 200; i++) {
+    const text = `A-Name-In-A-Long-Text-${i}: ${'v'.repeat(50_000)}`
+    Fields.from([[text.slice(0, text.indexOf(':')), 'v']])
+  }
   expect(heapUsed() - before).toBeLessThan(5_000_000)
 })
 
