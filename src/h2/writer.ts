@@ -18,8 +18,8 @@ export class Output {
   taken = 0
   #chunks: Bytes[] = []
   #bytes = 0
-  /** The part of the slab that was written and is not yet a chunk. */
-  #slab: Uint8Array<ArrayBuffer> = slab
+  /** The part of the slab that was written and is not yet a chunk. What has nothing to say holds none. */
+  #slab: Uint8Array<ArrayBuffer> | undefined
   #from = 0
   #to = 0
 
@@ -34,32 +34,28 @@ export class Output {
    */
   header(length: number, type: number, flags: number, stream: number, room = 0): number {
     const at = this.#reserve(FRAME_HEADER_BYTES + room)
-    const out = this.#slab
-    out[at] = length >>> 16
-    out[at + 1] = length >>> 8
-    out[at + 2] = length
-    out[at + 3] = type
-    out[at + 4] = flags
-    writeUint32(out, at + 5, stream)
+    writeUint32(slab, at, (length << 8) | type)
+    slab[at + 4] = flags
+    writeUint32(slab, at + 5, stream)
     return at + FRAME_HEADER_BYTES
   }
 
   /** A whole frame around a copy of the payload. */
   copied(type: number, flags: number, stream: number, payload: Bytes): void {
     const at = this.header(payload.length, type, flags, stream, payload.length)
-    this.#slab.set(payload, at)
+    slab.set(payload, at)
   }
 
   /** A frame whose payload is one 32-bit number: RST_STREAM, WINDOW_UPDATE. */
   number(type: number, stream: number, value: number): void {
     const at = this.header(4, type, 0, stream, 4)
-    writeUint32(this.#slab, at, value)
+    writeUint32(slab, at, value)
   }
 
   goaway(lastStream: number, h2Code: number): void {
     const at = this.header(8, FRAME.GOAWAY, 0, 0, 8)
-    writeUint32(this.#slab, at, lastStream)
-    writeUint32(this.#slab, at + 4, h2Code)
+    writeUint32(slab, at, lastStream)
+    writeUint32(slab, at + 4, h2Code)
   }
 
   /** Content after a frame header that was written for it. */
@@ -67,7 +63,7 @@ export class Output {
     if (bytes.length >= BY_REFERENCE) return this.raw(bytes)
     // First the room: it may be in another slab.
     const at = this.#reserve(bytes.length)
-    this.#slab.set(bytes, at)
+    slab.set(bytes, at)
   }
 
   /** These bytes, by reference. */
@@ -86,6 +82,7 @@ export class Output {
       this.#chunks = []
       this.taken += this.#bytes
       this.#bytes = 0
+      this.#slab = undefined
       return all
     }
     const most = wholeBytes(maxBytes)
@@ -125,7 +122,7 @@ export class Output {
   }
 
   #seal(): void {
-    if (this.#from < this.#to) this.#chunks.push(this.#slab.subarray(this.#from, this.#to))
+    if (this.#from < this.#to) this.#chunks.push((this.#slab as Bytes).subarray(this.#from, this.#to))
     this.#from = this.#to
   }
 }

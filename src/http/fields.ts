@@ -5,7 +5,7 @@
 // stood on the wire, or as the caller wrote it, is kept beside. Values are latin1 strings: one char is one byte.
 //
 // It does not know which fields may be sent: whoever writes them validates them (`checkField`), once, as it writes.
-import { asciiLower, excerpt, isFieldValue, isToken } from './grammar.ts'
+import { asciiLower, excerpt, isFieldValue, isToken, lowered } from './grammar.ts'
 import { misuse } from './misuse.ts'
 
 export type FieldsInit =
@@ -93,13 +93,8 @@ export class Fields implements Iterable<readonly [name: string, value: string]> 
   }
   /** The values of all field lines of that name, in order. */
   getAll(name: string): string[] {
-    const flat = this.flat
     const lower = asciiLower(name)
-    const values: string[] = []
-    for (let i = 0; i < flat.length; i += 2) {
-      if (flat[i] === lower) values.push(flat[i + 1] as string)
-    }
-    return values
+    return this.flat.filter((_, i) => i % 2 === 1 && this.flat[i - 1] === lower)
   }
   has(name: string): boolean {
     return this.get(name) !== undefined
@@ -136,13 +131,16 @@ function add(flat: string[], raw: string[], name: unknown, value: unknown): void
   raw.push(name)
 }
 
-/** Names that were lowered before: callers use few, and a look-up costs a quarter of the loop. Bounded. */
+/**
+ * Names that were lowered before: callers use few, and a look-up costs a quarter of the loop. Bounded; and copies, since a
+ * name that was cut out of a text would hold all of that.
+ */
 const LOWERED = new Map<string, string>()
 function lowerOf(name: string): string {
   let lower = LOWERED.get(name)
   if (lower === undefined) {
-    lower = asciiLower(name)
-    if (LOWERED.size < 512 && name.length <= 64) LOWERED.set(name, lower)
+    lower = lowered(name)
+    if (LOWERED.size < 512 && name.length <= 64) LOWERED.set(name.split('').join(''), lower)
   }
   return lower
 }

@@ -85,8 +85,8 @@ export function asciiLower(text: string): string {
   return text
 }
 
-/** Made of pieces, not char by char: a string that grows by chars holds 32 bytes for each. */
-function lowered(text: string): string {
+/** A copy. Made of pieces, not char by char: a string that grows by chars holds 32 bytes for each. */
+export function lowered(text: string): string {
   let lower = ''
   // The arguments of a call live on the stack.
   for (let i = 0; i < text.length; i += 4096) {

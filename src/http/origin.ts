@@ -4,7 +4,7 @@
 // It refuses what would be ambiguous on the wire (controls, spaces, non-ASCII, userinfo, a backslash in the
 // authority) rather than repair it. It does not resolve, escape or know about proxies.
 import { UnsupportedProtocol } from './errors.ts'
-import { asciiLower, excerpt, isVisible, parseDecimal } from './grammar.ts'
+import { excerpt, isVisible, lowered, parseDecimal } from './grammar.ts'
 import { misuse } from './misuse.ts'
 
 /** Scheme and host in lower case; an IPv6 host without brackets, its zone after a `%`. */
@@ -58,7 +58,7 @@ export function splitAuthority(url: string): { scheme: string; authority: string
     })
   }
   const [whole, scheme = '', authority = ''] = match
-  return { scheme: asciiLower(scheme), authority, rest: url.slice(whole.length) }
+  return { scheme: lowered(scheme), authority, rest: url.slice(whole.length) }
 }
 
 /** `host [":" port]` with the host in lower case and without brackets. RFC 3986 §3.2.2, §3.2.3. */
@@ -66,7 +66,8 @@ export function splitHostPort(authority: string, url: string = authority): { hos
   const match = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::([0-9]*))?$/.exec(authority)
   if (match === null) throw badUrl(url, 'has a malformed host or port')
   const [, literal, name, digits] = match
-  const host = literal === undefined ? asciiLower(name ?? '') : addressOf(literal)
+  // A copy: cut out of the URL it would hold all of that, for as long as the origin is known.
+  const host = literal === undefined ? lowered(name ?? '') : addressOf(literal)
   if (host === '') throw badUrl(url, 'has no host')
   if (literal === undefined ? !isRegName(host) : !isIPv6(host)) throw badUrl(url, 'has a malformed host')
   if (digits === undefined || digits === '') return { host, port: undefined }
@@ -82,8 +83,8 @@ function isPort(port: number): boolean {
 /** As the system takes it: the `%25` before a zone stands for `%` (RFC 6874 §2), and the zone's case is its own. */
 function addressOf(literal: string): string {
   const zone = literal.indexOf('%')
-  if (zone < 0) return asciiLower(literal)
-  return asciiLower(literal.slice(0, zone)) + literal.slice(zone).replace(/^%25(?=.)/, '%')
+  if (zone < 0) return lowered(literal)
+  return lowered(literal.slice(0, zone)) + literal.slice(zone).replace(/^%25(?=.)/, '%')
 }
 
 /** `reg-name` or IPv4address of RFC 3986 §3.2.2; at least one char. */

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { FRAME } from '../../src/h2/index.ts'
 import { Output } from '../../src/h2/writer.ts'
+import { collect } from '../fixtures/collect.ts'
 import { concat, frame, parseFrames, uint32 } from './support.ts'
 
 describe('output', () => {
@@ -31,6 +32,18 @@ describe('output', () => {
     const frames = parseFrames(concat(output.take(Infinity)))
     expect(frames.map(({ stream, payload }) => [stream, payload.length])).toEqual(sizes.map((size, i) => [i, size]))
     for (const [i, { payload }] of frames.entries()) expect(payload.every((octet) => octet === (i & 0xff))).toBe(true)
+  })
+
+  test('a connection that idles holds no memory that it wrote into', async () => {
+    const idle = Array.from({ length: 50 }, () => new Output())
+    const written = idle.map((output) => {
+      output.copied(FRAME.SETTINGS, 0, 0, new Uint8Array(60_000))
+      return new WeakRef((output.take(Infinity)[0] as Uint8Array).buffer)
+    })
+    await new Promise((resolve) => setTimeout(resolve, 10))
+    collect()
+    expect(written.filter((buffer) => buffer.deref() !== undefined).length).toBeLessThan(5)
+    expect(idle.every(({ bytes }) => bytes === 0)).toBe(true)
   })
 
   test('law C7: what was taken is gone, and is never written again', () => {

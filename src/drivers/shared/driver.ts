@@ -202,6 +202,7 @@ export class Driver {
         return this.#trace(command.event)
       case 'closed':
         this.#closing = false
+        this.#disarm()
         return this.#hooks.closed()
     }
   }
@@ -310,13 +311,17 @@ export class Driver {
     const hold = awaited && this.holders === 0
     if (this.#cancelTimer !== undefined) {
       if (at >= this.#timerAt && (hold ? this.#timerHolds : !this.#timerHolds || awaited)) return
-      this.#cancelTimer()
-      this.#cancelTimer = undefined
+      this.#disarm()
     }
     if (at === Infinity) return
     this.#timerAt = at
     this.#timerHolds = hold
     this.#cancelTimer = this.network.timer(at, this.#fire, hold)
+  }
+  /** It holds the whole pool. */
+  #disarm(): void {
+    this.#cancelTimer?.()
+    this.#cancelTimer = undefined
   }
   readonly #fire = (): void => {
     this.#cancelTimer = undefined

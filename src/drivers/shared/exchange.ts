@@ -21,7 +21,7 @@ import type { DeliveredEvent, LinkInfo, PoolCommand, PoolInput, RequestId } from
 import { ContentPump, discard } from './content.ts'
 import { unwatchOwner, watchOwner } from './dropped.ts'
 import type { Driver } from './driver.ts'
-import { checkType, type PreparedContent, type PreparedRequest } from './options.ts'
+import { checkType, NO_CONTENT, type PreparedContent, type PreparedRequest } from './options.ts'
 import { unwatch, watch } from './signals.ts'
 import type { TraceCallback } from './trace.ts'
 
@@ -97,7 +97,8 @@ export abstract class Exchange {
   readonly driver: Driver
   readonly origin: Origin
   readonly head: RequestHead
-  readonly source: PreparedContent
+  /** None once it has settled: whoever keeps the response does not keep what was sent for it. */
+  source: PreparedContent
   mode: ContentMode
   /** To which connection, the last time. */
   #assigned: Assigned | undefined
@@ -221,6 +222,8 @@ export abstract class Exchange {
   settle(settled: Settled): void {
     if (this.#hooks.signal !== undefined) unwatch(this.#hooks.signal, this)
     if (!this.source.replayable) discard(this.source.open?.())
+    this.source = NO_CONTENT
+    this.#content = undefined
     const { result, timings, bytesSent, bytesReceived } = settled
     this.#timings = timings
     this.bytesSent = bytesSent

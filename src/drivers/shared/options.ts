@@ -7,6 +7,7 @@ import {
   checkField,
   Fields,
   formatAuthority,
+  formatOrigin,
   isSecure,
   isToken,
   isVisible,
@@ -176,10 +177,11 @@ function locate(url: string | URL): { site: Located; target: string } {
     }
   }
   const { origin, target } = splitUrl(text)
-  const prefix = text.slice(0, Math.max(0, pathAt(text)))
+  // Not cut out of the URL, which would be held as long.
+  const prefix = formatOrigin(origin)
   const site = { prefix, origin, authority: formatAuthority(origin), scheme: isSecure(origin) ? 'https' : 'http' }
-  // A slash of the query or the fragment is no path: such a URL is split each time.
-  if (prefix !== '' && !/[?#]/.test(prefix)) {
+  // What is written otherwise, or has no path, is split each time.
+  if (text.startsWith(`${prefix}/`)) {
     if (origins.size >= MAX_ORIGINS) origins.clear()
     origins.set(prefix, site)
   }
@@ -293,7 +295,7 @@ function checkOrigin(origin: Origin): Origin {
 }
 
 const PRIORITY_NAMES: ReadonlySet<string> = new Set(['urgency', 'incremental'])
-const NO_CONTENT: PreparedContent = { chunk: undefined, open: undefined, replayable: true }
+export const NO_CONTENT: PreparedContent = { chunk: undefined, open: undefined, replayable: true }
 const encoder = new TextEncoder()
 
 function prepareContent(content: unknown): PreparedContent {
