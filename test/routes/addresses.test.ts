@@ -167,7 +167,7 @@ describe('addresses', () => {
           await withPool(options, async (pool) => {
             const { connection } = await pool.request('GET', `http://name.test:${port}/`)
             expect(connection?.remoteAddress).toBe('127.0.0.1')
-            expect(steps).toEqual(['started 127.0.0.2', 'started 127.0.0.1', 'complete 127.0.0.1'])
+            expect(steps).toEqual(['started 127.0.0.2', 'started 127.0.0.1', 'failed 127.0.0.2', 'complete 127.0.0.1'])
             expect(pool.connections).toHaveLength(1)
           })
           await worker.terminate()

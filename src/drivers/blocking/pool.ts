@@ -132,7 +132,10 @@ export class ConnectionPool implements Disposable {
     this.#loop.enter()
     this.#driver.ask({ type: 'closeIdle' })
   }
-  /** No new requests; queued ones fail with PoolClosed, running ones finish within `grace` (30 s), then are destroyed. */
+  /**
+   * No new requests; running ones finish within `grace` (30 s), then are destroyed. Whoever is here reads nothing
+   * meanwhile: a large response that is not read, or a tunnel, is waited for in vain, so close it before.
+   */
   close(options?: { readonly grace?: Millis | undefined }): void {
     this.#close(closing(options))
   }
