@@ -8,6 +8,8 @@
 import { asciiLower, excerpt, isFieldValue, isToken, lowered } from './grammar.ts'
 import { misuse } from './misuse.ts'
 
+const NO_FIELDS = 'headers must be Fields, pairs or a record, and not a promise'
+
 export type FieldsInit =
   | Fields
   | Iterable<readonly [name: string, value: string]>
@@ -41,9 +43,7 @@ export class Fields implements Iterable<readonly [name: string, value: string]> 
   static from(init: FieldsInit | undefined): Fields {
     if (init === undefined) return Fields.empty
     if (init instanceof Fields) return init
-    // What is promised has no names of its own: it would pass for no fields at all.
-    if (typeof init !== 'object' || init === null || typeof (init as { then?: unknown }).then === 'function')
-      throw new TypeError('headers must be Fields, pairs or a record, and not a promise')
+    if (typeof init !== 'object' || init === null) throw new TypeError(NO_FIELDS)
     const flat: string[] = []
     const raw: string[] = []
     if (Symbol.iterator in init) {
@@ -59,6 +59,8 @@ export class Fields implements Iterable<readonly [name: string, value: string]> 
         if (Array.isArray(value)) for (const one of value as readonly unknown[]) add(flat, raw, name, one)
         else add(flat, raw, name, value)
       }
+      // What is promised has no names of its own: it would pass for no fields at all.
+      if (flat.length === 0 && typeof record['then'] === 'function') throw new TypeError(NO_FIELDS)
     }
     return new Fields(flat, raw)
   }
