@@ -8,8 +8,6 @@
 import { asciiLower, excerpt, isFieldValue, isToken, lowered } from './grammar.ts'
 import { misuse } from './misuse.ts'
 
-const NO_FIELDS = 'headers must be Fields, pairs or a record, and not a promise'
-
 export type FieldsInit =
   | Fields
   | Iterable<readonly [name: string, value: string]>
@@ -43,7 +41,7 @@ export class Fields implements Iterable<readonly [name: string, value: string]> 
   static from(init: FieldsInit | undefined): Fields {
     if (init === undefined) return Fields.empty
     if (init instanceof Fields) return init
-    if (typeof init !== 'object' || init === null) throw new TypeError(NO_FIELDS)
+    if (typeof init !== 'object' || init === null) throw notFields(init === null ? 'null' : typeof init)
     const flat: string[] = []
     const raw: string[] = []
     if (Symbol.iterator in init) {
@@ -60,7 +58,7 @@ export class Fields implements Iterable<readonly [name: string, value: string]> 
         else add(flat, raw, name, value)
       }
       // What is promised has no names of its own: it would pass for no fields at all.
-      if (flat.length === 0 && typeof record['then'] === 'function') throw new TypeError(NO_FIELDS)
+      if (flat.length === 0 && typeof record['then'] === 'function') throw notFields('a promise')
     }
     return new Fields(flat, raw)
   }
@@ -122,6 +120,10 @@ export class Fields implements Iterable<readonly [name: string, value: string]> 
   toJSON(): (readonly [name: string, value: string])[] {
     return [...this]
   }
+}
+
+function notFields(what: string): TypeError {
+  return new TypeError(`headers must be Fields, pairs or a record, not ${what}`)
 }
 
 function add(flat: string[], raw: string[], name: unknown, value: unknown): void {
