@@ -102,6 +102,11 @@ const AGAIN_EVERY = 40
 /** Every so many steps: a snapshot is the dearest thing in a world. */
 const SELDOM = 60
 
+/** What is written through a tunnel. */
+interface Said {
+  readonly length: number
+  readonly times: number
+}
 type How = 'read' | 'iterate' | 'leave' | 'drain' | 'close'
 interface Stats {
   readonly requests: number
@@ -332,12 +337,16 @@ class SimWorld {
       ...(upload ? { content: this.#content(upgrade && this.#oneIn(3)) } : {}),
     }
     const url = `${this.#pick(...this.#origins)}${target}`
+    // Chosen by now: which of two responses of one moment is told first depends on how they were cut.
+    const says: Said | undefined = upgrade
+      ? { length: this.#pick(0, 3, 30_000, LARGEST_CHUNK), times: this.#pick(1, 1, 5) }
+      : undefined
     this.#open++
     this.#asked++
     try {
       const expected = method === 'HEAD' ? '' : contentOf(target, behaviour.size)
       const response = await this.#pool.stream(method, url, options)
-      const got = upgrade ? await this.#converse(response) : await this.#read(response, expected, how)
+      const got = says ? await this.#converse(response, says) : await this.#read(response, expected, how)
       this.told.push(`${target} ${response.status} ${got}`)
       this.#tally.ok++
     } catch (error) {
@@ -361,12 +370,11 @@ class SimWorld {
     return this.#pick<RequestOptions['content']>(chunk, several(), several)
   }
   /** What was written through a tunnel comes back, and nothing else: neither what was said before it, nor less. */
-  async #converse(response: Response): Promise<number> {
+  async #converse(response: Response, { length, times }: Said): Promise<number> {
     const tunnel = response.networkStream
     if (tunnel === undefined) throw new Error('I5: nothing was switched')
-    const length = this.#pick(0, 3, 30_000, LARGEST_CHUNK)
     const piece = Uint8Array.from({ length }, (_, i) => i % 251)
-    const written = Array.from({ length: this.#pick(1, 1, 5) }, () => tunnel.write(piece))
+    const written = Array.from({ length: times }, () => tunnel.write(piece))
     const said = Promise.all([...written, tunnel.end()])
     let got = 0
     const reading = async (): Promise<void> => {
