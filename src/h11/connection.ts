@@ -192,11 +192,12 @@ export class H11Connection implements Connection<H11Event> {
 
   get readState(): 'need-data' | 'paused' | 'done' {
     if (this.#deaf) return 'done'
-    if (this.#eof) return this.#desk.input.empty ? 'done' : 'paused'
-    if (this.#phase === 'wait') {
-      if (this.#life === 'draining' && !this.#maySwitch) return 'done'
-      return this.#desk.input.empty ? 'need-data' : 'paused'
-    }
+    const waits = this.#phase === 'wait'
+    // What lies there belongs to no exchange, whether the peer has ended or not.
+    if (waits && this.#life === 'draining' && !this.#maySwitch) return 'done'
+    const { empty } = this.#desk.input
+    if (this.#eof) return empty ? 'done' : 'paused'
+    if (waits) return empty ? 'need-data' : 'paused'
     // What was delivered of a message that is over holds up no other.
     return this.#phase !== 'head' && this.#unread >= this.#rules.limits.streamWindow ? 'paused' : 'need-data'
   }

@@ -680,6 +680,10 @@ describe('readState', () => {
     expect(last.snapshot()).toMatchObject({ held: { input: 0 } })
     last.abort()
     expect(last.readState).toBe('done')
+    // What came together with the request is of no use either, nor is the end behind it.
+    const surplus = asked('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nx')
+    surplus.receiveEof(0)
+    expect(surplus.readState).toBe('done')
   })
   it('is not done where the last request may become a tunnel', () => {
     const head = 'Host: a\r\nConnection: close, upgrade\r\nUpgrade: x\r\n\r\n'
