@@ -41,7 +41,7 @@ import {
 import type { Desk } from './desk.ts'
 import { leaveDesk, RESTING, takeDesk } from './desk.ts'
 import type { FaultCode } from './faults.ts'
-import { peerFault } from './faults.ts'
+import { byteDetail, peerFault } from './faults.ts'
 import type { Decision } from './framing.ts'
 import {
   closeReasonOf,
@@ -53,6 +53,7 @@ import {
   requestFraming,
   responseFraming,
   rewritten,
+  valueDetail,
 } from './framing.ts'
 import { CR, LF, targetForm } from './grammar.ts'
 import { isOffered, writeInformationalHead, writeRequestHead, writeResponseHead, writeTrailers } from './heads.ts'
@@ -192,11 +193,12 @@ export class H11Connection implements Connection<H11Event> {
 
   get readState(): 'need-data' | 'paused' | 'done' {
     if (this.#deaf) return 'done'
-    if (this.#eof) return this.#desk.input.empty ? 'done' : 'paused'
-    if (this.#phase === 'wait') {
-      if (this.#life === 'draining' && !this.#maySwitch) return 'done'
-      return this.#desk.input.empty ? 'need-data' : 'paused'
-    }
+    const waits = this.#phase === 'wait'
+    // What lies there belongs to no exchange, whether the peer has ended or not.
+    if (waits && this.#life === 'draining' && !this.#maySwitch) return 'done'
+    const { empty } = this.#desk.input
+    if (this.#eof) return empty ? 'done' : 'paused'
+    if (waits) return empty ? 'need-data' : 'paused'
     // What was delivered of a message that is over holds up no other.
     return this.#phase !== 'head' && this.#unread >= this.#rules.limits.streamWindow ? 'paused' : 'need-data'
   }
@@ -238,7 +240,7 @@ export class H11Connection implements Connection<H11Event> {
           if (desk.left > 2) return this.#content(desk.left - 2)
           for (; desk.left > 0; desk.left--) {
             if (input.empty) return this.#dry()
-            if (input.data[input.pos] !== (desk.left === 2 ? CR : LF)) return this.#fail('chunk-terminator')
+            if (input.data[input.pos] !== (desk.left === 2 ? CR : LF)) return this.#failByte('chunk-terminator')
             input.pos++
           }
           this.#phase = 'chunk-line'
@@ -356,7 +358,7 @@ export class H11Connection implements Connection<H11Event> {
     const { input, reader } = desk
     const { limits, lenient } = this.#rules
     // Bytes that nobody asked for. RFC 9112 §9.2.
-    if (this.#response !== 'awaited') return input.empty ? this.#dry() : this.#fail('surplus-bytes')
+    if (this.#response !== 'awaited') return input.empty ? this.#dry() : this.#failByte('surplus-bytes')
     const outcome = this.#readSection(limits.maxHeadBytes - desk.headBytes, this.#rules.heads)
     if (outcome !== COMPLETE) return this.#noSection(outcome)
     const { status, minor, reasonPhrase } = reader
@@ -372,9 +374,7 @@ export class H11Connection implements Connection<H11Event> {
       this.#announce(hasOption(notes.connection, 'close') ? 'connection-close' : decision.closes)
       return { type: 'informational', exchange, status, headers }
     }
-    if (status === 101 && !isOffered(notes.upgrade, desk.upgrade)) {
-      return this.#failHead('unexpected-upgrade', `: ${excerpt(notes.upgrade ?? '')}`)
-    }
+    if (status === 101 && !isOffered(notes.upgrade, desk.upgrade)) return this.#failHead('unexpected-upgrade')
     if (decision.length > limits.maxContentLength) return this.#failHead('limit-content')
     this.#minor = minor
     desk.responseHeaders = rewritten(headers, decision)
@@ -413,9 +413,15 @@ export class H11Connection implements Connection<H11Event> {
     return this.#fail(reader.fault, input.offset, reader.detail)
   }
   /** The grammar of a head is right, and what it says is wrong. */
-  #failHead(code: FaultCode, detail?: string): H11Event {
+  #failHead(code: FaultCode, detail = valueDetail(notes, code)): H11Event {
     const { input, reader } = this.#desk
     return this.#fail(code, input.offset - reader.size, detail)
+  }
+
+  /** The next byte may not stand here. */
+  #failByte(code: FaultCode): H11Event {
+    const { data, offset, pos } = this.#desk.input
+    return this.#fail(code, offset, byteDetail(data[pos] as number))
   }
 
   #beginContent({ framing, length }: Decision): void {
@@ -441,7 +447,9 @@ export class H11Connection implements Connection<H11Event> {
     const outcome = chunks.readLine(input.data, input.pos, input.end, this.#rules.limits, this.#rules.chunkDetails)
     input.pos = chunks.next
     if (outcome === INCOMPLETE) return undefined
-    if (outcome === FAULTY) return this.#fail(chunks.fault)
+    // A limit is no byte's fault, and the CR that lacks its LF may be gone.
+    const { fault } = chunks
+    if (outcome === FAULTY) return fault.startsWith('chunk-') ? this.#failByte(fault) : this.#fail(fault)
     const { size } = chunks
     if (size > 0) desk.left = size + 2
     this.#phase = size === 0 ? 'trailers' : 'chunk-data'

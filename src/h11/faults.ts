@@ -51,6 +51,11 @@ const FAULTS = {
 
 export type FaultCode = keyof typeof FAULTS
 
+/** The detail of a fault that one byte makes. */
+export function byteDetail(byte: number): string {
+  return `: byte 0x${byte.toString(16).padStart(2, '0')}`
+}
+
 /**
  * @param offset in the bytes that the connection received
  * @param detail safe to print

@@ -3,7 +3,7 @@
 //
 // It does not touch bytes, and does not know what becomes of the connection: it says why it may not be used again.
 import type { Framing, Role } from '../http/index.ts'
-import { asciiLower, Fields, listMembers, parseDecimal } from '../http/index.ts'
+import { asciiLower, excerpt, Fields, listMembers, parseDecimal } from '../http/index.ts'
 import type { FaultCode } from './faults.ts'
 import type { FieldRole } from './grammar.ts'
 import { ROLE } from './grammar.ts'
@@ -47,6 +47,23 @@ export class Notes {
         this.expect = joined(this.expect, value)
     }
   }
+}
+
+/** What a fault is about, where that is the value of a field. None of them is a secret; userinfo is not shown. */
+const ABOUT: Partial<Record<FaultCode, 'contentLength' | 'transferEncoding' | 'host' | 'upgrade' | 'expect'>> = {
+  'content-length': 'contentLength',
+  'limit-content': 'contentLength',
+  'transfer-encoding': 'transferEncoding',
+  'transfer-coding': 'transferEncoding',
+  'invalid-host': 'host',
+  'unexpected-upgrade': 'upgrade',
+  expectation: 'expect',
+}
+/** The detail of a fault of a head whose grammar is right. */
+export function valueDetail(notes: Notes, code: FaultCode): string {
+  const about = ABOUT[code]
+  const value = about && notes[about]
+  return value === undefined ? '' : `: ${excerpt(value)}`
 }
 
 /** Field lines of one name as one value. RFC 9110 §5.3. */

@@ -5,13 +5,14 @@
 // own; the buffer is handed on when the connection is done with it.
 import { decodeLatin1, excerpt, Fields, TCHAR } from '../http/index.ts'
 import type { FaultCode } from './faults.ts'
+import { byteDetail } from './faults.ts'
 import type { Notes } from './framing.ts'
 import type { FieldName } from './grammar.ts'
 import { CR, HTAB, LF, SP } from './grammar.ts'
 import type { KnownHead } from './known.ts'
 import { knownHead } from './known.ts'
 import type { Outcome, SectionRules } from './section.ts'
-import { COMPLETE, INCOMPLETE, scan, Section } from './section.ts'
+import { COMPLETE, INCOMPLETE, scan, Section, VERSION } from './section.ts'
 
 const SCRATCH = 16 * 1024
 /** How much of a chunk is copied at first: most heads fit, and content behind them is not copied in vain. */
@@ -134,10 +135,10 @@ export class SectionReader {
   get detail(): string {
     const { bytes, pos, fault, length } = this.#current
     if (fault.startsWith('limit-')) return ''
-    if (fault === 'field-value') return `: byte 0x${(bytes[pos] as number).toString(16).padStart(2, '0')}`
+    if (fault === 'field-value') return byteDetail(bytes[pos] as number)
     let from = pos
     while (from > 0 && bytes[from - 1] !== LF) from--
-    let to = Math.min(pos + 1, length)
+    let to = Math.min(pos + (fault === 'version' ? VERSION.length : 1), length)
     // Most lines break in their value.
     if (fault.startsWith('bare-')) for (to = from; TCHAR[bytes[to] as number] === 1; ) to++
     return `: ${excerpt(decodeLatin1(bytes, Math.max(from, to - 49), to))}`

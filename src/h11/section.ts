@@ -186,7 +186,7 @@ function requestLine(section: Section, rules: SectionRules): Outcome {
   return versionAt(section, version)
 }
 
-const VERSION = 'HTTP/0.0'
+export const VERSION = 'HTTP/0.0'
 
 /** Whether the pattern stands at `from`, in which a digit is any from itself to 9. */
 function matches(section: Section, from: number, pattern: string, fault: FaultCode): Outcome {

@@ -680,6 +680,10 @@ describe('readState', () => {
     expect(last.snapshot()).toMatchObject({ held: { input: 0 } })
     last.abort()
     expect(last.readState).toBe('done')
+    // What came together with the request is of no use either, nor is the end behind it.
+    const surplus = asked('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nx')
+    surplus.receiveEof(0)
+    expect(surplus.readState).toBe('done')
   })
   it('is not done where the last request may become a tunnel', () => {
     const head = 'Host: a\r\nConnection: close, upgrade\r\nUpgrade: x\r\n\r\n'
@@ -1029,6 +1033,39 @@ it('a fault of a line end names the field, and shows nothing of a line that cont
     return events(machine).flatMap((event) => (event.type === 'error' ? event.fault.message : []))
   })
   expect(told).toEqual([['a line ends with a bare LF: "Cookie"'], ['a CR is not followed by LF: ""']])
+})
+describe('a fault shows what broke the rule', () => {
+  const chunked = 'Transfer-Encoding: chunked\r\n\r\n'
+  test.each([
+    ['GET / HTTP/2.0\r\n', '"GET / HTTP/2.0"'],
+    ['GET / HTTP/1.1\r\nHost: a b\r\n\r\n', '"a b"'],
+    ['GET / HTTP/1.1\r\nHost: me:hunter2@a\r\n\r\n', '…"@a"'],
+    ['GET / HTTP/1.1\r\nHost: a\r\nExpect: tea\r\n\r\n', '"tea"'],
+    ['GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n', '"5, 6"'],
+    ['GET / HTTP/1.1\r\nHost: a\r\nContent-Length: +\xe9\r\n\r\n', '"+\\xe9"'],
+    ['GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n', '"gzip, chunked"'],
+    [`GET / HTTP/1.1\r\nHost: a\r\n${chunked}5x`, 'byte 0x78'],
+    [`GET / HTTP/1.1\r\nHost: a\r\n${chunked}5;=`, 'byte 0x3d'],
+    [`GET / HTTP/1.1\r\nHost: a\r\n${chunked}1\r\na\0`, 'byte 0x00'],
+  ])('%j', (text, shown) => {
+    for (const size of [text.length, 1]) {
+      const machine = make('server')
+      const told: string[] = []
+      for (let at = 0; at < text.length; at += size) {
+        machine.receiveData(bytes(text.slice(at, at + size)), 0)
+        for (const event of events(machine)) if (event.type === 'error') told.push(event.fault.message)
+      }
+      expect(told).toEqual([expect.stringMatching(/: ./)])
+      expect(told[0]?.endsWith(`: ${shown}`)).toBe(true)
+    }
+  })
+  it('a byte that belongs to no response', () => {
+    const machine = make('client')
+    machine.receiveData(bytes('HTTP'), 0)
+    expect(events(machine)).toMatchObject([
+      { type: 'error', fault: { message: expect.stringMatching(/: byte 0x48$/) } },
+    ])
+  })
 })
 it('a refusal does not show userinfo', () => {
   const send = (head: Partial<RequestHead>) => () => make('client').sendRequest({ ...GET, ...head })
