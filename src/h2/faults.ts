@@ -10,7 +10,7 @@ function wrongLength(message: string): Violation {
 }
 
 export const TOO_LARGE: Violation = {
-  ...violation('limit-content', 'RFC 9110 §15.5.14', 'the content is too large', 'ENHANCE_YOUR_CALM'),
+  ...violation('limit-content', 'RFC 9110 §15.5.14', 'the content is too large', 'CANCEL'),
   status: 413,
 }
 
