@@ -207,17 +207,18 @@ export class Receiving {
   #admits(stream: Stream, endStream: boolean): boolean {
     const session = this.#session
     if (stream.expected > session.limits.maxContentLength) return session.streamFault(stream, TOO_LARGE)
-    return !endStream || stream.expected <= 0 || session.streamFault(stream, SHORT_CONTENT)
+    return !endStream || stream.expected <= 0 || session.streamFault(stream, SHORT_CONTENT[session.role])
   }
 
   /** END_STREAM. */
   #onEnd(stream: Stream, trailers: Fields | undefined): void {
+    const session = this.#session
     if (stream.expected >= 0 && stream.received !== stream.expected)
-      return void this.#session.streamFault(stream, SHORT_CONTENT)
+      return void session.streamFault(stream, SHORT_CONTENT[session.role])
     stream.receiving = 'over'
     stream.move('receive END_STREAM')
-    if (!stream.silent) this.#session.tell({ type: 'end', exchange: stream.id, trailers })
-    if (isClosed(stream.state)) this.#session.release(stream)
+    if (!stream.silent) session.tell({ type: 'end', exchange: stream.id, trailers })
+    if (isClosed(stream.state)) session.release(stream)
   }
 
   // ── content ──
