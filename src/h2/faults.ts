@@ -1,16 +1,22 @@
 // What a peer can do wrong beyond the shape of a frame: the code, the rule and the words of each. Who judges, and how
 // far it reaches, is the business of whoever uses them.
+import type { Role } from '../http/index.ts'
 import { violation, wrongSize, type Violation } from './frames.ts'
 
 export const DATA_BEFORE_HEAD = violation('data-before-head', 'RFC 9113 §8.1', 'DATA before HEADERS')
-export const SHORT_CONTENT = wrongLength('less content than promised')
+const SHORT = wrongLength('less content than promised')
+/** To a client a response is incomplete whether its stream ended early or the connection did. */
+export const SHORT_CONTENT: Readonly<Record<Role, Violation>> = {
+  client: { ...SHORT, code: 'incomplete-message' },
+  server: SHORT,
+}
 export const LONG_CONTENT = wrongLength('more content than the head allows')
 function wrongLength(message: string): Violation {
   return violation('content-length', 'RFC 9113 §8.1.1', message)
 }
 
 export const TOO_LARGE: Violation = {
-  ...violation('limit-content', 'RFC 9110 §15.5.14', 'the content is too large', 'ENHANCE_YOUR_CALM'),
+  ...violation('limit-content', 'RFC 9110 §15.5.14', 'the content is too large', 'CANCEL'),
   status: 413,
 }
 

@@ -49,9 +49,10 @@ export class Negotiation {
     const wrong = checkSettings(entries) ?? this.#wrongNow(entries)
     if (wrong !== undefined) return session.break(wrong)
     if (entries.length > session.limits.maxSettingsEntries) return void session.calm('limit-settings')
-    // The first is owed; more are legal.
+    // The first is owed; more are legal. One that has unknown settings was counted by these.
     const first = !session.peerSettingsSeen
-    if ((!first && !session.glitch()) || !session.reply() || !this.#apply(entries)) return
+    const counted = first || entries.some(({ name }) => name === undefined)
+    if ((!counted && !session.glitch()) || !session.reply() || !this.#apply(entries)) return
     session.peerSettingsSeen = true
     session.sender.output.header(0, FRAME.SETTINGS, FLAG.ACK, 0)
     session.tell({ type: 'settings', settings: namedSettings(entries), first })

@@ -4,12 +4,13 @@
 // and charged by its header, so that it does not matter how its bytes are cut; credit of the connection is given back on
 // receipt, of a stream when the application consumes.
 import { expectsContinue, misuse } from '../http/index.ts'
-import type { Bytes, ExchangeId, Fields, H2Event, PeerFault } from '../http/index.ts'
+import type { Bytes, ExchangeId, Fields, H2Event } from '../http/index.ts'
 import { FieldBlock } from './block.ts'
 import type { Control } from './control.ts'
 import {
   badStream,
   BLOCK_TOO_LARGE,
+  calm,
   DATA_BEFORE_HEAD,
   ENDED_BY_INFORMATIONAL,
   HEADERS_TOO_SHORT,
@@ -125,7 +126,7 @@ export class Receiving {
     if (stream === undefined && session.streams.skipped(id)) return session.break(badStream('HEADERS', id))
     if (session.refuses(id, stream, state, 'receive HEADERS') || stream === undefined) return
     if (stream.ledger !== undefined) stream.ledger.bytesReceived += octets
-    if (fault !== undefined) return this.#aboveLimit(stream, fault)
+    if (fault !== undefined) return session.tooMuch(stream, fault)
     if (session.role === 'client' && stream.receiving === 'head') this.#onResponse(stream, endStream, block)
     else this.#onTrailers(stream, endStream, block)
   }
@@ -136,7 +137,7 @@ export class Receiving {
     if (streams.active >= this.#negotiation.said.maxConcurrentStreams || !floods.headFits(listBytes))
       return this.#refuse(id)
     const stream = this.#session.addStream(id, 'open')
-    if (fault !== undefined) return this.#aboveLimit(stream, fault)
+    if (fault !== undefined) return this.#session.tooMuch(stream, fault)
     const request = readRequest(flat, sensitive, this.#negotiation.said.enableConnectProtocol === 1)
     if (isViolation(request)) return void this.#session.streamFault(stream, request)
     floods.holdHead(stream, listBytes)
@@ -163,7 +164,7 @@ export class Receiving {
     const { floods } = this.#session
     const response = readResponse(flat, sensitive)
     if (isViolation(response)) return void this.#session.streamFault(stream, response)
-    if (!floods.headFits(listBytes)) return this.#session.tooMuch(stream, 'limit-held-headers')
+    if (!floods.headFits(listBytes)) return this.#session.tooMuch(stream, calm('limit-held-headers'))
     floods.holdHead(stream, listBytes)
     const { status } = response
     if (status < 200) return this.#onInformational(stream, endStream, response)
@@ -187,8 +188,9 @@ export class Receiving {
   #onInformational(stream: Stream, endStream: boolean, response: ResponseSection): void {
     const { limits, decoder } = this.#session
     if (endStream) return void this.#session.streamFault(stream, ENDED_BY_INFORMATIONAL)
-    if (++stream.informational > limits.maxInformational) return this.#session.tooMuch(stream, 'limit-informational')
-    if (stream.headBytes > decoder.maxListBytes) return this.#session.tooMuch(stream, 'limit-header-list')
+    if (++stream.informational > limits.maxInformational)
+      return this.#session.tooMuch(stream, calm('limit-informational'))
+    if (stream.headBytes > decoder.maxListBytes) return this.#session.tooMuch(stream, calm('limit-header-list'))
     const { status, headers } = response
     this.#session.tell({ type: 'informational', exchange: stream.id, status, headers })
   }
@@ -201,24 +203,22 @@ export class Receiving {
     this.#onEnd(stream, trailers)
   }
 
-  #aboveLimit(stream: Stream, fault: PeerFault): void {
-    this.#session.streamFault(stream, { ...fault, h2Code: H2_ERROR.ENHANCE_YOUR_CALM, status: 431 })
-  }
   /** What a head says of the content behind it; false: it is a fault. */
   #admits(stream: Stream, endStream: boolean): boolean {
     const session = this.#session
     if (stream.expected > session.limits.maxContentLength) return session.streamFault(stream, TOO_LARGE)
-    return !endStream || stream.expected <= 0 || session.streamFault(stream, SHORT_CONTENT)
+    return !endStream || stream.expected <= 0 || session.streamFault(stream, SHORT_CONTENT[session.role])
   }
 
   /** END_STREAM. */
   #onEnd(stream: Stream, trailers: Fields | undefined): void {
+    const session = this.#session
     if (stream.expected >= 0 && stream.received !== stream.expected)
-      return void this.#session.streamFault(stream, SHORT_CONTENT)
+      return void session.streamFault(stream, SHORT_CONTENT[session.role])
     stream.receiving = 'over'
     stream.move('receive END_STREAM')
-    if (!stream.silent) this.#session.tell({ type: 'end', exchange: stream.id, trailers })
-    if (isClosed(stream.state)) this.#session.release(stream)
+    if (!stream.silent) session.tell({ type: 'end', exchange: stream.id, trailers })
+    if (isClosed(stream.state)) session.release(stream)
   }
 
   // ── content ──

@@ -230,8 +230,9 @@ export class Session {
     this.provokedReset()
     return false
   }
-  tooMuch(stream: Stream, code: string): void {
-    this.streamFault(stream, { ...calm(code), status: 431 })
+  /** One message above a limit is not wanted; ENHANCE_YOUR_CALM is for a peer that does too much, and ends the connection. */
+  tooMuch(stream: Stream, limit: Pick<Violation, 'code' | 'rule' | 'message'>): void {
+    this.streamFault(stream, { ...limit, h2Code: H2_ERROR.CANCEL, status: 431 })
   }
 
   /** RST_STREAM for a stream without a record: nothing is left to fail. */

@@ -144,9 +144,9 @@ export class Shutdown {
   onEof(cut: boolean): void {
     const session = this.#session
     if (session.streams.active === 0 && !cut) return session.finish()
-    const goaway = this.goawayReceived >= 0
+    // Not 'goaway': that is the code of who is above its last stream. What GOAWAY gave as its reason is told all the same.
     const fault: PeerFault = {
-      code: cut ? 'incomplete-message' : goaway ? 'goaway' : 'server-disconnected',
+      code: cut ? 'incomplete-message' : 'server-disconnected',
       rule: 'RFC 9113 §6.8',
       message: `the peer ended the connection${this.#why === undefined ? '' : `: ${errorName(this.#why)}`}`,
       scope: 'connection',

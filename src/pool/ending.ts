@@ -16,7 +16,7 @@ import { trace, traceFailure, traceQueued, traceStep } from './tracing.ts'
 const NO_ERROR = 0
 const REFUSED_STREAM = 7
 /** What a machine says of exchanges that the end of the connection left unfinished. */
-const CUT_SHORT: ReadonlySet<string> = new Set(['server-disconnected', 'incomplete-message', 'goaway'])
+const CUT_SHORT: ReadonlySet<string> = new Set(['server-disconnected', 'incomplete-message'])
 /** And is told of those whose response has begun. */
 const INCOMPLETE = { code: 'incomplete-message', message: 'the connection ended within the response' }
 const OK: Settlement = { ok: true }

@@ -105,8 +105,12 @@ export function handshakeFault(cause: unknown): { readonly code: string; readonl
     return { code: TLS_DISCONNECTED, message: 'the TLS handshake was cut off' }
   }
   const [what] = FAULTS.find(([, codes]) => codes.test(known)) ?? ['handshake']
+  // Who mistook the port learns it from this alone: OpenSSL speaks of versions.
+  const hint = /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG/.test(known)
+    ? 'the peer speaks no TLS, plain HTTP perhaps: '
+    : ''
   // OpenSSL ends its lines.
-  const message = `the TLS handshake failed: ${(cause instanceof Error ? cause.message : String(cause)).trim()}`
+  const message = `the TLS handshake failed: ${hint}${(cause instanceof Error ? cause.message : String(cause)).trim()}`
   return { code: `tls-${what}`, message }
 }
 /** A handshake within a tunnel. */

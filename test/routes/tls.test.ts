@@ -225,7 +225,10 @@ describe.each(Object.entries(OWN_ROUTES) as [string, Route][])('%s', (_, route) 
 
   it('a server that speaks no TLS, one that has no protocol in common and one that leaves fail the handshake', async () => {
     const plain = createServer((socket) => socket.once('data', () => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')))
-    await handshake(plain, {}, (pool, url) => fails(pool, url, 'tls-handshake'))
+    await handshake(plain, {}, async (pool, url) => {
+      await fails(pool, url, 'tls-handshake')
+      await expect(pool.request('GET', url)).rejects.toThrow('the peer speaks no TLS, plain HTTP perhaps')
+    })
     await handshake({ ALPNCallback: () => undefined }, {}, (pool, url) => fails(pool, url, 'tls-alpn'))
     const leaving = createServer((socket) => socket.once('data', () => socket.destroy()))
     await handshake(leaving, {}, (pool, url) => fails(pool, url, 'tls-disconnected'))
