@@ -438,6 +438,7 @@ describe('a pool is not made with', () => {
     ['an unknown option of HTTP/2', { http2Options: { window: 1 } }, TypeError],
     ['a window that is none', { http2Options: { streamWindow: -1 } }, RangeError],
     ['a window through which nothing comes', { http2Options: { streamWindow: 0 } }, RangeError],
+    ['a misspelt ping', { http2Options: { keepAlivePing: { after: 1, within: 1, whileidle: true } } }, TypeError],
     ['a ping without a time', { http2Options: { keepAlivePing: { after: 1_000 } } }, TypeError],
     ['a word for whether to delay', { socketOptions: { noDelay: 'no' } }, TypeError],
     ['a probe that is no time', { socketOptions: { keepAlive: '1000' } }, TypeError],
