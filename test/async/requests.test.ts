@@ -105,6 +105,16 @@ describe('request()', () => {
     expect(contents).toEqual(Array.from({ length: 20 }, (_, i) => `number-${i}`))
   })
 
+  it.each([1, 5, 1_000, 2_047, 2_048, 4_095, 4_096, 100_000])(
+    'gives content of %d bytes that keeps at most four times its size',
+    async (size) => {
+      const { url } = await serveHttp((_, response) => response.end(Buffer.alloc(size)))
+      const { content } = await makePool().request('GET', url)
+      expect(content.byteLength).toBe(size)
+      expect(content.buffer.byteLength).toBeLessThanOrEqual(4 * size)
+    },
+  )
+
   it('joins chunked content, and gives trailers', async () => {
     const { url } = await serveHttp((_, response) => {
       response.writeHead(200, { trailer: 'x-sum' })
