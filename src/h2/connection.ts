@@ -87,9 +87,10 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
 
   receiveData(data: Bytes, now: Millis): void {
     const session = this.#session
+    const bytes = plainBytes(data)
     session.now = now
-    if (session.deaf || session.eof || data.length === 0) return
-    session.reader.receive(plainBytes(data))
+    if (session.deaf || session.eof || bytes.length === 0) return
+    session.reader.receive(bytes)
   }
 
   receiveEof(now: Millis, _clean?: boolean): void {

@@ -13,8 +13,8 @@ export function isBytes(value: unknown): value is Bytes {
   return ArrayBuffer.isView(value) && (value as Bytes)[Symbol.toStringTag] === 'Uint8Array'
 }
 /** Uint8Array, or a class of the platform's above it. TypeError: no bytes. */
-export function checkedBytes(data: Bytes): Bytes {
-  if (data.constructor !== Uint8Array && !isBytes(data)) throw new TypeError('bytes must be a Uint8Array')
+export function checkedBytes(data: Bytes | undefined): Bytes {
+  if (data?.constructor !== Uint8Array && !isBytes(data)) throw new TypeError('bytes must be a Uint8Array')
   return data
 }
 /** A plain view: subarray of a Buffer costs half as much again. */

@@ -105,6 +105,16 @@ describe('request()', () => {
     expect(contents).toEqual(Array.from({ length: 20 }, (_, i) => `number-${i}`))
   })
 
+  it.each([1, 5, 1_000, 2_047, 2_048, 4_095, 4_096, 100_000])(
+    'gives content of %d bytes that keeps at most four times its size',
+    async (size) => {
+      const { url } = await serveHttp((_, response) => response.end(Buffer.alloc(size)))
+      const { content } = await makePool().request('GET', url)
+      expect(content.byteLength).toBe(size)
+      expect(content.buffer.byteLength).toBeLessThanOrEqual(4 * size)
+    },
+  )
+
   it('joins chunked content, and gives trailers', async () => {
     const { url } = await serveHttp((_, response) => {
       response.writeHead(200, { trailer: 'x-sum' })
@@ -438,6 +448,7 @@ describe('a pool is not made with', () => {
     ['an unknown option of HTTP/2', { http2Options: { window: 1 } }, TypeError],
     ['a window that is none', { http2Options: { streamWindow: -1 } }, RangeError],
     ['a window through which nothing comes', { http2Options: { streamWindow: 0 } }, RangeError],
+    ['a misspelt ping', { http2Options: { keepAlivePing: { after: 1, within: 1, whileidle: true } } }, TypeError],
     ['a ping without a time', { http2Options: { keepAlivePing: { after: 1_000 } } }, TypeError],
     ['a word for whether to delay', { socketOptions: { noDelay: 'no' } }, TypeError],
     ['a probe that is no time', { socketOptions: { keepAlive: '1000' } }, TypeError],

@@ -24,11 +24,23 @@ describe('isBytes', () => {
   ])('%o is not', (value) => expect(isBytes(value)).toBe(false))
 })
 
+const machines = [
+  ['HTTP/1.1', (role: 'client' | 'server'): Connection => new H11Connection(role, { now: 0 })],
+  ['HTTP/2', (role: 'client' | 'server'): Connection => new H2Connection(role, { now: 0 })],
+] as const
+
+describe('where bytes are left out', () => {
+  it.each(machines)('%s says what it wants', (_, make) => {
+    const machine = make('client')
+    for (const none of [undefined, null] as never[]) {
+      expect(() => machine.receiveData(none, 0)).toThrow('bytes must be a Uint8Array')
+      expect(() => machine.sendRaw(none)).toThrow('bytes must be a Uint8Array')
+    }
+  })
+})
+
 describe('bytes of another realm, as tests in a vm context have', () => {
-  it.each([
-    ['HTTP/1.1', (role: 'client' | 'server'): Connection => new H11Connection(role, { now: 0 })],
-    ['HTTP/2', (role: 'client' | 'server'): Connection => new H2Connection(role, { now: 0 })],
-  ])('%s receives and sends', (_, make) => {
+  it.each(machines)('%s receives and sends', (_, make) => {
     const client = make('client')
     const server = make('server')
     const head = { method: 'POST', scheme: 'http', authority: 'a', target: '/', headers: [] } as const

@@ -66,14 +66,14 @@ export function streamEnded(): Error {
 /** Up to here a Content-Length is believed before the bytes are there: what a lying peer can make us allocate. */
 const MAX_PREALLOCATED = 16 * 1024 * 1024
 
-const { Buffer } = globalThis as { Buffer?: { allocUnsafe(length: number): OwnedBytes } }
+const { Buffer } = globalThis as { Buffer?: { readonly poolSize: number; allocUnsafe(length: number): OwnedBytes } }
 
 /**
- * Memory that will be filled from end to end. Node cuts small pieces from a slab of its own, which nobody can transfer
- * away: memory of its own costs a content of 1 KiB more than all that the pool does for it.
+ * Memory that will be filled from end to end: Node's, which is not zeroed. What it cuts from a slab of its own nobody can
+ * transfer away; a small piece of that would keep the whole slab for as long as it is kept itself.
  */
 function memory(length: number): OwnedBytes {
-  if (Buffer === undefined) return new Uint8Array(length)
+  if (Buffer === undefined || length * 4 < Buffer.poolSize) return new Uint8Array(length)
   const { buffer, byteOffset } = Buffer.allocUnsafe(length)
   return new Uint8Array(buffer, byteOffset, length)
 }

@@ -123,6 +123,7 @@ const HTTP2_NAMES: ReadonlySet<string> = new Set<keyof Http2Options>([
   'connectionWindow',
   'keepAlivePing',
 ])
+const PING_NAMES: ReadonlySet<string> = new Set(['after', 'within', 'whileIdle'])
 
 function settingsOf(options: CommonPoolOptions): PoolSettings {
   const integer = (name: keyof CommonPoolOptions, byDefault: number, min: number, max: number): number =>
@@ -169,6 +170,7 @@ function http2OptionsOf(options: Http2Options | undefined): Http2Options | undef
   checkNames('http2Options', options, HTTP2_NAMES)
   const { keepAlivePing: ping } = options
   if (ping === undefined || ping === null) return { ...options }
+  checkNames('keepAlivePing', ping, PING_NAMES)
   const after = checkMillis('keepAlivePing.after', ping.after)
   const within = checkMillis('keepAlivePing.within', ping.within)
   const whileIdle = checkBoolean('keepAlivePing.whileIdle', ping.whileIdle, false)
