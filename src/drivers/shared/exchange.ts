@@ -66,16 +66,17 @@ export function streamEnded(): Error {
 /** Up to here a Content-Length is believed before the bytes are there: what a lying peer can make us allocate. */
 const MAX_PREALLOCATED = 16 * 1024 * 1024
 
-const { Buffer } = globalThis as { Buffer?: { readonly poolSize: number; allocUnsafe(length: number): OwnedBytes } }
+const { Buffer } = globalThis as { Buffer?: { allocUnsafeSlow(length: number): OwnedBytes } }
 
+/** Zeroes are dear only where there are many. */
+const FEW = 4096
 /**
- * Memory that will be filled from end to end: Node's, which is not zeroed. What it cuts from a slab of its own nobody can
- * transfer away; a small piece of that would keep the whole slab for as long as it is kept itself.
+ * Memory that will be filled from end to end, and is nobody else's: its `buffer` is the content too, whoever keeps a small
+ * piece keeps no more, and it can be transferred. Of Node's slabs 1 KiB would cost 0.3 µs less.
  */
 function memory(length: number): OwnedBytes {
-  if (Buffer === undefined || length * 4 < Buffer.poolSize) return new Uint8Array(length)
-  const { buffer, byteOffset } = Buffer.allocUnsafe(length)
-  return new Uint8Array(buffer, byteOffset, length)
+  if (Buffer === undefined || length < FEW) return new Uint8Array(length)
+  return new Uint8Array(Buffer.allocUnsafeSlow(length).buffer)
 }
 
 const UNSETTLED: Readonly<Record<string, Millis>> = {}
