@@ -45,12 +45,11 @@ export function complete(pool: PoolState, exchange: Exchange): void {
   connection.refusing = false
   // What was written into a tunnel still leaves.
   if (attempt.duplex && machine.unsent(onConnection) > 0) connection.flushing = true
-  leave(pool, exchange)
-  settle(pool, exchange, OK)
+  finish(pool, exchange)
   exchange.shed()
 }
 
-/** It is over, and its seat is free; by default well. */
+/** It is over, and its seat is free; by default well. In this order: who has the seat next is told so afterwards (P2). */
 export function finish(pool: PoolState, exchange: Exchange, result = OK): void {
   settle(pool, exchange, result)
   leave(pool, exchange)

@@ -185,6 +185,9 @@ export class World {
         const request = this.#byId(command.id)
         expect(link.state, 'P4: to a live connection').toBe('open')
         expect(link.key, 'P4: of the right key').toBe(request.origin.host)
+        const before = this.requests.find((other) => other.link === link.id && other !== request)
+        if (!this.#multiplexed)
+          expect(before?.name, 'P2: whose seat it was has been told that it is over').toBe(undefined)
         request.link = link.id
         link.assigned.push(request)
         const room = !this.#multiplexed ? 1 : link.limited ? STREAMS : Infinity

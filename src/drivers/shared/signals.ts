@@ -1,8 +1,8 @@
 // One abort listener per signal, whatever the number of requests that hang on it: a listener per request would cost
 // half of what a small request costs, and Node warns of the eleventh.
 //
-// A signal's requests stand in a Set; the listener stays with the signal and holds nothing else. It stays with one that has
-// no request only as long as that is the latest: Node keeps a timeout, or what AbortSignal.any gave, for its listeners.
+// A signal's requests stand in a Set; the listener goes with the last of them. Nothing of ours is left on a signal that
+// nobody hangs on, which Node would keep alive for it; to add it anew costs 0.2 µs.
 export interface Abortable {
   giveUp(reason: unknown): void
 }
@@ -12,8 +12,6 @@ interface Watched {
   readonly listener: () => void
 }
 const watched = new WeakMap<AbortSignal, Watched>()
-/** The latest that was left by its last request. */
-let left: AbortSignal | undefined
 
 /** Gives `request` up with the signal's own reason when it aborts. The signal has not been aborted yet. */
 export function watch(signal: AbortSignal, request: Abortable): void {
@@ -31,12 +29,8 @@ export function watch(signal: AbortSignal, request: Abortable): void {
 }
 
 export function unwatch(signal: AbortSignal, request: Abortable): void {
-  const requests = watched.get(signal)?.requests
-  if (requests?.delete(request) !== true || requests.size > 0 || left === signal) return
-  const before = left
-  left = signal
-  const idle = before && watched.get(before)
-  if (idle === undefined || idle.requests.size > 0) return
-  watched.delete(before as AbortSignal)
-  before?.removeEventListener('abort', idle.listener)
+  const known = watched.get(signal)
+  if (known?.requests.delete(request) !== true || known.requests.size > 0) return
+  watched.delete(signal)
+  signal.removeEventListener('abort', known.listener)
 }
