@@ -471,6 +471,27 @@ describe('callbacks', () => {
       expect(thrown(() => response?.read())).toMatchObject({ code: 'response-closed' })
     })
   })
+  it.each([
+    ['an answer that came before all of it', '/late/0'],
+    ['a deadline', '/silent'],
+  ])('of content hear that nobody wants more after %s', (_, path) => {
+    let returned = false
+    function* content(): Generator<Uint8Array> {
+      try {
+        for (;;) yield new Uint8Array(65_536)
+      } finally {
+        returned = true
+      }
+    }
+    withPool({}, (pool) => {
+      try {
+        pool.request('POST', http(path), { content: content(), timeout: 300 })
+      } catch (error) {
+        expect(error).toBeInstanceOf(TimeoutException)
+      }
+      expect(returned).toBe(true)
+    })
+  })
   it('of a trace may not', () => {
     withPool({}, (pool) => {
       const trace = (): void => void pool.request('GET', http('/'))

@@ -4,7 +4,7 @@
 // What it has noted about a source of content is forgotten when the pool has thought better of it: a retry opens the
 // source anew, and what the attempt before wanted of it is of no interest.
 import { HttpCoreError, NetworkError, type Bytes, type OwnedBytes } from '../../http/index.ts'
-import { isThenable, NO_WAITING } from '../shared/content.ts'
+import { isThenable, NO_WAITING, type ContentPump } from '../shared/content.ts'
 import type { Driver } from '../shared/driver.ts'
 import {
   Exchange,
@@ -132,22 +132,26 @@ export class BlockingExchange extends Exchange {
 
   override openContent(): void {
     this.#opening++
-    this.#ofSource(() => this.content.open())
+    this.#ofSource((content) => content.open())
   }
   override pullContent(): void {
     if (this.duplex) this.#room = true
-    else this.#ofSource(() => this.content.pull())
+    else this.#ofSource((content) => content.pull())
   }
   override stopContent(): void {
     this.#opening++
-    this.#ofSource(() => this.content.stop())
+    this.#ofSource((content) => content.stop())
   }
-  /** At once where no user is called: head and content then leave together. */
-  #ofSource(act: () => void): void {
-    if (!this.content.callsUser) return act()
+  /**
+   * At once where no user is called: head and content then leave together. Which content is settled now: the request
+   * may be over, and have forgotten it, before its source hears that it is to stop.
+   */
+  #ofSource(act: (content: ContentPump) => void): void {
+    const { content } = this
+    if (!content.callsUser) return act(content)
     const opening = this.#opening
     this.#loop.later(() => {
-      if (opening === this.#opening) act()
+      if (opening === this.#opening) act(content)
     })
   }
 
