@@ -492,6 +492,27 @@ describe('callbacks', () => {
       expect(returned).toBe(true)
     })
   })
+  it('of content hear it before they are asked anew, on another connection', () => {
+    const told: string[] = []
+    function* content(): Generator<Uint8Array> {
+      const first = told.push('asked') % 4 === 1
+      try {
+        yield new Uint8Array([97])
+        // More than there is room for on the way: the connection ends before there was all of it.
+        while (first) yield new Uint8Array(1_000)
+      } finally {
+        told.push('returned')
+      }
+    }
+    // The new connection is sometimes there before any callback could be called.
+    for (let n = 0; n < 20; n++) {
+      withPool({}, (pool) => {
+        pool.request('GET', http('/once'))
+        expect(echo(pool.request('PUT', http('/once'), { content }).content).content).toBe('a')
+      })
+    }
+    expect(told).toEqual(Array.from({ length: 40 }, () => ['asked', 'returned']).flat())
+  })
   it('of a trace may not', () => {
     withPool({}, (pool) => {
       const trace = (): void => void pool.request('GET', http('/'))

@@ -2,7 +2,8 @@
 // waits for a state looks when the loop has turned.
 //
 // What it has noted about a source of content is forgotten when the pool has thought better of it: a retry opens the
-// source anew, and what the attempt before wanted of it is of no interest.
+// source anew, and what the attempt before wanted of it is of no interest. That it is to stop is not forgotten: it may hold
+// a file.
 import { HttpCoreError, NetworkError, type Bytes, type OwnedBytes } from '../../http/index.ts'
 import { isThenable, NO_WAITING, type ContentPump } from '../shared/content.ts'
 import type { Driver } from '../shared/driver.ts'
@@ -140,19 +141,22 @@ export class BlockingExchange extends Exchange {
   }
   override stopContent(): void {
     this.#opening++
-    this.#ofSource((content) => content.stop())
+    this.#tell((content) => content.stop())
+  }
+  #ofSource(act: (content: ContentPump) => void): void {
+    const opening = this.#opening
+    this.#tell((content) => {
+      if (opening === this.#opening) act(content)
+    })
   }
   /**
    * At once where no user is called: head and content then leave together. Which content is settled now: the request
    * may be over, and have forgotten it, before its source hears that it is to stop.
    */
-  #ofSource(act: (content: ContentPump) => void): void {
+  #tell(act: (content: ContentPump) => void): void {
     const { content } = this
-    if (!content.callsUser) return act(content)
-    const opening = this.#opening
-    this.#loop.later(() => {
-      if (opening === this.#opening) act(content)
-    })
+    if (content.callsUser) this.#loop.later(() => act(content))
+    else act(content)
   }
 
   write(data: Bytes): void {
