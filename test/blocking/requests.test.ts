@@ -598,6 +598,12 @@ describe('what cannot block is refused by name', () => {
       expect(() => pool.request('POST', http('/'), options as never)).toThrow(message)
     })
   })
+  it('trailers that are promised', () => {
+    withPool({}, (pool) => {
+      const trailers = (async () => Promise.resolve({})) as never
+      expect(() => pool.request('POST', http('/'), { content: 'a', trailers })).toThrow(/trailers .* not a promise/)
+    })
+  })
   it('functions and handles in tls, also a proxy’s', () => {
     const tls = { checkServerIdentity: () => undefined }
     expect(() => new ConnectionPool({ tls: tls as never })).toThrow('tls.checkServerIdentity is a function')
