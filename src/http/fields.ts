@@ -46,7 +46,8 @@ export class Fields implements Iterable<readonly [name: string, value: string]> 
     const raw: string[] = []
     if (Symbol.iterator in init) {
       for (const pair of init as Iterable<unknown>) {
-        if (!Array.isArray(pair) || pair.length !== 2) throw new TypeError('headers must be pairs of name and value')
+        if (!Array.isArray(pair) || pair.length !== 2)
+          throw new TypeError('headers or trailers must be pairs of name and value')
         add(flat, raw, pair[0], pair[1])
       }
     } else {
@@ -123,7 +124,7 @@ export class Fields implements Iterable<readonly [name: string, value: string]> 
 }
 
 function notFields(what: string): TypeError {
-  return new TypeError(`headers must be Fields, pairs or a record, not ${what}`)
+  return new TypeError(`headers or trailers must be Fields, pairs or a record, not ${what}`)
 }
 
 function add(flat: string[], raw: string[], name: unknown, value: unknown): void {

@@ -471,6 +471,48 @@ describe('callbacks', () => {
       expect(thrown(() => response?.read())).toMatchObject({ code: 'response-closed' })
     })
   })
+  it.each([
+    ['an answer that came before all of it', '/late/0'],
+    ['a deadline', '/silent'],
+  ])('of content hear that nobody wants more after %s', (_, path) => {
+    let returned = false
+    function* content(): Generator<Uint8Array> {
+      try {
+        for (;;) yield new Uint8Array(65_536)
+      } finally {
+        returned = true
+      }
+    }
+    withPool({}, (pool) => {
+      try {
+        pool.request('POST', http(path), { content: content(), timeout: 300 })
+      } catch (error) {
+        expect(error).toBeInstanceOf(TimeoutException)
+      }
+      expect(returned).toBe(true)
+    })
+  })
+  it('of content hear it before they are asked anew, on another connection', () => {
+    const told: string[] = []
+    function* content(): Generator<Uint8Array> {
+      const first = told.push('asked') % 4 === 1
+      try {
+        yield new Uint8Array([97])
+        // More than there is room for on the way: the connection ends before there was all of it.
+        while (first) yield new Uint8Array(1_000)
+      } finally {
+        told.push('returned')
+      }
+    }
+    // The new connection is sometimes there before any callback could be called.
+    for (let n = 0; n < 20; n++) {
+      withPool({}, (pool) => {
+        pool.request('GET', http('/once'))
+        expect(echo(pool.request('PUT', http('/once'), { content }).content).content).toBe('a')
+      })
+    }
+    expect(told).toEqual(Array.from({ length: 40 }, () => ['asked', 'returned']).flat())
+  })
   it('of a trace may not', () => {
     withPool({}, (pool) => {
       const trace = (): void => void pool.request('GET', http('/'))
@@ -554,6 +596,12 @@ describe('what cannot block is refused by name', () => {
   ])('content: %s', (_, options, message) => {
     withPool({}, (pool) => {
       expect(() => pool.request('POST', http('/'), options as never)).toThrow(message)
+    })
+  })
+  it('trailers that are promised', () => {
+    withPool({}, (pool) => {
+      const trailers = (async () => Promise.resolve({})) as never
+      expect(() => pool.request('POST', http('/'), { content: 'a', trailers })).toThrow(/trailers .* not a promise/)
     })
   })
   it('functions and handles in tls, also a proxy’s', () => {

@@ -8,9 +8,14 @@ import { parentPort, workerData } from 'node:worker_threads'
 // No two places of it look alike for long.
 const MIB = Buffer.from(Uint8Array.from({ length: 1 << 20 }, (_, i) => i * 31 + (i >>> 8)))
 
+/** Connections that have had a request. */
+const met = new WeakSet()
+
 function answer(request, response) {
   const [, what, count] = request.url.split('/')
   if (what === 'silent') return
+  if (what === 'once' && met.has(request.socket)) return void setTimeout(() => request.socket.resetAndDestroy(), 20)
+  met.add(request.socket)
   if (what === 'large') {
     let left = Number(count)
     const more = () => {

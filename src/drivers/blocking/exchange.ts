@@ -2,9 +2,10 @@
 // waits for a state looks when the loop has turned.
 //
 // What it has noted about a source of content is forgotten when the pool has thought better of it: a retry opens the
-// source anew, and what the attempt before wanted of it is of no interest.
+// source anew, and what the attempt before wanted of it is of no interest. That it is to stop is not forgotten: it may hold
+// a file.
 import { HttpCoreError, NetworkError, type Bytes, type OwnedBytes } from '../../http/index.ts'
-import { isThenable, NO_WAITING } from '../shared/content.ts'
+import { isThenable, NO_WAITING, type ContentPump } from '../shared/content.ts'
 import type { Driver } from '../shared/driver.ts'
 import {
   Exchange,
@@ -132,23 +133,30 @@ export class BlockingExchange extends Exchange {
 
   override openContent(): void {
     this.#opening++
-    this.#ofSource(() => this.content.open())
+    this.#ofSource((content) => content.open())
   }
   override pullContent(): void {
     if (this.duplex) this.#room = true
-    else this.#ofSource(() => this.content.pull())
+    else this.#ofSource((content) => content.pull())
   }
   override stopContent(): void {
     this.#opening++
-    this.#ofSource(() => this.content.stop())
+    this.#tell((content) => content.stop())
   }
-  /** At once where no user is called: head and content then leave together. */
-  #ofSource(act: () => void): void {
-    if (!this.content.callsUser) return act()
+  #ofSource(act: (content: ContentPump) => void): void {
     const opening = this.#opening
-    this.#loop.later(() => {
-      if (opening === this.#opening) act()
+    this.#tell((content) => {
+      if (opening === this.#opening) act(content)
     })
+  }
+  /**
+   * At once where no user is called: head and content then leave together. Which content is settled now: the request
+   * may be over, and have forgotten it, before its source hears that it is to stop.
+   */
+  #tell(act: (content: ContentPump) => void): void {
+    const { content } = this
+    if (content.callsUser) this.#loop.later(() => act(content))
+    else act(content)
   }
 
   write(data: Bytes): void {
