@@ -112,6 +112,27 @@ describe('a request', () => {
     ['with a path in its authority', { authority: 'a/b' }, 'authority'],
     ['with a port of letters', { authority: 'a:b' }, 'authority'],
     ['with a Host that is none', { authority: undefined, headers: [['host', 'a#b']] }, 'authority'],
+    [
+      'with two Host fields',
+      {
+        headers: [
+          ['host', 'a'],
+          ['Host', 'a'],
+        ],
+      },
+      'host',
+    ],
+    [
+      'with two Host fields and no authority',
+      {
+        authority: undefined,
+        headers: [
+          ['host', 'a'],
+          ['host', 'a'],
+        ],
+      },
+      'host',
+    ],
     ['to CONNECT to no port', { method: 'CONNECT', target: 'a' }, 'target'],
     ['to CONNECT to nowhere', { method: 'CONNECT', authority: undefined, target: '/' }, 'target'],
     ['with a fragment', { target: '/a#b' }, 'target'],
