@@ -477,12 +477,13 @@ export function responseSection(
     throw misuse('status', 'RFC 9110 §15', `${status} is not the status of a final response`)
   }
   const planned = planOf(given, content)
-  const plan = status === 205 ? empty(planned, 'RFC 9110 §15.3.6', 'a 205 response') : planned
   const tunnel = opensTunnel(method, status)
   const bare = tunnel || status === 204
   if (bare && given.has('content-length')) {
     throw misuse('content-length', 'RFC 9110 §8.6', `a ${status} response has no Content-Length`)
   }
+  const none = status === 204 || status === 205
+  const plan = none ? empty(planned, 'RFC 9110 §6.4.1, §15.3.6', `a ${status} response`) : planned
   const fields = withLength(checkedFields(given, 'server', undefined), bare ? undefined : plan)
   const promised = tunnel ? Infinity : hasNoContent(method, status) ? 0 : promisedBy(plan)
   return { section: { control, fields }, promised }

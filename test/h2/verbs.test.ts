@@ -410,6 +410,8 @@ describe('an answer', () => {
     ['whose length the plan denies', { content: { length: 3 }, headers: [['content-length', '4']] }, 'framing'],
     ['with a status that is a fraction', { status: 200.5 }, 'status'],
     ['with a protocol to switch to', { headers: [['upgrade', 'x']] }, 'connection-specific'],
+    ['of 204 with content', { status: 204, content: { length: 1 } }, 'content'],
+    ['of 204 with content of unknown length', { status: 204, content: 'unknown' }, 'content'],
     ['of 205 with content', { status: 205, content: { length: 1 } }, 'content'],
     ['of 205 with content of unknown length', { status: 205, content: 'unknown' }, 'content'],
   ])('%s is refused', (_, head, code) => {
@@ -422,9 +424,9 @@ describe('an answer', () => {
     machine.end(1)
     expect(written(machine, new HpackDecoder())).toEqual(['HEADERS 1 END_STREAM :status=200 content-length=5'])
   })
-  it('of 204 has none, whatever the plan is', () => {
+  it.each<ResponseHead['content']>([undefined, 'none', { length: 0 }])('of 204 has none, planned as %s', (content) => {
     const machine = asked()
-    machine.sendResponse(1, { status: 204, headers: [], content: { length: 0 } }, { end: true })
+    machine.sendResponse(1, { status: 204, headers: [], content }, { end: true })
     expect(written(machine, new HpackDecoder())).toEqual(['HEADERS 1 END_STREAM :status=204'])
   })
   it('of 205 has none either that was not planned', () => {
