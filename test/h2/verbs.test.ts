@@ -658,6 +658,13 @@ describe('questions', () => {
     expect(() => machine.updateSettings({ 65535: 1 }, 0)).not.toThrow()
     refuses(machine, (one) => one.updateSettings({ 65536: 1 }, 0), 'settings')
   })
+  it('a setting without a name is sent, and its acknowledgement changes nothing of ours', () => {
+    const machine = ready('client')
+    const { local } = (machine.snapshot() as { settings: { local: object } }).settings
+    machine.updateSettings({ 153: 7 }, 0)
+    expect(feed(machine, frame(FRAME.SETTINGS, FLAG.ACK, 0))).toMatchObject([{ type: 'settings-ack' }])
+    expect(machine.snapshot()).toMatchObject({ settings: { local } })
+  })
   it('bytes that nobody asked for yet are read in their order, whatever is asked for between', () => {
     const pings = ['11111111', '22222222', '33333333', '44444444']
     const machine = ready('server')
