@@ -437,6 +437,9 @@ function checkRequest(
   if (protocol !== undefined && (method !== 'CONNECT' || !isToken(protocol))) {
     throw misuse('protocol', 'RFC 8441 §4', 'a protocol is a token and goes with CONNECT')
   }
+  const hosts = headers.getAll('host')
+  // None of them is sent where there is an authority, but who gives two means two things. RFC 9110 §5.3.
+  if (hosts.length > 1) throw misuse('host', 'RFC 9110 §7.2', 'a request has one Host field, not several')
   if (authority === undefined && method === 'CONNECT') {
     throw misuse('authority', 'RFC 8441 §4', 'extended CONNECT needs an authority')
   }
@@ -449,7 +452,7 @@ function checkRequest(
     // Not shown: it may hold a password.
     throw misuse('authority', 'RFC 9113 §8.3.1', 'the authority is not a host with an optional port')
   }
-  for (const host of headers.getAll('host')) {
+  for (const host of hosts) {
     // A Host field is the authority where no other is given: there is one.
     if (!sameHost(authority as string, host, scheme)) {
       throw misuse('authority', 'RFC 9113 §8.3.1', 'the Host field differs from the authority')
@@ -474,12 +477,13 @@ export function responseSection(
     throw misuse('status', 'RFC 9110 §15', `${status} is not the status of a final response`)
   }
   const planned = planOf(given, content)
-  const plan = status === 205 ? empty(planned, 'RFC 9110 §15.3.6', 'a 205 response') : planned
   const tunnel = opensTunnel(method, status)
   const bare = tunnel || status === 204
   if (bare && given.has('content-length')) {
     throw misuse('content-length', 'RFC 9110 §8.6', `a ${status} response has no Content-Length`)
   }
+  const none = status === 204 || status === 205
+  const plan = none ? empty(planned, 'RFC 9110 §6.4.1, §15.3.6', `a ${status} response`) : planned
   const fields = withLength(checkedFields(given, 'server', undefined), bare ? undefined : plan)
   const promised = tunnel ? Infinity : hasNoContent(method, status) ? 0 : promisedBy(plan)
   return { section: { control, fields }, promised }

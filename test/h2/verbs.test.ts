@@ -112,6 +112,27 @@ describe('a request', () => {
     ['with a path in its authority', { authority: 'a/b' }, 'authority'],
     ['with a port of letters', { authority: 'a:b' }, 'authority'],
     ['with a Host that is none', { authority: undefined, headers: [['host', 'a#b']] }, 'authority'],
+    [
+      'with two Host fields',
+      {
+        headers: [
+          ['host', 'a'],
+          ['Host', 'a'],
+        ],
+      },
+      'host',
+    ],
+    [
+      'with two Host fields and no authority',
+      {
+        authority: undefined,
+        headers: [
+          ['host', 'a'],
+          ['host', 'a'],
+        ],
+      },
+      'host',
+    ],
     ['to CONNECT to no port', { method: 'CONNECT', target: 'a' }, 'target'],
     ['to CONNECT to nowhere', { method: 'CONNECT', authority: undefined, target: '/' }, 'target'],
     ['with a fragment', { target: '/a#b' }, 'target'],
@@ -389,6 +410,8 @@ describe('an answer', () => {
     ['whose length the plan denies', { content: { length: 3 }, headers: [['content-length', '4']] }, 'framing'],
     ['with a status that is a fraction', { status: 200.5 }, 'status'],
     ['with a protocol to switch to', { headers: [['upgrade', 'x']] }, 'connection-specific'],
+    ['of 204 with content', { status: 204, content: { length: 1 } }, 'content'],
+    ['of 204 with content of unknown length', { status: 204, content: 'unknown' }, 'content'],
     ['of 205 with content', { status: 205, content: { length: 1 } }, 'content'],
     ['of 205 with content of unknown length', { status: 205, content: 'unknown' }, 'content'],
   ])('%s is refused', (_, head, code) => {
@@ -401,9 +424,9 @@ describe('an answer', () => {
     machine.end(1)
     expect(written(machine, new HpackDecoder())).toEqual(['HEADERS 1 END_STREAM :status=200 content-length=5'])
   })
-  it('of 204 has none, whatever the plan is', () => {
+  it.each<ResponseHead['content']>([undefined, 'none', { length: 0 }])('of 204 has none, planned as %s', (content) => {
     const machine = asked()
-    machine.sendResponse(1, { status: 204, headers: [], content: { length: 0 } }, { end: true })
+    machine.sendResponse(1, { status: 204, headers: [], content }, { end: true })
     expect(written(machine, new HpackDecoder())).toEqual(['HEADERS 1 END_STREAM :status=204'])
   })
   it('of 205 has none either that was not planned', () => {
@@ -634,6 +657,13 @@ describe('questions', () => {
     const machine = ready('client')
     expect(() => machine.updateSettings({ 65535: 1 }, 0)).not.toThrow()
     refuses(machine, (one) => one.updateSettings({ 65536: 1 }, 0), 'settings')
+  })
+  it('a setting without a name is sent, and its acknowledgement changes nothing of ours', () => {
+    const machine = ready('client')
+    const { local } = (machine.snapshot() as { settings: { local: object } }).settings
+    machine.updateSettings({ 153: 7 }, 0)
+    expect(feed(machine, frame(FRAME.SETTINGS, FLAG.ACK, 0))).toMatchObject([{ type: 'settings-ack' }])
+    expect(machine.snapshot()).toMatchObject({ settings: { local } })
   })
   it('bytes that nobody asked for yet are read in their order, whatever is asked for between', () => {
     const pings = ['11111111', '22222222', '33333333', '44444444']

@@ -479,7 +479,7 @@ describe('errors', () => {
     const decoder = new HpackDecoder()
     let error: unknown
     try {
-      decoder.decode(bytesOf('8286 80'))
+      decoder.decode(bytesOf('8286 be'))
     } catch (thrown) {
       error = thrown
     }
@@ -492,6 +492,11 @@ describe('errors', () => {
       offset: 2,
       fault: { scope: 'connection', code: 'hpack-index', offset: 2 },
     })
+  })
+  it('an index that stands for nothing and one behind both tables break different rules', () => {
+    expect(faultOf(new HpackDecoder(), '80').rule).toBe('RFC 7541 §6.1')
+    expect(faultOf(new HpackDecoder(), 'be').rule).toBe('RFC 7541 §2.3.3')
+    expect(faultOf(new HpackDecoder(), '7f00 0161').rule).toBe('RFC 7541 §2.3.3')
   })
   it("the caller's mistakes are exceptions of their own, and the decoder goes on", () => {
     const decoder = new HpackDecoder()

@@ -236,7 +236,8 @@ export class HpackDecoder {
   #index(first: number, mask: number, at: number): number {
     const index = this.#integer(first, mask)
     if (index === 0 || index >= FIRST_DYNAMIC + this.#table.count) {
-      this.#stop('hpack-index', 'RFC 7541 §2.3.3', `no entry at index ${index}`, at)
+      const rule = index === 0 ? 'RFC 7541 §6.1' : 'RFC 7541 §2.3.3'
+      this.#stop('hpack-index', rule, `no entry at index ${index}`, at)
     }
     return index
   }
