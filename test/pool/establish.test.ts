@@ -376,6 +376,31 @@ it('a proxy has TLS options of its own, and HTTP/1.1 is all that it is offered',
   expect(play.tlsTargets()).toEqual([{ serverName: '10.0.0.1', alpn: ['h2', 'http/1.1'], options: 'the origin’s' }])
 })
 
+it.each([
+  ['forwards', http('10.0.0.1'), 'h2'],
+  ['forwards', http('10.0.0.1'), 'spdy/3'],
+  ['opens a tunnel', https('10.0.0.1'), 'h2'],
+  ['opens a tunnel', https('10.0.0.1'), 'spdy/3'],
+])('a proxy that %s and chooses what it was not offered is told nothing (%#)', (_, origin, answer) => {
+  const play = new Play({ ...BOTH, proxies: [{ ...proxy, kind: 'https' }] })
+  const id = play.request({ origin })
+  play.connected(1)
+  play.secured(1, answer)
+  expect(play.error(id)).toMatchObject({ name: 'ProxyError', code: 'tls-alpn', phase: 'tls', disposition: 'not-sent' })
+  expect(play.written(1)).toBe('')
+  expect(play.stats().connections).toBe(0)
+})
+
+it('what a proxy chose is not the choice of an origin that chooses nothing', () => {
+  const play = new Play({ ...BOTH, proxies: [{ ...proxy, kind: 'https' }] })
+  play.request({ origin: https('10.0.0.1') })
+  play.connected(1)
+  play.secured(1, 'http/1.1')
+  play.received(1, 'HTTP/1.1 200 OK\r\n\r\n')
+  play.tell({ type: 'secured', link: 1, info: { tlsVersion: 'TLSv1.3' } })
+  expect(play.take('assigned')[0]?.info).toMatchObject({ tlsVersion: 'TLSv1.3', alpn: undefined })
+})
+
 it('prior knowledge of HTTP/2 is of the origin: the proxy is asked for a tunnel', () => {
   const play = new Play({ ...H2, proxies: [proxy] })
   play.request({ origin: http('10.0.0.1') })
