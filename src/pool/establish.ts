@@ -477,6 +477,8 @@ export class Establishing {
   #tooLate(): void {
     // It has refused already, and only does not come to an end.
     if (this.#refusal !== undefined) return this.#refused()
+    // Why it came to nothing is known, and was only not told yet.
+    if (this.#unheard !== undefined) return this.#lost()
     const { connect } = this.#opener.timeouts
     if (connect === Infinity && this.#connection.opener !== undefined)
       return this.#after(this.#connectDeadline, UNWANTED)

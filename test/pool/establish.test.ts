@@ -1,6 +1,6 @@
 // From a name to a machine, told step by step: addresses, races, TLS, ALPN, retries, deadlines.
 import { describe, expect, it, vi } from 'vitest'
-import { A, bytes, goaway, H2, OK, Peer, Play, http, https, type Asked } from './play.ts'
+import { A, bytes, goaway, H2, OK, Peer, Play, TIMEOUTS, http, https, type Asked } from './play.ts'
 import { Fields, type HttpCoreError } from '../../src/http/index.ts'
 import type { PoolSettings, ProxyTarget } from '../../src/pool/index.ts'
 
@@ -454,9 +454,9 @@ describe('a proxy that says no', () => {
   })
   describe('and stops listening before it was asked', () => {
     const broken = Object.assign(new Error('broken pipe'), { code: 'EPIPE' })
-    const unheard = (target: ProxyTarget, then: (play: Play) => void): HttpCoreError => {
+    const unheard = (target: ProxyTarget, then: (play: Play) => void, connect = TIMEOUTS.connect): HttpCoreError => {
       const play = new Play({ retries: 1, proxies: [target] })
-      const id = play.request({ origin: https('10.0.0.1') })
+      const id = play.request({ origin: https('10.0.0.1'), timeouts: { connect } })
       play.connectAll()
       play.tell({ type: 'failed', link: 1, error: broken, side: 'write' })
       expect(play.outcome(id)).toBeUndefined()
@@ -479,6 +479,10 @@ describe('a proxy that says no', () => {
       ['or goes on as if it had been asked', socks, (play) => (play.received(1, '\x05\x00'), play.pass(1_000))],
     ])('%s: there is no way through it, and why', (_, target, then) => {
       expect(unheard(target, then)).toMatchObject({ name: 'ProxyError', code: 'proxy-disconnected', cause: broken })
+    })
+    it('or says nothing until the deadline: why was known before it', () => {
+      const error = unheard(proxy, (play) => play.pass(500), 500)
+      expect(error).toMatchObject({ name: 'ProxyError', code: 'proxy-disconnected', cause: broken })
     })
   })
   it('with the lowest status that is none of success', () => {
