@@ -233,9 +233,21 @@ export class Establishing {
   }
   secured(link: Link, info: LinkInfo): void {
     if (this.#step !== 'securing' || link !== this.#link) return
-    this.#info = { ...this.#info, ...info }
+    if (this.#alpnRefused(info.alpn)) return
+    // What an outer handshake chose is not the choice of this one.
+    this.#info = { ...this.#info, ...info, alpn: info.alpn }
     this.#stepEnds('complete', { alpn: info.alpn })
     this.#afterHop()
+  }
+  /** An answer that was not offered is somebody else's protocol, be it a proxy's or the origin's. RFC 7301 §3.2. */
+  #alpnRefused(chosen: string | undefined): boolean {
+    const { alpn: offered = [] } = this.#hops[this.#hop]?.tls ?? {}
+    // A peer that knows no ALPN speaks HTTP/1.1, if that will do. RFC 9113 §3.2 asks for an answer for HTTP/2.
+    if (offered.includes(chosen || 'http/1.1')) return false
+    const said = chosen ? excerpt(chosen) : 'no protocol'
+    const what = offered.includes('h2') ? 'HTTP/2' : 'HTTP/1.1'
+    this.#handshakeFails('tls-alpn', `the peer chose ${said} where ${what} was offered`)
+    return true
   }
 
   /** A hop is there: on to the next, or the whole is done. */
@@ -250,25 +262,15 @@ export class Establishing {
   }
 
   #done(): void {
-    const version = this.#version()
-    if (version === undefined) return
     const link = this.#link as Link
+    const version = this.#version()
     this.#end()
     this.#pool.established(this.#pool, this.#connection, { link, info: this.#info, version, surplus: this.#surplus })
   }
-  /** By ALPN what the peer chose of what was offered; without TLS, or without its answer, what is known. */
-  #version(): Version | undefined {
-    const { http1, http2 } = this.#pool.settings
-    const { alpn = '' } = this.#info
-    const offered = this.#hops.at(-1)?.tls?.alpn
-    if (offered === undefined) return http1 ? 'h1' : 'h2'
-    if (alpn !== '' && offered.includes(alpn)) return alpn === 'h2' ? 'h2' : 'h1'
-    // A peer that knows no ALPN speaks HTTP/1.1, if that will do. RFC 9113 §3.2 asks for an answer for HTTP/2.
-    if (alpn === '' && http1) return 'h1'
-    const said = alpn === '' ? 'no protocol' : excerpt(alpn)
-    const message = `the peer chose ${said} where ${http2 ? 'HTTP/2' : 'HTTP/1.1'} was offered`
-    this.#connectFails(message, 'tls-alpn')
-    return undefined
+  /** By ALPN what the peer chose of what was offered; without TLS what is known. */
+  #version(): Version {
+    const http2 = this.#hops.at(-1)?.tls === undefined ? !this.#pool.settings.http1 : this.#info.alpn === 'h2'
+    return http2 ? 'h2' : 'h1'
   }
 
   // ── proxies ──
@@ -454,6 +456,9 @@ export class Establishing {
   }
   #tlsFails(cause: unknown): void {
     const { code, message } = handshakeFault(cause)
+    this.#handshakeFails(code, message, cause)
+  }
+  #handshakeFails(code: string, message: string, cause?: unknown): void {
     const withProxy = code !== TLS_DISCONNECTED && this.#hop < this.#pool.settings.proxies.length
     if (withProxy) this.#fail(new ProxyError(message, { code, cause, ...this.#facts('tls') }))
     else this.#connectFails(message, code, cause, 'tls')
@@ -472,6 +477,8 @@ export class Establishing {
   #tooLate(): void {
     // It has refused already, and only does not come to an end.
     if (this.#refusal !== undefined) return this.#refused()
+    // Why it came to nothing is known, and was only not told yet.
+    if (this.#unheard !== undefined) return this.#lost()
     const { connect } = this.#opener.timeouts
     if (connect === Infinity && this.#connection.opener !== undefined)
       return this.#after(this.#connectDeadline, UNWANTED)

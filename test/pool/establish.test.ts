@@ -1,6 +1,6 @@
 // From a name to a machine, told step by step: addresses, races, TLS, ALPN, retries, deadlines.
 import { describe, expect, it, vi } from 'vitest'
-import { A, bytes, goaway, H2, OK, Peer, Play, http, https, type Asked } from './play.ts'
+import { A, bytes, goaway, H2, OK, Peer, Play, TIMEOUTS, http, https, type Asked } from './play.ts'
 import { Fields, type HttpCoreError } from '../../src/http/index.ts'
 import type { PoolSettings, ProxyTarget } from '../../src/pool/index.ts'
 
@@ -376,6 +376,31 @@ it('a proxy has TLS options of its own, and HTTP/1.1 is all that it is offered',
   expect(play.tlsTargets()).toEqual([{ serverName: '10.0.0.1', alpn: ['h2', 'http/1.1'], options: 'the origin’s' }])
 })
 
+it.each([
+  ['forwards', http('10.0.0.1'), 'h2'],
+  ['forwards', http('10.0.0.1'), 'spdy/3'],
+  ['opens a tunnel', https('10.0.0.1'), 'h2'],
+  ['opens a tunnel', https('10.0.0.1'), 'spdy/3'],
+])('a proxy that %s and chooses what it was not offered is told nothing (%#)', (_, origin, answer) => {
+  const play = new Play({ ...BOTH, proxies: [{ ...proxy, kind: 'https' }] })
+  const id = play.request({ origin })
+  play.connected(1)
+  play.secured(1, answer)
+  expect(play.error(id)).toMatchObject({ name: 'ProxyError', code: 'tls-alpn', phase: 'tls', disposition: 'not-sent' })
+  expect(play.written(1)).toBe('')
+  expect(play.stats().connections).toBe(0)
+})
+
+it('what a proxy chose is not the choice of an origin that chooses nothing', () => {
+  const play = new Play({ ...BOTH, proxies: [{ ...proxy, kind: 'https' }] })
+  play.request({ origin: https('10.0.0.1') })
+  play.connected(1)
+  play.secured(1, 'http/1.1')
+  play.received(1, 'HTTP/1.1 200 OK\r\n\r\n')
+  play.tell({ type: 'secured', link: 1, info: { tlsVersion: 'TLSv1.3' } })
+  expect(play.take('assigned')[0]?.info).toMatchObject({ tlsVersion: 'TLSv1.3', alpn: undefined })
+})
+
 it('prior knowledge of HTTP/2 is of the origin: the proxy is asked for a tunnel', () => {
   const play = new Play({ ...H2, proxies: [proxy] })
   play.request({ origin: http('10.0.0.1') })
@@ -429,9 +454,9 @@ describe('a proxy that says no', () => {
   })
   describe('and stops listening before it was asked', () => {
     const broken = Object.assign(new Error('broken pipe'), { code: 'EPIPE' })
-    const unheard = (target: ProxyTarget, then: (play: Play) => void): HttpCoreError => {
+    const unheard = (target: ProxyTarget, then: (play: Play) => void, connect = TIMEOUTS.connect): HttpCoreError => {
       const play = new Play({ retries: 1, proxies: [target] })
-      const id = play.request({ origin: https('10.0.0.1') })
+      const id = play.request({ origin: https('10.0.0.1'), timeouts: { connect } })
       play.connectAll()
       play.tell({ type: 'failed', link: 1, error: broken, side: 'write' })
       expect(play.outcome(id)).toBeUndefined()
@@ -454,6 +479,10 @@ describe('a proxy that says no', () => {
       ['or goes on as if it had been asked', socks, (play) => (play.received(1, '\x05\x00'), play.pass(1_000))],
     ])('%s: there is no way through it, and why', (_, target, then) => {
       expect(unheard(target, then)).toMatchObject({ name: 'ProxyError', code: 'proxy-disconnected', cause: broken })
+    })
+    it('or says nothing until the deadline: why was known before it', () => {
+      const error = unheard(proxy, (play) => play.pass(500), 500)
+      expect(error).toMatchObject({ name: 'ProxyError', code: 'proxy-disconnected', cause: broken })
     })
   })
   it('with the lowest status that is none of success', () => {
