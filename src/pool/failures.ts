@@ -97,6 +97,8 @@ export const TLS_DISCONNECTED = 'tls-disconnected'
 const FAULTS = [
   ['certificate', /CERT|ISSUER|SIGNATURE|CRL|UNKNOWN_CA|^(?:INVALID_(?:CA|PURPOSE)|PATH_LENGTH|HOSTNAME|UNSPECIFIED)/],
   ['alpn', /ALPN|APPLICATION_PROTOCOL/],
+  // Who mistook the port learns it from this alone: OpenSSL speaks of versions.
+  ['handshake', /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG/, 'the peer speaks no TLS, plain HTTP perhaps: '],
 ] as const
 /** What a TLS handshake failed of, by the platform's own code for it. */
 export function handshakeFault(cause: unknown): { readonly code: string; readonly message: string } {
@@ -104,11 +106,7 @@ export function handshakeFault(cause: unknown): { readonly code: string; readonl
   if (/^(?:ECONN|EPIPE|ENET|EHOST|ETIMEDOUT)/.test(known)) {
     return { code: TLS_DISCONNECTED, message: 'the TLS handshake was cut off' }
   }
-  const [what] = FAULTS.find(([, codes]) => codes.test(known)) ?? ['handshake']
-  // Who mistook the port learns it from this alone: OpenSSL speaks of versions.
-  const hint = /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG/.test(known)
-    ? 'the peer speaks no TLS, plain HTTP perhaps: '
-    : ''
+  const [what, , hint = ''] = FAULTS.find(([, codes]) => codes.test(known)) ?? ['handshake']
   // OpenSSL ends its lines.
   const message = `the TLS handshake failed: ${hint}${(cause instanceof Error ? cause.message : String(cause)).trim()}`
   return { code: `tls-${what}`, message }

@@ -294,7 +294,7 @@ function checkOrigin(origin: Origin): Origin {
   return splitUrl(`${scheme}://${authority}/`).origin
 }
 
-const PRIORITY_NAMES: ReadonlySet<string> = new Set(['urgency', 'incremental'])
+const PRIORITY_NAMES: ReadonlySet<string> = new Set<keyof Priority>(['urgency', 'incremental'])
 export const NO_CONTENT: PreparedContent = { chunk: undefined, open: undefined, replayable: true }
 const encoder = new TextEncoder()
 

@@ -123,7 +123,8 @@ const HTTP2_NAMES: ReadonlySet<string> = new Set<keyof Http2Options>([
   'connectionWindow',
   'keepAlivePing',
 ])
-const PING_NAMES: ReadonlySet<string> = new Set(['after', 'within', 'whileIdle'])
+type Ping = NonNullable<Http2Options['keepAlivePing']>
+const PING_NAMES: ReadonlySet<string> = new Set<keyof Ping>(['after', 'within', 'whileIdle'])
 
 function settingsOf(options: CommonPoolOptions): PoolSettings {
   const integer = (name: keyof CommonPoolOptions, byDefault: number, min: number, max: number): number =>
