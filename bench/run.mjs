@@ -147,28 +147,22 @@ async function sitting(suite, theCase, peers, process) {
     const turn = taking.map((_, i) => taking[(i + round) % taking.length])
     if (round % 2 === 1) turn.reverse()
     for (const { peer, units, runs } of turn) {
-      const child = await process(peer)
-      if (suite.fresh === true || suite.connects === true)
-        await child.ask({ type: 'prepare', case: theCase.name, only: true })
-      if (suite.connects === true) await child.ask({ type: 'run', units: Math.ceil(units / 8) })
-      runs.push(await child.ask({ type: 'run', units }))
+      runs.push(await run(suite, theCase, await process(peer), units))
     }
   }
   return taking
 }
 
-/** Warms up, and finds how many units last about one slice. */
+/**
+ * Warms up, and finds how many units last about one slice. As it is measured later, with a client made anew each time: what
+ * the end of one changes makes engines throw optimised code away, and many connections at once make their heap grow.
+ */
 async function warmUp(suite, theCase, child) {
-  // What the first close of a client changes in it makes engines throw optimised code away: not only after the warm-up.
-  for (let i = 0; suite.connects === true && i < 2; i++) {
-    await child.ask({ type: 'run', units: 50 })
-    await child.ask({ type: 'prepare', case: theCase.name, only: true })
-  }
   const began = performance.now()
   let units = 1
   let done = 0
   for (;;) {
-    const { wall, units: ran = 1 } = await child.ask({ type: 'run', units })
+    const { wall, units: ran = 1 } = await run(suite, theCase, child, units)
     const fitting = Math.max(1, Math.round((units * slice) / Math.max(wall, 0.01)))
     const elapsed = performance.now() - began
     done += ran
@@ -176,6 +170,14 @@ async function warmUp(suite, theCase, child) {
     if (warm || units >= 1 << 28) return { units: fitting }
     units = Math.min(fitting, Math.ceil(units * 8))
   }
+}
+
+/** So many units on the clock; before it, where connections are kept, an eighth as many by a client of their own. */
+async function run(suite, theCase, child, units) {
+  if (suite.fresh === true || suite.connects === true)
+    await child.ask({ type: 'prepare', case: theCase.name, only: true })
+  if (suite.connects === true) await child.ask({ type: 'run', units: Math.ceil(units / 8) })
+  return child.ask({ type: 'run', units })
 }
 
 function summary(runs) {
