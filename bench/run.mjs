@@ -110,7 +110,7 @@ async function runSuite(name, suite) {
 
 async function runCase(suite, theCase, peers, process, stopAll) {
   const taking = await sitting(suite, theCase, peers, process)
-  // Started later is cheaper where much memory is sent: each place first, then last, evens that out.
+  // Started later is cheaper where much memory is sent, and another process may be lucky in what its engine compiles.
   if (theCase.bothOrders === true && !options.quick) {
     stopAll()
     const reversed = await sitting(suite, theCase, peers.toReversed(), process)
