@@ -65,7 +65,10 @@ export class HttpCoreError extends Error {
   readonly code: string
   /** The rule that was broken, where one was. */
   readonly rule: string | undefined
-  /** Where the request stood: 'pool', 'dns', 'connect', 'tls', 'proxy', 'req_head', 'req_body', 'waiting', 'resp_body'; or ''. */
+  /**
+   * Where the request stood: 'pool', 'dns', 'connect', 'tls', 'proxy', 'req_head', 'req_body', 'waiting' (nothing has come),
+   * 'resp_head', 'resp_body' (trailers as well); or ''.
+   */
   readonly phase: string
   readonly origin: string | undefined
   /** Of the request, framing included. */

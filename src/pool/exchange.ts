@@ -202,7 +202,7 @@ export class Exchange extends Waiter {
       case 'sending':
         return this.content === 'none' || this.content === 'held' ? 'req_head' : 'req_body'
       case 'waiting':
-        return 'waiting'
+        return this.attempt.begun ? 'resp_head' : 'waiting'
       default:
         return 'resp_body'
     }

@@ -419,6 +419,14 @@ const ERRORS: Record<string, (error: HttpCoreError) => void> = {
   'GoAway(unprocessed)': (error) => expect(error).toMatchObject({ name: 'RemoteProtocolError', code: 'goaway' }),
 }
 
+/** What breaks off where it stands: what the error calls that phase. */
+const STALLS: ReadonlySet<string> = new Set(['F03', 'F04', 'F05', 'F06'])
+function toldPhase({ protocol, phase, fault }: Cell): string {
+  // A frame that has not come whole is nobody's before it is known that it never will.
+  if (protocol === 'h2' && phase === 'resp_head' && fault === 'F03') return 'waiting'
+  return phase === 'trailers' ? 'resp_body' : phase
+}
+
 /** Cells that are played elsewhere, with the reason. */
 const ELSEWHERE: Record<string, string> = {
   F18: 'backpressure: flow.test.ts; through proxies routes/sim.test.ts',
@@ -467,6 +475,7 @@ function run(cell: Cell, used: boolean, where: Where, asked: Asked, again: boole
     expect(outcome, 'it has failed').toBeDefined()
     ERRORS[cell.error]?.(outcome as HttpCoreError)
     expect(ERRORS[cell.error], cell.error).toBeDefined()
+    if (STALLS.has(cell.fault)) expect(outcome).toMatchObject({ phase: toldPhase(cell) })
     expect(play.dials(), 'it is not sent again').toEqual([])
   }
   expectConnection(scene)
