@@ -106,9 +106,12 @@ export class Output {
   }
   /** Drops the last so many bytes; they were sealed off from what precedes them. */
   drop(bytes: number): void {
-    this.seal()
+    if (bytes === 0) return
     this.bytes -= bytes
-    for (let left = bytes; left > 0; ) left -= (this.#chunks.pop() as Bytes).length
+    // What is still open is of the last.
+    let left = bytes - (this.#to - this.#from)
+    this.#from = this.#to
+    while (left > 0) left -= (this.#chunks.pop() as Bytes).length
   }
   clear(): void {
     this.drop(this.bytes)
