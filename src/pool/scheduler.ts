@@ -112,8 +112,8 @@ export class OriginQueue {
   readonly dialled: readonly [List<Waiter>, List<Waiter>, List<Waiter>] = [new List(), new List(), new List()]
   /** @internal */
   readonly undialled: readonly [List<Waiter>, List<Waiter>, List<Waiter>] = [new List(), new List(), new List()]
-  /** Waiting for a connection that is dialled for them, by group. @internal */
-  readonly fresh: readonly [List<Waiter>, List<Waiter>] = [new List(), new List()]
+  /** Waiting for a connection that is dialled for them; by lane, each in the order in which they were lost. @internal */
+  readonly fresh: readonly [List<Waiter>, List<Waiter>, List<Waiter>] = [new List(), new List(), new List()]
   /** Dials for such a one under way, by group: what it leaves over is for the others. @internal */
   readonly bound: [number, number] = [0, 0]
   /** Connections with a free seat, by what they serve; the most recently used first. Most origins have one kind. @internal */
@@ -203,7 +203,7 @@ export class Scheduler {
   requeueFresh(waiter: Waiter): void {
     this.#join(waiter)
     waiter.lostAt = ++this.#uses
-    freshLike(waiter).push(waiter)
+    waiter.origin.fresh[LANE[waiter.need]].push(waiter)
     this.#serve(waiter.origin)
   }
   /** The backoff is over. */
@@ -251,6 +251,7 @@ export class Scheduler {
     carrier.origin.undecided--
     remove(carrier)
     carrier.serves = serves
+    this.#seatLost(carrier)
     this.#offer(carrier)
   }
   /** It takes nothing for now and will say when it does again: another would be told the same, so none is dialled. */
@@ -371,8 +372,8 @@ export class Scheduler {
   /** Who was lost has the seats of what was dialled for it before all others; the opener is the first of them. */
   #seatLost(carrier: Carrier): void {
     while (carrier.bound && carrier.free > 0) {
-      const lost = carrier.origin.fresh[carrier.group].first
-      if (lost === undefined || lost.lostAt > carrier.openedAt || (carrier.serves & SERVES[lost.need]) === 0) return
+      const lost = firstLost(carrier.origin, carrier.group, carrier.serves)
+      if (lost === undefined || lost.lostAt > carrier.openedAt) return
       this.#seat(carrier, lost)
     }
   }
@@ -447,7 +448,8 @@ export class Scheduler {
     return other !== undefined && own !== undefined && other.place < own.place
   }
   #oldestOf(origin: OriginQueue): Waiter | undefined {
-    return older(older(origin.fresh[0].first, origin.fresh[1].first), this.nextFor(origin, ALL))
+    const [any, h1, connect] = origin.fresh
+    return older(older(older(any.first, h1.first), connect.first), this.nextFor(origin, ALL))
   }
 
   // ── dials ──
@@ -510,7 +512,7 @@ export class Scheduler {
     carrier.opener = undefined
     opener.dial = undefined
     this.queued++
-    if (carrier.bound) freshLike(opener).unshift(opener)
+    if (carrier.bound) origin.fresh[LANE[opener.need]].unshift(opener)
     else {
       origin.openers[carrier.group]--
       this.#returnToLane(opener)
@@ -592,7 +594,7 @@ export class Scheduler {
       // The dial goes on, for whoever comes next.
       waiter.dial = undefined
       dial.opener = undefined
-      const next = dial.bound ? freshLike(waiter).first : undefined
+      const next = dial.bound ? firstLost(origin, dial.group) : undefined
       if (next !== undefined) {
         remove(next)
         next.dial = dial
@@ -626,13 +628,21 @@ function wantsDials(origin: OriginQueue, lane: Lane): boolean {
   return lane !== LANE['h2-connect'] || origin.undecided === 0
 }
 
-/** Who waits like it for a connection that is dialled for them. */
-function freshLike({ origin, need }: Waiter): List<Waiter> {
-  return origin.fresh[GROUP[need]]
+/** Who has waited longest for a connection that is dialled for those who were lost, if it is of that group and serves so much. */
+function firstLost({ fresh }: OriginQueue, group: Group, serves = ALL): Waiter | undefined {
+  let first: Waiter | undefined
+  for (const lane of GROUP_LANES[group]) {
+    const lost = fresh[lane].first
+    if (lost === undefined || (serves & SERVES[lost.need]) === 0) continue
+    if (first === undefined || lost.lostAt < first.lostAt) first = lost
+  }
+  return first
 }
 /** The first of those that no dial under way may bring a seat for, beside its opener's. */
-function wantsFresh({ fresh, bound, seatsPerDial }: OriginQueue, group: Group): Waiter | undefined {
-  const { first, length } = fresh[group]
+function wantsFresh(origin: OriginQueue, group: Group): Waiter | undefined {
+  const { fresh, bound, seatsPerDial } = origin
   const left = group === 0 ? seatsPerDial - 1 : 0
-  return bound[group] === 0 || length > bound[group] * left ? first : undefined
+  let waiting = 0
+  for (const lane of GROUP_LANES[group]) waiting += fresh[lane].length
+  return bound[group] === 0 || waiting > bound[group] * left ? firstLost(origin, group) : undefined
 }

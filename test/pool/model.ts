@@ -202,12 +202,11 @@ export class Model {
       }
     }
   }
-  /** A connection of many seats with a free one, that was dialled for who was lost with it. They are served in turn. */
+  /** A connection of many seats with a free one, that was dialled for who was lost with it. */
   #newFor(request: Request): boolean {
     const { origin, need, lostAt } = request
     const like = (one: { need: Need }): boolean => (one.need === 'h1') === (need === 'h1')
     if (this.#dialOf(request) !== undefined) return false
-    if (this.#waiting(origin).some((one) => one.fresh && like(one) && one.need !== need)) return false
     return this.#counted().some(
       (one) =>
         one.origin === origin &&

@@ -347,6 +347,46 @@ describe('a dial for who was lost', () => {
     model.gone(connection(2))
     expect(model.connections.map(({ origin }) => origin)).toEqual([0, 1, 2, 0, 1])
   })
+  it('has its seats for those behind one whom it does not serve', () => {
+    const model = new Model(limits, 1, 3)
+    model.request(0, 'any')
+    const [first] = model.connections as [(typeof model.connections)[0]]
+    model.connected(first, SERVES.any | SERVES['h2-connect'], 3)
+    for (const need of ['h2-connect', 'any'] as const) model.request(0, need)
+    model.gone(first, 'fresh')
+    model.connected(model.connections[1] as (typeof model.connections)[0], SERVES.any, 3)
+    expect(model.requests.map(({ state }) => state)).toEqual(['running', 'waiting', 'running'])
+  })
+  it('has them for whom it turns out to serve', () => {
+    const one = { maxConnections: 1, maxConnectionsPerOrigin: 1, maxIdleConnections: 1 }
+    const scheduler = new Scheduler(one, (origin, need) => new Carrier(origin, need))
+    const origin = new OriginQueue()
+    scheduler.expect(origin, 3)
+    const asked = [new Waiter(origin, 'any'), new Waiter(origin, 'h2-connect')] as const
+    const dialled = (): Carrier => {
+      const decision = scheduler.next()
+      if (decision?.type !== 'open') throw new Error('nothing is dialled')
+      return decision.carrier
+    }
+    const served = (): Waiter[] => {
+      const waiters: Waiter[] = []
+      for (let decision = scheduler.next(); decision?.type === 'assign'; decision = scheduler.next()) {
+        waiters.push(decision.waiter)
+      }
+      return waiters
+    }
+    for (const waiter of asked) scheduler.enqueue(waiter)
+    const first = dialled()
+    scheduler.opened(first, SERVES.any | SERVES['h2-connect'], 2)
+    expect(served()).toEqual(asked)
+    scheduler.gone(first)
+    for (const waiter of asked) scheduler.requeueFresh(waiter)
+    const second = dialled()
+    scheduler.opened(second, SERVES.any, 2, true)
+    expect(served()).toEqual([asked[0]])
+    scheduler.decide(second, SERVES.any | SERVES['h2-connect'])
+    expect(served()).toEqual([asked[1]])
+  })
   it('leaves no trace when it is given up: later requests share one again', () => {
     const model = lost(1)
     model.cancel(model.requests[0] as Request)
