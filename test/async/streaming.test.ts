@@ -409,7 +409,7 @@ describe('a streamed response', () => {
 
   it('that there is no memory for in one piece is an error', async () => {
     const parts = [12_000, 345].map((size) => Buffer.alloc(size))
-    const { url } = await serveHttp((_, response) => (response.write(parts[0]), response.end(parts[1])))
+    const { url } = await serveHttp((_, response) => response.write(parts[0], () => response.end(parts[1])))
     const full = new RangeError('Array buffer allocation failed')
     const pool = makePool()
     const construct = (target: typeof Uint8Array, given: unknown[]): object => {
