@@ -3,7 +3,7 @@
 // Nothing else may come between, so there is at most one per connection. Its pieces and its octets are bounded by what
 // the largest acceptable field section needs; a block is never decoded before it is whole.
 import type { Bytes, ExchangeId } from '../http/index.ts'
-import { FRAME_HEADER_BYTES, MIN_MAX_FRAME_SIZE } from './frames.ts'
+import { MIN_MAX_FRAME_SIZE } from './frames.ts'
 
 /** A block is smaller than its list, unless every string was blown up by Huffman code. */
 const BLOCK_PER_LIST = 2
@@ -12,8 +12,6 @@ const MIN_CONTINUATIONS = 8
 export class FieldBlock {
   stream: ExchangeId = 0
   endStream = false
-  /** Of its frames so far, whole. */
-  octets = 0
   readonly #givenContinuations: number
   #maxBytes = 0
   #maxContinuations = 0
@@ -30,11 +28,10 @@ export class FieldBlock {
     return this.#continuations >= 0
   }
 
-  /** Of a field section of at most `maxListBytes`; its first fragment is in a HEADERS frame of so many octets. */
-  begin(stream: ExchangeId, endStream: boolean, octets: number, maxListBytes: number): void {
+  /** Of a field section of at most `maxListBytes`. */
+  begin(stream: ExchangeId, endStream: boolean, maxListBytes: number): void {
     this.stream = stream
     this.endStream = endStream
-    this.octets = octets
     this.#maxBytes = BLOCK_PER_LIST * maxListBytes
     const needed = Math.ceil((1.25 * maxListBytes) / MIN_MAX_FRAME_SIZE)
     this.#maxContinuations = this.#givenContinuations || Math.max(MIN_CONTINUATIONS, needed)
@@ -55,7 +52,6 @@ export class FieldBlock {
 
   /** The fragment of a CONTINUATION frame. false: too many, or too large. */
   add(bytes: Bytes, start: number, end: number): boolean {
-    this.octets += FRAME_HEADER_BYTES + end - start
     if (++this.#continuations > this.#maxContinuations) return false
     if (this.#length + end - start > this.#maxBytes) return false
     this.append(bytes, start, end)

@@ -106,8 +106,8 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
       if (session.deaf) return undefined
       switch (session.reader.next()) {
         case 'need':
+          this.#receiving.countPart()
           if (!session.eof) return undefined
-          this.#receiving.countCut()
           this.#shutdown.onEof(session.reader.partial || this.#receiving.amidBlock)
           break
         case 'data':
@@ -199,9 +199,7 @@ export class H2Connection implements Connection<H2Event>, H2Extras {
     this.#shutdown.close(now)
   }
   abort(h2Code: number = H2_ERROR.CANCEL): void {
-    const code = checkedCode(h2Code)
-    this.#receiving.countCut()
-    this.#shutdown.abort(code)
+    this.#shutdown.abort(checkedCode(h2Code))
   }
 
   ping(payload: Bytes, now: Millis): void {

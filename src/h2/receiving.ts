@@ -45,6 +45,8 @@ export class Receiving {
   readonly #block: FieldBlock
   /** The stream whose DATA frame is being read, while its content is wanted. */
   #dataStream: Stream | undefined
+  /** What is known already to have come of the frame of a field block that is being read. */
+  #counted = 0
 
   constructor(session: Session, control: Control, negotiation: Negotiation) {
     this.#session = session
@@ -63,22 +65,31 @@ export class Receiving {
     return open === (type === FRAME.CONTINUATION) && (!open || stream === begun)
   }
 
-  /** A field block that is cut short has begun its message all the same. */
-  countCut(): void {
+  /** What has come of a frame that is not whole has begun its message all the same: who gives up now says so. */
+  countPart(): void {
+    const { type, stream, begun } = this.#session.reader
+    if (begun === 0 || (type !== FRAME.HEADERS && type !== FRAME.CONTINUATION)) return
+    if (this.continues(type, stream)) this.#count(begun)
+  }
+  /** Of this frame of a field block so many octets are here by now. */
+  #count(octets: number): void {
     const { reader, streams } = this.#session
-    const { open, octets } = this.#block
-    const frame = reader.type === FRAME.HEADERS || reader.type === FRAME.CONTINUATION ? reader.begun : 0
-    const cut = frame + (open ? octets : 0)
-    const ledger = cut === 0 ? undefined : streams.get(open ? this.#block.stream : reader.stream)?.ledger
-    if (ledger !== undefined) ledger.bytesReceived += cut
+    const ledger = streams.get(reader.stream)?.ledger
+    if (ledger !== undefined) ledger.bytesReceived += octets - this.#counted
+    this.#counted = octets
+  }
+  #countWhole(): void {
+    this.#count(FRAME_HEADER_BYTES + this.#session.reader.length)
+    this.#counted = 0
   }
 
   // ── field sections ──
 
   onHeaders(): void {
-    const { stream, flags, length, bytes } = this.#session.reader
+    const { stream, flags, bytes } = this.#session.reader
     let { start, end } = this.#session.reader
     let padding = 0
+    this.#countWhole()
     if ((flags & FLAG.PADDED) !== 0) {
       if (start === end) return this.#session.break(HEADERS_TOO_SHORT)
       padding = bytes[start++] as number
@@ -91,23 +102,23 @@ export class Receiving {
     if (padding > end - start) return this.#session.break(PADDING)
     end -= padding
     const endStream = (flags & FLAG.END_STREAM) !== 0
-    const octets = FRAME_HEADER_BYTES + length
-    if ((flags & FLAG.END_HEADERS) !== 0) return this.#onFieldBlock(stream, endStream, octets, bytes, start, end)
-    this.#block.begin(stream, endStream, octets, this.#session.decoder.maxListBytes)
+    if ((flags & FLAG.END_HEADERS) !== 0) return this.#onFieldBlock(stream, endStream, bytes, start, end)
+    this.#block.begin(stream, endStream, this.#session.decoder.maxListBytes)
     this.#block.append(bytes, start, end)
   }
 
   onContinuation(): void {
     const { flags, bytes, start, end } = this.#session.reader
     const block = this.#block
+    this.#countWhole()
     if (!block.add(bytes, start, end)) return this.#session.break(BLOCK_TOO_LARGE)
     if ((flags & FLAG.END_HEADERS) === 0) return
-    const { stream, endStream, octets } = block
+    const { stream, endStream } = block
     const whole = block.take()
-    this.#onFieldBlock(stream, endStream, octets, whole, 0, whole.length)
+    this.#onFieldBlock(stream, endStream, whole, 0, whole.length)
   }
 
-  #onFieldBlock(id: ExchangeId, endStream: boolean, octets: number, bytes: Bytes, start: number, end: number): void {
+  #onFieldBlock(id: ExchangeId, endStream: boolean, bytes: Bytes, start: number, end: number): void {
     const session = this.#session
     const block = session.decoder.decodeBlock(bytes, start, end)
     const { fault } = block
@@ -125,7 +136,6 @@ export class Receiving {
     }
     if (stream === undefined && session.streams.skipped(id)) return session.break(badStream('HEADERS', id))
     if (session.refuses(id, stream, state, 'receive HEADERS') || stream === undefined) return
-    if (stream.ledger !== undefined) stream.ledger.bytesReceived += octets
     if (fault !== undefined) return session.tooMuch(stream, fault)
     if (session.role === 'client' && stream.receiving === 'head') this.#onResponse(stream, endStream, block)
     else this.#onTrailers(stream, endStream, block)

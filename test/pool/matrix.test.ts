@@ -420,10 +420,8 @@ const ERRORS: Record<string, (error: HttpCoreError) => void> = {
 }
 
 /** What breaks off where it stands: what the error calls that phase. */
-const STALLS: ReadonlySet<string> = new Set(['F03', 'F04', 'F05', 'F06'])
-function toldPhase({ protocol, phase, fault }: Cell): string {
-  // A frame that has not come whole is nobody's before it is known that it never will.
-  if (protocol === 'h2' && phase === 'resp_head' && fault === 'F03') return 'waiting'
+const STALLS: ReadonlySet<string> = new Set(['F03', 'F04', 'F05', 'F06', 'F22'])
+function toldPhase({ phase }: Cell): string {
   return phase === 'trailers' ? 'resp_body' : phase
 }
 
