@@ -418,8 +418,10 @@ export function requestSection(head: RequestHead, validate: boolean): Outgoing {
   let plan = method === 'TRACE' ? empty(planned, 'RFC 9110 §9.3.8', 'a TRACE request') : planned
   if (priority !== '' && !given.has('priority')) control.push('priority', priority)
   // What goes through a tunnel is no content. RFC 9110 §9.3.6.
-  if (method === 'CONNECT') plan = undefined
-  else if (plan === 'none' && EXPECTS_CONTENT.has(method)) plan = { length: 0 }
+  if (method === 'CONNECT') {
+    if (given.has('content-length')) throw misuse('content', 'RFC 9110 §9.3.6', 'a CONNECT request has no content')
+    plan = undefined
+  } else if (plan === 'none' && EXPECTS_CONTENT.has(method)) plan = { length: 0 }
   const fields = withLength(checkedFields(given, 'client', authority), plan)
   return { section: { control, fields }, promised: promisedBy(plan) }
 }

@@ -145,6 +145,7 @@ describe('a request', () => {
     ['to TRACE with content', { method: 'TRACE', content: { length: 1 } }, 'content'],
     ['to TRACE with content of unknown length', { method: 'TRACE', content: 'unknown' }, 'content'],
     ['that expects 100 without content', { headers: [['expect', '100-Continue']], content: 'none' }, 'expect'],
+    ['to CONNECT with a Content-Length', { ...tunnel, headers: [['content-length', '0']] }, 'content'],
     ['that expects 100 for a tunnel', { ...tunnel, headers: [['expect', 'x, 100-continue']] }, 'expect'],
     ['with a line break in a value', { headers: [['a', 'b\r\nc: d']] }, 'field-value'],
     ['with a name that is none', { headers: [['a b', 'c']] }, 'field-name'],
