@@ -7,11 +7,10 @@ const child = fileURLToPath(new URL('child.mjs', import.meta.url))
 const canPin = availableParallelism() > 1 && spawnSync('taskset', ['-c', '0', 'true']).status === 0
 const CORE = { peer: 0, server: 1 }
 /**
- * For every peer. While others run it is idle, as no client is that matters: its engine then shrinks the young generation, in
- * steps, and throws optimised code away, and what it costs to undo that would be taken for the price of requests. So the
- * young generation always has the size that it is given under load.
+ * For every peer. While others run it is idle, as no client is that matters: its engine then collects, throws optimised code
+ * away, and what it costs to make it again would be taken for the price of requests.
  */
-const BUSY = ['--no-memory-reducer', '--min-semi-space-size=16']
+const BUSY = ['--no-memory-reducer']
 /** Nothing that is measured takes half of it; who has not answered by then never will. */
 const MOST_SECONDS = 180
 
