@@ -419,11 +419,8 @@ const ERRORS: Record<string, (error: HttpCoreError) => void> = {
   'GoAway(unprocessed)': (error) => expect(error).toMatchObject({ name: 'RemoteProtocolError', code: 'goaway' }),
 }
 
-/** What breaks off where it stands: what the error calls that phase. */
-const STALLS: ReadonlySet<string> = new Set(['F03', 'F04', 'F05', 'F06', 'F22'])
-function toldPhase({ phase }: Cell): string {
-  return phase === 'trailers' ? 'resp_body' : phase
-}
+/** What is cut off where it stands, by the peer or by us: its error says in which phase. */
+const CUT_OFF: ReadonlySet<string> = new Set(['F03', 'F04', 'F05', 'F06', 'F22'])
 
 /** Cells that are played elsewhere, with the reason. */
 const ELSEWHERE: Record<string, string> = {
@@ -473,7 +470,8 @@ function run(cell: Cell, used: boolean, where: Where, asked: Asked, again: boole
     expect(outcome, 'it has failed').toBeDefined()
     ERRORS[cell.error]?.(outcome as HttpCoreError)
     expect(ERRORS[cell.error], cell.error).toBeDefined()
-    if (STALLS.has(cell.fault)) expect(outcome).toMatchObject({ phase: toldPhase(cell) })
+    const phase = cell.phase === 'trailers' ? 'resp_body' : cell.phase
+    if (CUT_OFF.has(cell.fault)) expect(outcome).toMatchObject({ phase })
     expect(play.dials(), 'it is not sent again').toEqual([])
   }
   expectConnection(scene)
