@@ -135,7 +135,7 @@ export class Session {
     if (typeof outcome === 'string') return isClosed(state)
     const wrong = { ...outcome, message: `${input.slice(8)} on stream ${id}, ${state}` }
     if (outcome.scope === 'connection') this.break(wrong)
-    else if (stream !== undefined) this.streamFault(stream, wrong)
+    else if (stream !== undefined && !isClosed(state)) this.streamFault(stream, wrong)
     else {
       this.resetUnknown(id, wrong.h2Code)
       this.provokedReset()
@@ -235,7 +235,7 @@ export class Session {
     this.streamFault(stream, { ...limit, h2Code: H2_ERROR.CANCEL, status: 431 })
   }
 
-  /** RST_STREAM for a stream without a record: nothing is left to fail. */
+  /** RST_STREAM for a stream that is over: nothing is left to fail, and what is unread of it may still be read. */
   resetUnknown(id: ExchangeId, h2Code: number): void {
     this.sender.output.number(FRAME.RST_STREAM, id, h2Code)
     this.streams.closed.add(id, 'closed (by us)')

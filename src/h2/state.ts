@@ -3,6 +3,9 @@
 // Reserved states are missing because push is refused: no stream ever gets there. `closed` is three states, since what
 // may still come depends on who closed it: after our RST_STREAM the peer may not know of it yet, after its own it does.
 // END_STREAM is an input of its own, after the frame that bears it. Only HEADERS of whole blocks are inputs.
+//
+// DATA after the end are the fault of their stream alone (§6.1), whoever has ended it: servers say END_STREAM twice, first
+// on a head and then on empty DATA, and the other streams of the connection are not to pay for it.
 import { H2_ERROR } from './frames.ts'
 
 export type StreamState =
@@ -94,8 +97,8 @@ export const STREAM_TRANSITIONS = {
     'send END_STREAM': 'misuse',
     'send RST_STREAM': 'misuse',
     'receive HEADERS': CLOSED,
-    'receive DATA': CLOSED,
-    'receive END_STREAM': CLOSED,
+    'receive DATA': ENDED,
+    'receive END_STREAM': ENDED,
     'receive RST_STREAM': 'closed (ended)',
     'receive WINDOW_UPDATE': 'closed (ended)',
     'receive PRIORITY': 'closed (ended)',
