@@ -138,7 +138,9 @@ export class Session {
     else if (stream !== undefined && !isClosed(state)) this.streamFault(stream, wrong)
     else {
       this.resetUnknown(id, wrong.h2Code)
-      this.provokedReset()
+      if (state !== 'closed (ended)') this.provokedReset()
+      // Nothing that ran was torn down: who says END_STREAM twice, of many a stream in a second, attacks nobody.
+      else if (this.glitch()) this.reply()
     }
     return true
   }
