@@ -566,6 +566,15 @@ describe('bytes that nobody asked for', () => {
     expect(play.error(id)).toMatchObject({ code: 'status-line', disposition: 'not-sent' })
     expect([play.dials(), play.written(1).includes('GET')]).toEqual([[1], false])
   })
+  it('… nor of one for HTTP/2 with prior knowledge, with all who share the connection', () => {
+    const play = new Play({ http1: false, http2: true, proxies: [proxy] })
+    const ids = [play.request({ origin: http('10.0.0.1') }), play.request({ origin: http('10.0.0.1') })]
+    play.connected(1)
+    play.received(1, `${TUNNEL}HTTP/1.1 400 Bad Request\r\n\r\n`)
+    for (const id of ids) expect(play.error(id)).toMatchObject({ code: 'http1-peer', disposition: 'not-sent' })
+    play.pass(10_000)
+    expect(play.dials()).toEqual([1])
+  })
 })
 
 describe('retries', () => {
