@@ -514,7 +514,24 @@ describe('a proxy that says no', () => {
     const id = play.request({ origin: https('10.0.0.1') })
     play.connectAll()
     play.failed(1, 'tls', Object.assign(new Error('no'), { code }))
+    const { message } = play.error(id)
     expect(play.error(id)).toMatchObject({ name, code: expected, phase: 'tls' })
+    // The origin, which it names as every error of a dial does, had no part in it.
+    if (name === 'ConnectError') expect(message).toBe('the TLS handshake with the proxy was cut off (https://10.0.0.1)')
+  })
+  it.each<[string, (play: Play) => void]>([
+    ['ended', (play) => play.eof(1)],
+    ['reset', (play) => play.failed(1, 'read', Object.assign(new Error('reset'), { code: 'ECONNRESET' }))],
+    ['reset, as writing shows', (play) => play.failed(1, 'write', Object.assign(new Error('x'), { code: 'EPIPE' }))],
+    ['gone', (play) => play.closed(1)],
+  ])('behind its answer %s: the handshake with the origin was cut off, whoever saw it first', (_, then) => {
+    const play = new Play({ proxies: [proxy] })
+    const id = play.request({ origin: https('10.0.0.1') })
+    play.connected(1)
+    play.received(1, 'HTTP/1.1 200 OK\r\n\r\n')
+    then(play)
+    expect(play.error(id)).toMatchObject({ name: 'ConnectError', code: 'tls-disconnected', phase: 'tls' })
+    expect(play.error(id).message).toBe('the TLS handshake was cut off (https://10.0.0.1)')
   })
 })
 
