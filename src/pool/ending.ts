@@ -9,7 +9,7 @@ import type { Exchange } from './exchange.ts'
 import { connectionLost, handshakeFailed, peerFailed, queueFull, unsupported } from './failures.ts'
 import { closeLink, destroy, release, retire, sever } from './lifecycle.ts'
 import { markDirty } from './output.ts'
-import { retryOf } from './retry.ts'
+import { retryOf, type Failure } from './retry.ts'
 import { awaitSeat, chance, forgetSite, type PoolState } from './state.ts'
 import { trace, traceFailure, traceQueued, traceStep } from './tracing.ts'
 
@@ -19,6 +19,8 @@ const REFUSED_STREAM = 7
 const CUT_SHORT: ReadonlySet<string> = new Set(['server-disconnected', 'incomplete-message'])
 /** And is told of those whose response has begun. */
 const INCOMPLETE = { code: 'incomplete-message', message: 'the connection ended within the response' }
+/** What a fault makes of the connection, by how far it reaches. */
+const LEFT_BEHIND = { connection: 'broken', exchange: 'up' } as const
 const OK: Settlement = { ok: true }
 
 // ── well ──
@@ -187,7 +189,7 @@ export function exchangeFailed(pool: PoolState, exchange: Exchange, fault: PeerF
     lost && disposition === 'maybe-processed'
       ? connectionLost(exchange, undefined, fault)
       : peerFailed(exchange, said, disposition)
-  retryOrFail(pool, exchange, error, disposition, lost)
+  retryOrFail(pool, exchange, error, disposition, lost ? 'lost' : LEFT_BEHIND[fault.scope])
 }
 
 /**
@@ -206,7 +208,7 @@ export function breakConnection(pool: PoolState, connection: LiveConnection, cau
     const switched = exchange === tunnel
     const error = switched && side === 'tls' ? handshakeFailed(exchange, cause) : connectionLost(exchange, cause)
     if (switched) finish(pool, exchange, { ok: false, error })
-    else retryOrFail(pool, exchange, error, exchange.attempt.disposition, true)
+    else retryOrFail(pool, exchange, error, exchange.attempt.disposition, 'lost')
   }
   destroy(pool, connection)
 }
@@ -218,7 +220,7 @@ export function graceOver(pool: PoolState, connection: LiveConnection): void {
   if (lost.length === exchanges.length) return breakConnection(pool, connection)
   for (const exchange of lost) {
     connection.machine.cancel(exchange.attempt.onConnection)
-    retryOrFail(pool, exchange, connectionLost(exchange, undefined), exchange.attempt.disposition, true)
+    retryOrFail(pool, exchange, connectionLost(exchange, undefined), exchange.attempt.disposition, 'lost')
   }
 }
 
@@ -229,7 +231,7 @@ function retryOrFail(
   exchange: Exchange,
   error: unknown,
   disposition: Disposition,
-  lost: boolean,
+  became: Failure['connection'],
 ): void {
   // Only the rest of the request was still to leave: no harm is done.
   const { attempt } = exchange
@@ -239,11 +241,13 @@ function retryOrFail(
   const connection = attempt.connection as LiveConnection
   // It has not been sent: that is no replay. A server that restarts takes away all its connections at once, and one
   // request may be given each of them in turn.
-  const spared = connection.answered && attempt.bytesSent === 0
+  const { answered } = connection
+  const spared = answered && attempt.bytesSent === 0
   const retry = retryOf(
     {
       disposition,
-      connectionLost: lost,
+      connection: became,
+      answered,
       mayBeStale: attempt.mayBeStale,
       responseBytes: attempt.begun,
       idempotent,

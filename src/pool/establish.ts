@@ -452,16 +452,19 @@ export class Establishing {
     this.#attempts.push({ address: (this.#link as Link).address, error: cause ?? new Error('the connection ended') })
     if (this.#step === 'proxying')
       return this.#proxyFails('the proxy ended the connection', { code: 'proxy-disconnected', cause })
-    this.#connectFails('the peer ended the connection before it was established', 'disconnected', cause)
+    this.#tlsFails(cause)
   }
   #tlsFails(cause: unknown): void {
-    const { code, message } = handshakeFault(cause)
+    const { code, message } = handshakeFault(cause, this.#withProxy ? 'the proxy' : undefined)
     this.#handshakeFails(code, message, cause)
   }
   #handshakeFails(code: string, message: string, cause?: unknown): void {
-    const withProxy = code !== TLS_DISCONNECTED && this.#hop < this.#pool.settings.proxies.length
-    if (withProxy) this.#fail(new ProxyError(message, { code, cause, ...this.#facts('tls') }))
+    if (this.#withProxy && code !== TLS_DISCONNECTED)
+      this.#fail(new ProxyError(message, { code, cause, ...this.#facts('tls') }))
     else this.#connectFails(message, code, cause, 'tls')
+  }
+  get #withProxy(): boolean {
+    return this.#hop < this.#pool.settings.proxies.length
   }
 
   timeout(timer: EstablishTimer): void {

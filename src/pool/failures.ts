@@ -100,15 +100,20 @@ const FAULTS = [
   // Who mistook the port learns it from this alone: OpenSSL speaks of versions.
   ['handshake', /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG/, 'the peer speaks no TLS, plain HTTP perhaps: '],
 ] as const
-/** What a TLS handshake failed of, by the platform's own code for it. */
-export function handshakeFault(cause: unknown): { readonly code: string; readonly message: string } {
+/**
+ * What a TLS handshake failed of, by the platform's own code for it.
+ * @param cause undefined: the peer has gone without one
+ * @param who left out: whom the request is for
+ */
+export function handshakeFault(cause: unknown, who?: string): { readonly code: string; readonly message: string } {
   const known = typeof cause === 'object' && cause !== null && 'code' in cause ? String(cause.code) : ''
-  if (/^(?:ECONN|EPIPE|ENET|EHOST|ETIMEDOUT)/.test(known)) {
-    return { code: TLS_DISCONNECTED, message: 'the TLS handshake was cut off' }
+  const handshake = `the TLS handshake${who === undefined ? '' : ` with ${who}`}`
+  if (cause === undefined || /^(?:ECONN|EPIPE|ENET|EHOST|ETIMEDOUT)/.test(known)) {
+    return { code: TLS_DISCONNECTED, message: `${handshake} was cut off` }
   }
   const [what, , hint = ''] = FAULTS.find(([, codes]) => codes.test(known)) ?? ['handshake']
   // OpenSSL ends its lines.
-  const message = `the TLS handshake failed: ${hint}${(cause instanceof Error ? cause.message : String(cause)).trim()}`
+  const message = `${handshake} failed: ${hint}${(cause instanceof Error ? cause.message : String(cause)).trim()}`
   return { code: `tls-${what}`, message }
 }
 /** A handshake within a tunnel. */

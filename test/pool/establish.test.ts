@@ -514,7 +514,24 @@ describe('a proxy that says no', () => {
     const id = play.request({ origin: https('10.0.0.1') })
     play.connectAll()
     play.failed(1, 'tls', Object.assign(new Error('no'), { code }))
+    const { message } = play.error(id)
     expect(play.error(id)).toMatchObject({ name, code: expected, phase: 'tls' })
+    // The origin, which it names as every error of a dial does, had no part in it.
+    if (name === 'ConnectError') expect(message).toBe('the TLS handshake with the proxy was cut off (https://10.0.0.1)')
+  })
+  it.each<[string, (play: Play) => void]>([
+    ['ended', (play) => play.eof(1)],
+    ['reset', (play) => play.failed(1, 'read', Object.assign(new Error('reset'), { code: 'ECONNRESET' }))],
+    ['reset, as writing shows', (play) => play.failed(1, 'write', Object.assign(new Error('x'), { code: 'EPIPE' }))],
+    ['gone', (play) => play.closed(1)],
+  ])('behind its answer %s: the handshake with the origin was cut off, whoever saw it first', (_, then) => {
+    const play = new Play({ proxies: [proxy] })
+    const id = play.request({ origin: https('10.0.0.1') })
+    play.connected(1)
+    play.received(1, 'HTTP/1.1 200 OK\r\n\r\n')
+    then(play)
+    expect(play.error(id)).toMatchObject({ name: 'ConnectError', code: 'tls-disconnected', phase: 'tls' })
+    expect(play.error(id).message).toBe('the TLS handshake was cut off (https://10.0.0.1)')
   })
 })
 
@@ -565,6 +582,15 @@ describe('bytes that nobody asked for', () => {
     play.received(1, `${TUNNEL}220 ready\r\n`)
     expect(play.error(id)).toMatchObject({ code: 'status-line', disposition: 'not-sent' })
     expect([play.dials(), play.written(1).includes('GET')]).toEqual([[1], false])
+  })
+  it('… nor of one for HTTP/2 with prior knowledge, with all who share the connection', () => {
+    const play = new Play({ http1: false, http2: true, proxies: [proxy] })
+    const ids = [play.request({ origin: http('10.0.0.1') }), play.request({ origin: http('10.0.0.1') })]
+    play.connected(1)
+    play.received(1, `${TUNNEL}HTTP/1.1 400 Bad Request\r\n\r\n`)
+    for (const id of ids) expect(play.error(id)).toMatchObject({ code: 'http1-peer', disposition: 'not-sent' })
+    play.pass(10_000)
+    expect(play.dials()).toEqual([1])
   })
 })
 

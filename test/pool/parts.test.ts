@@ -220,7 +220,8 @@ describe('law P8, as a table', () => {
   const LIMITS = { maxReplays: 5, maxStaleRetries: 1 }
   const flags = fc.record({
     disposition: fc.constantFrom('not-sent', 'refused', 'maybe-processed', 'response-started'),
-    connectionLost: fc.boolean(),
+    connection: fc.constantFrom('lost', 'broken', 'up'),
+    answered: fc.boolean(),
     mayBeStale: fc.boolean(),
     responseBytes: fc.boolean(),
     idempotent: fc.boolean(),
@@ -234,10 +235,13 @@ describe('law P8, as a table', () => {
     (failure) => {
       const { disposition, replayable, pulled, idempotent } = failure
       const again = replayable || !pulled
-      const unasked = failure.responseBytes && !failure.mayBeStale
+      const unasked = !failure.answered && (failure.responseBytes || failure.connection === 'broken')
       const unprocessed = (disposition === 'not-sent' && !unasked) || disposition === 'refused'
       const stale =
-        disposition === 'maybe-processed' && failure.connectionLost && failure.mayBeStale && !failure.responseBytes
+        disposition === 'maybe-processed' &&
+        failure.connection === 'lost' &&
+        failure.mayBeStale &&
+        !failure.responseBytes
       const expected =
         unprocessed && again && failure.replays < 5
           ? 'replay'

@@ -162,6 +162,19 @@ describe.each(Object.entries(OWN_ROUTES) as [string, Route][])('%s', (_, route) 
     expect(lines.some((line) => /^CLIENT_TRAFFIC_SECRET_0 [0-9a-f]{64} [0-9a-f]+\n$/.test(line))).toBe(true)
   })
 
+  it('what tls.keylog throws ends the handshake, not the process', async () => {
+    for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+      const own = new Error('mine')
+      const keylog = (): never => {
+        throw own
+      }
+      await handshake({ maxVersion }, { tls: { ca: made.ca, keylog } }, async (pool, url) => {
+        await fails(pool, url, 'tls-handshake')
+        await expect(pool.request('GET', url)).rejects.toMatchObject({ cause: own })
+      })
+    }
+  })
+
   it('a session is resumed for the same name and options, and for no others', async () => {
     await handshake({}, {}, async (pool, url) => {
       const resumed = async (sniHostname?: string): Promise<boolean> => {

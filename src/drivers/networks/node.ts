@@ -19,7 +19,7 @@ import { soon } from '../shared/soon.ts'
 import { clearInterval, clearTimeout, now, setImmediate, setInterval, setTimeout } from '../shared/time.ts'
 import { deliver, flush, nextBuffer, READ_BYTES, release } from './buffers.ts'
 import type { Receiver } from './buffers.ts'
-import { refusedAlpn, TlsClient, tlsInfo } from './tls.ts'
+import { refusal, TlsClient, tlsInfo } from './tls.ts'
 import type { Carrier } from './tls.ts'
 
 /** What setTimeout takes at most; a longer wait is a chain of them. */
@@ -322,7 +322,7 @@ class NodeLink implements Link, Receiver {
   #whenSecured(socket: TLSSocket, tls: TlsTarget): void {
     socket.once('secureConnect', () => {
       if (this.#over) return
-      const refused = refusedAlpn(socket, tls)
+      const refused = refusal(socket, tls)
       if (refused !== undefined) {
         this.#fail(refused, 'tls')
         return void socket.destroy()

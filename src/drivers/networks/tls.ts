@@ -12,6 +12,7 @@ import type { OwnedBytes } from '../../http/index.ts'
 import type { LinkInfo, TlsTarget } from '../../pool/lean.ts'
 import { needed } from '../shared/builtin.ts'
 import { checkType } from '../shared/options.ts'
+import { soon } from '../shared/soon.ts'
 
 /** Sessions and contexts that are kept; the one used longest ago goes first. */
 const MAX_KEPT = 100
@@ -65,7 +66,7 @@ export class TlsClient {
     } as ConnectionOptions)
     if (kept !== undefined) offered.set(socket, kept)
     if (key !== undefined) this.#keepSession(socket, key)
-    if (keylog !== undefined) socket.on('keylog', (line: Buffer) => keylog(new Uint8Array(line)))
+    if (keylog !== undefined) socket.on('keylog', (line: Buffer) => logTo(keylog, line, socket))
     return socket
   }
 
@@ -126,9 +127,31 @@ function guarded(check: Check): Check {
     try {
       return check(name, certificate)
     } catch (error) {
-      return error instanceof Error ? error : new Error(String(error))
+      return asError(error)
     }
   }
+}
+function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown))
+}
+
+/** What `keylog` threw: of a handshake that is over before its socket is destroyed for it. */
+const unlogged = new WeakMap<TLSSocket, Error>()
+
+/** What it throws ends the socket: Node calls it from within OpenSSL, and nobody else would catch it. */
+function logTo(keylog: NonNullable<OwnOptions['keylog']>, line: Buffer, socket: TLSSocket): void {
+  try {
+    keylog(new Uint8Array(line))
+  } catch (error) {
+    const failure = asError(error)
+    unlogged.set(socket, failure)
+    soon(() => socket.destroy(failure))
+  }
+}
+
+/** Why a handshake that went well is none all the same. */
+export function refusal(socket: TLSSocket, target: TlsTarget): Error | undefined {
+  return unlogged.get(socket) ?? refusedAlpn(socket, target)
 }
 
 function answerOf({ alpnProtocol }: TLSSocket): string | undefined {
