@@ -246,7 +246,9 @@ export class Establishing {
     if (offered.includes(chosen || 'http/1.1')) return false
     const said = chosen ? excerpt(chosen) : 'no protocol'
     const what = offered.includes('h2') ? 'HTTP/2' : 'HTTP/1.1'
-    this.#handshakeFails('tls-alpn', `the peer chose ${said} where ${what} was offered`)
+    const message = `the peer chose ${said} where ${what} was offered`
+    this.#cameOf(new Error(message))
+    this.#handshakeFails('tls-alpn', message)
     return true
   }
 
@@ -324,8 +326,9 @@ export class Establishing {
       ? ['before the TLS handshake', 'surplus-before-tls']
       : ['before the proxy was asked for anything', 'surplus-bytes']
     const message = `bytes came ${what}`
-    if (this.#hop === 0) return this.#connectFails(message, code)
-    this.#proxyFails(message, { code, rule: 'RFC 9110 §9.3.6' })
+    if (this.#hop > 0) return this.#proxyFails(message, { code, rule: 'RFC 9110 §9.3.6' })
+    this.#cameOf(new Error(message))
+    this.#connectFails(message, code)
   }
 
   #socksAnswer(handshake: Socks5Handshake, data: Bytes): void {
@@ -336,7 +339,7 @@ export class Establishing {
     if ('fault' in result) {
       const { code, rule, message } = result.fault
       const named = this.#named[this.#hop]
-      if (named !== undefined) this.#attempts.push({ address: named[0] as string, error: new Error(message) })
+      this.#cameOf(new Error(message), named?.[0])
       const error = new ProxyError(message, { code, rule, ...this.#facts('proxy') })
       if (code !== 'socks-reply' || named === undefined || named.length === 1) return this.#fail(error)
       // A proxy that refuses closes: the next address is asked for over another connection. RFC 1928 §6.
@@ -449,9 +452,9 @@ export class Establishing {
     if (this.#step === 'over') return
     const cause = this.#unheard?.error ?? reason
     if (this.#refusal !== undefined) return this.#refused()
-    this.#attempts.push({ address: (this.#link as Link).address, error: cause ?? new Error('the connection ended') })
     if (this.#step === 'proxying')
       return this.#proxyFails('the proxy ended the connection', { code: 'proxy-disconnected', cause })
+    this.#cameOf(cause ?? new Error('the connection ended'))
     this.#tlsFails(cause)
   }
   #tlsFails(cause: unknown): void {
@@ -512,7 +515,12 @@ export class Establishing {
     this.#fail(new ConnectError(`${message} (${facts.origin})`, { code, cause, ...facts }))
   }
   #proxyFails(message: string, details: ErrorDetails, answer?: ProxyAnswer): void {
+    this.#cameOf(details.cause ?? new Error(message))
     this.#fail(new ProxyError(message, { ...details, ...this.#facts('proxy') }, answer))
+  }
+  /** @param address left out: that of the connection, which was made and led no further */
+  #cameOf(error: unknown, address = (this.#link as Link).address): void {
+    this.#attempts.push({ address, error })
   }
   #give(error: HttpCoreError): void {
     this.abandon(error)

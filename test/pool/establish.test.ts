@@ -113,6 +113,12 @@ describe('dialling', () => {
       ['ConnectError', (play) => play.failed(2, 'read', tls), tls],
       ['ConnectError', (play) => play.eof(2), { message: 'the connection ended' }],
       ['ConnectError', (play) => play.closed(2), { message: 'the connection ended' }],
+      ['ConnectError', (play) => play.received(2, OK), { message: 'bytes came before the TLS handshake' }],
+      [
+        'ConnectError',
+        (play) => play.secured(2, 'spdy/3'),
+        { message: 'the peer chose "spdy/3" where HTTP/1.1 was offered' },
+      ],
       ['ConnectTimeout', (play) => play.pass(10_000), { message: 'there was no answer' }],
     ]
     for (const [name, end, error] of ends) {
@@ -451,6 +457,17 @@ describe('a proxy that says no', () => {
     ['one of SOCKS, is reset', socks, (play) => play.failed(1)],
   ])('or, %s without an answer, has gone', (_, target, then) => {
     expect(refused({ proxies: [target] }, '', then)).toMatchObject({ name: 'ProxyError', code: 'proxy-disconnected' })
+  })
+  it.each<[string, ProxyTarget, string, string]>([
+    ['refuses', proxy, `${REFUSAL}not!!`, 'the proxy refused the tunnel with status 407'],
+    ['speaks nonsense', proxy, 'SSH-2.0\r\n', 'the status-line is malformed'],
+    ['says too much', proxy, 'HTTP/1.1 200 OK\r\n\r\n!', 'bytes came before the TLS handshake'],
+    ['of SOCKS refuses', socks, '\x05\x00\x05\x05', 'the proxy could not connect: connection refused'],
+  ])('and %s: the error lists the address that was dialled, and what came of it', (_, target, answer, message) => {
+    const { attempts } = refused({ proxies: [target] }, answer) as HttpCoreError
+    expect(attempts.map(({ address, error }) => [address, (error as Error).message])).toEqual([
+      ['10.0.0.9', expect.stringContaining(message)],
+    ])
   })
   describe('and stops listening before it was asked', () => {
     const broken = Object.assign(new Error('broken pipe'), { code: 'EPIPE' })
