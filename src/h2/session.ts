@@ -137,10 +137,12 @@ export class Session {
     if (outcome.scope === 'connection') this.break(wrong)
     else if (stream !== undefined && !isClosed(state)) this.streamFault(stream, wrong)
     else {
+      // Once: what comes on it from here on is not looked at, as after any reset of ours.
+      if (stream !== undefined) stream.state = 'closed (by us)'
       this.resetUnknown(id, wrong.h2Code)
-      if (state !== 'closed (ended)') this.provokedReset()
-      // Nothing that ran was torn down: who says END_STREAM twice, of many a stream in a second, attacks nobody.
-      else if (this.glitch()) this.reply()
+      // A client's are no more than its own requests, and none of them runs on: no rate has to be kept.
+      if (this.role === 'client' && state === 'closed (ended)') this.reply()
+      else this.provokedReset()
     }
     return true
   }
