@@ -253,7 +253,7 @@ export class Receiving {
 
   #beginData(): void {
     const session = this.#session
-    const { stream: id, length } = session.reader
+    const { stream: id, length, padding, flags } = session.reader
     this.#dataStream = undefined
     session.moved = true
     const stream = session.streams.get(id)
@@ -261,7 +261,9 @@ export class Receiving {
     if (!session.window.take(length)) return session.break(overrun('connection'))
     session.window.give(length)
     session.creditConnection()
-    if (session.refuses(id, stream, state, 'receive DATA') || stream === undefined) return
+    const empty = length === padding && (flags & FLAG.END_STREAM) !== 0
+    if (session.refuses(id, stream, state, empty ? 'receive END_STREAM' : 'receive DATA') || stream === undefined)
+      return
     if (this.#charge(stream)) this.#dataStream = stream
   }
 

@@ -4,8 +4,8 @@
 // may still come depends on who closed it: after our RST_STREAM the peer may not know of it yet, after its own it does.
 // END_STREAM is an input of its own, after the frame that bears it. Only HEADERS of whole blocks are inputs.
 //
-// DATA after the end are the fault of their stream alone (§6.1), whoever has ended it: servers say END_STREAM twice, first
-// on a head and then on empty DATA, and the other streams of the connection are not to pay for it.
+// END_STREAM said twice is the fault of its stream alone (§6.1), whoever has ended it: servers say it first on a head and
+// then on empty DATA, and the other streams of the connection are not to pay for it. Content behind the end breaks it.
 import { H2_ERROR } from './frames.ts'
 
 export type StreamState =
@@ -97,7 +97,7 @@ export const STREAM_TRANSITIONS = {
     'send END_STREAM': 'misuse',
     'send RST_STREAM': 'misuse',
     'receive HEADERS': CLOSED,
-    'receive DATA': ENDED,
+    'receive DATA': CLOSED,
     'receive END_STREAM': ENDED,
     'receive RST_STREAM': 'closed (ended)',
     'receive WINDOW_UPDATE': 'closed (ended)',
