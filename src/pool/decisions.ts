@@ -24,7 +24,9 @@ export function decide(pool: PoolState): void {
         assign(pool, decision.carrier as LiveConnection, decision.waiter as Exchange)
         break
       case 'open':
-        open(pool, decision.carrier as PoolConnection, decision.opener as Exchange)
+        // It may have been given up together with whoever it was for.
+        if (decision.carrier.phase !== 'gone')
+          open(pool, decision.carrier as PoolConnection, decision.opener as Exchange)
         break
       case 'close': {
         const connection = decision.carrier as LiveConnection

@@ -761,6 +761,47 @@ describe('extended CONNECT', () => {
     play.received(1, SETTINGS)
     expect(play.has('close', 1)).toBe(true)
   })
+  it.each<[string, Asked]>([
+    ['another origin', { origin: http('10.0.0.2') }],
+    ['who needs another kind at its own', upgrade],
+  ])('waited for by nobody any more, a connection that does not tell is to spare for %s', (_, other) => {
+    const play = new Play({ ...BOTH, maxConnections: 1 })
+    const id = play.request(socket)
+    play.connectAll()
+    play.secured(1, 'h2')
+    play.request(other)
+    expect([play.dials(), play.has('destroy', 1)]).toEqual([[], false])
+    play.cancel(id)
+    expect([play.dials(), play.has('destroy', 1)]).toEqual([[2], true])
+  })
+  it('waited for by nobody any more, such a connection is closed where none is to be idle', () => {
+    const play = new Play({ ...BOTH, maxIdleConnections: 0 })
+    const id = play.request(socket)
+    play.connectAll()
+    play.secured(1, 'h2')
+    play.cancel(id)
+    expect(play.has('close', 1)).toBe(true)
+  })
+  it('waited for since it rests, such a connection is not to spare: nothing else is dialled', () => {
+    const play = new Play({ ...BOTH, maxConnections: 1 })
+    const first = play.request({ origin: socket.origin })
+    play.connectAll()
+    play.secured(1, 'h2')
+    play.cancel(first)
+    play.request(socket)
+    play.request({ origin: http('10.0.0.2') })
+    expect([play.dials(), play.has('destroy', 1)]).toEqual([[], false])
+  })
+  it('and the pool ends while others wait for its room: nothing is dialled any more', () => {
+    const play = new Play({ ...BOTH, maxConnections: 1 })
+    play.request(socket)
+    play.connectAll()
+    play.secured(1, 'h2')
+    for (const host of ['10.0.0.2', '10.0.0.3']) play.request({ origin: http(host) })
+    play.tell({ type: 'destroy' })
+    expect([play.dials(), play.stats()]).toEqual([[], expect.objectContaining({ connections: 0, requests: 0 })])
+    expect([play.take('closed').length, play.pool.nextTimeout()]).toEqual([1, undefined])
+  })
   it.each<[string, Partial<PoolSettings>, string]>([
     ['too old at once, before its SETTINGS have come', { maxConnectionAge: 0 }, ''],
     ['too old at once, and has no stream for now', { maxConnectionAge: 0 }, '\x01'],
