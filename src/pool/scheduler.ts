@@ -335,8 +335,12 @@ export class Scheduler {
       if (waiter === undefined) break
       this.#seat(this.#carrierFor(origin, SERVES[waiter.need]) as Carrier, waiter)
     }
-    if (origin.waiting > 0 && !this.#yields(origin)) while (this.#dial(origin));
+    const before = this.connections
+    let opened = 0
+    if (origin.waiting > 0 && !this.#yields(origin)) while (this.#dial(origin)) opened++
     this.#park(origin)
+    // What made room for it may have been what its own origin was to wait for.
+    if (this.connections < before + opened) this.#giveRoom()
     this.#restUnawaited(origin)
   }
   /** The oldest request for which there is a seat. */
