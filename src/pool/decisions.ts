@@ -95,7 +95,7 @@ export function established(
   // Its dial was somebody else's gain: it waits on.
   if (opener !== undefined) awaitSeat(pool, opener as Exchange)
   if (surplus.length > 0) feed(pool, connection, surplus)
-  else if (connection.idle) rest(pool, connection)
+  if (connection.idle) rest(pool, connection)
 }
 
 /** Who waited for a dial's answer, and has no stream of it, is in the queue from now on: if there is a place. */

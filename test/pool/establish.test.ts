@@ -558,6 +558,21 @@ describe('bytes that nobody asked for', () => {
     play.received(1, TUNNEL + OK)
     refused(play, id, { name: 'ProxyError', code: 'surplus-bytes' })
   })
+  it('behind the answer of a proxy and of HTTP/2 begin a connection that may be idle for as long as any other', () => {
+    const proxies: ProxyTarget[] = [{ ...proxy, tunnel: 'always' }]
+    const play = new Play({ ...H2, keepAliveExpiry: 1_000, maxConnections: 2, proxies })
+    play.request()
+    play.pass(250)
+    play.request()
+    play.pass(0)
+    // The first has streams for both.
+    for (const link of play.connectAll()) {
+      play.received(link, Buffer.concat([bytes(TUNNEL), Uint8Array.of(0, 0, 0, 4, 0, 0, 0, 0, 0)]))
+    }
+    expect(play.stats()).toMatchObject({ connections: 2, active: 2, idle: 1 })
+    play.pass(1_000)
+    expect(play.has('close', 2)).toBe(true)
+  })
   it('behind the answer of a proxy and not of HTTP fail the request of a plain tunnel, which is not asked for again', () => {
     const play = new Play({ proxies: [{ ...proxy, tunnel: 'always' }] })
     const id = play.request({ origin: http('10.0.0.1') })
