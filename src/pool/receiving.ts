@@ -51,6 +51,8 @@ export function drainMachine(pool: PoolState, connection: LiveConnection): void 
   pool.finished = finished
   for (const exchange of done) complete(pool, exchange)
   if (connection.phase === 'gone') return
+  // Of what was to leave of tunnels that are over nothing is left: their streams are closed.
+  if (connection.multiplexed && machine.active === connection.active) connection.flushing = false
   regulate(pool, connection)
   armMachine(pool, connection)
   if (machine.outputBytes > 0) markDirty(pool, connection)

@@ -449,13 +449,17 @@ export class Scheduler {
     for (let left = this.#idle.length; left > 0 && this.#idle.length > maxIdleConnections; left--) {
       const { owner: carrier } = this.#idle.first as Ticket<Carrier>
       if (this.isAwaited(carrier)) this.#rest(carrier)
-      else this.#closeIdle(carrier)
+      else {
+        this.#close(carrier, 'idle-limit')
+        this.#offerRoom(carrier.origin)
+      }
     }
   }
-  #closeIdle(carrier: Carrier): void {
+  /** As it should be: it counts until it is gone. */
+  #close(carrier: Carrier, reason: CloseReason): void {
     this.#hide(carrier)
     carrier.phase = 'leaving'
-    this.#decisions.push({ type: 'close', carrier, now: false, reason: 'idle-limit' })
+    this.#decisions.push({ type: 'close', carrier, now: false, reason })
     this.#waitToBeGone(carrier)
   }
   /** Whose word is waited for since it stands there is not to spare. */
@@ -560,14 +564,20 @@ export class Scheduler {
     // What is idle at a full origin cannot serve what waits there, or it would not be idle.
     const { closing, idle } = full ? origin : { closing: this.#closing, idle: this.#idle }
     const spare = closing.first ?? (once === true ? undefined : this.#longestIdle(idle))
-    if (spare !== undefined) this.#discard(spare.owner, 'room')
-    return spare !== undefined
+    if (spare === undefined) return false
+    return this.#discard(spare.owner, 'room') || this.#hasRoom(origin)
   }
-  #discard(carrier: Carrier, reason: CloseReason): void {
-    this.#forget(carrier)
+  /** Its room is free; false: it will be, what was written leaves first. */
+  #discard(carrier: Carrier, reason: CloseReason): boolean {
+    const { flushing } = carrier
+    if (flushing) this.#close(carrier, reason)
+    else {
+      this.#forget(carrier)
+      this.#decisions.push({ type: 'close', carrier, now: true, reason })
+    }
     // It may have kept its own origin at its limit: whoever waits there waits for room from now on.
     this.#park(carrier.origin)
-    this.#decisions.push({ type: 'close', carrier, now: true, reason })
+    return !flushing
   }
   #forget(carrier: Carrier): void {
     this.#endDial(carrier)

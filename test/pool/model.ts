@@ -2,7 +2,7 @@
 // which are legal: it refuses the others as they come, and after every step it looks for work that was left lying about.
 import { expect } from 'vitest'
 import { Carrier, OriginQueue, Scheduler, SERVES, Waiter } from '../../src/pool/scheduler.ts'
-import type { Capacity, Need } from '../../src/pool/scheduler.ts'
+import type { Capacity, CloseReason, Need } from '../../src/pool/scheduler.ts'
 
 interface Connection {
   readonly carrier: Carrier
@@ -185,14 +185,17 @@ export class Model {
       const connection = this.connections.find(({ carrier }) => carrier === decision.carrier) as Connection
       if (decision.type === 'open') this.#open(decision.carrier, this.#request(decision.opener))
       else if (decision.type === 'assign') this.#assign(connection, this.#request(decision.waiter))
-      else this.#close(connection, decision.now)
+      else this.#close(connection, decision.now, decision.reason)
     }
     this.#checkWork()
   }
-  #close(connection: Connection, now: boolean): void {
+  #close(connection: Connection, now: boolean, reason: CloseReason): void {
     expect(connection.running.size, 'P3: what carries an exchange is not closed').toBe(0)
     expect(['open', 'leaving'], 'only what is open is closed').toContain(connection.state)
-    if (!now) expect(this.#awaited(connection), 'who waits for its word would have another dialled').toBe(false)
+    expect(now && connection.carrier.flushing, 'what was written still leaves').toBe(false)
+    if (reason === 'idle-limit') {
+      expect(this.#awaited(connection), 'who waits for its word would have another dialled').toBe(false)
+    }
     this.#leaves(connection, now ? 'gone' : 'leaving')
   }
   #open(carrier: Carrier, opener: Request): void {
@@ -268,7 +271,7 @@ export class Model {
     law(this.scheduler.idle >= idle.length && this.scheduler.idle <= resting.length, 'it counts who is idle')
     const surplus = idle.filter((one) => !this.#awaited(one))
     law(surplus.length <= maxIdleConnections, 'P1: maxIdleConnections')
-    const spare = bare.filter(({ state }) => state !== 'dialling')
+    const spare = bare.filter(({ state, carrier }) => state !== 'dialling' && !carrier.flushing)
     for (const request of this.requests.filter(({ state }) => state === 'waiting')) {
       const mine = counted.filter(({ origin }) => origin === request.origin)
       const usable = mine.some(

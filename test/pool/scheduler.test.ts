@@ -79,6 +79,10 @@ const MOVES: Readonly<Record<string, Move>> = {
   },
   expect: (model, which, how) => () =>
     model.expect(which % model.origins.length, [1, 2, 3, Infinity][how % 4] as number),
+  'a tunnel ends': (model, which, how) => {
+    const live = pick(model.connections, which, (one) => one.state === 'open' && isMultiplexed(one))
+    return live && (() => void (live.carrier.flushing = how % 2 === 0))
+  },
   leaving: (model, which) => {
     const live = pick(model.connections, which, ({ state }) => state === 'open')
     return live && (() => model.leaving(live))
