@@ -91,7 +91,7 @@ export function established(
   armPing(pool, connection)
   if (multiplexed && opener?.need === 'h2-connect') connection.dialledFor = opener as Exchange
   decide(pool)
-  if (shared && !multiplexed) turnAwayLast(pool, site)
+  if (asked && shared && !multiplexed) turnAwayLast(pool, site)
   // Its dial was somebody else's gain: it waits on.
   if (opener !== undefined) awaitSeat(pool, opener as Exchange)
   if (surplus.length > 0) feed(pool, connection, surplus)

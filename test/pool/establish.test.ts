@@ -930,6 +930,18 @@ describe('sharing the first dial', () => {
     expect(play.take('assigned').map(({ id }) => id)).toEqual([ids[0]])
     expect(play.dials()).toEqual([2, 3])
   })
+  it('a connection that was dialled for HTTP/1.1 alone turns nobody away who waits for that answer', () => {
+    const play = new Play({ ...BOTH, maxConnections: 10, maxConnectionsPerOrigin: 10, maxQueuedRequests: 0 })
+    const origin = https('10.0.0.1')
+    play.request({ origin })
+    const other = play.request({ origin })
+    play.request({ origin, headers: [['Upgrade', 'websocket']] })
+    expect(play.connectAll()).toEqual([1, 2])
+    play.secured(2, 'http/1.1')
+    expect(play.outcome(other)).toBeUndefined()
+    play.secured(1, 'h2')
+    expect(play.take('assigned').map(({ id, link }) => [id, link])).toContainEqual([other, 1])
+  })
   it('a failed dial fails only the request that it was opened for', () => {
     const play = new Play(H2)
     const opener = play.request()
