@@ -49,10 +49,11 @@ export function release(pool: PoolState, connection: LiveConnection): void {
       retire(pool, connection, usable ? 'max-requests' : 'no-longer-usable')
     else if (machine.closeReason === 'cancelled' || connection.writeFailure !== undefined) destroy(pool, connection)
     else closeLink(pool, connection)
-  } else if (wary) {
+  } else if (!connection.idle) return
+  else if (wary) {
     connection.idleSince = pool.now
     pool.commands.push({ type: 'catchUp', link: link.id })
-  } else if (connection.idle) rest(pool, connection)
+  } else rest(pool, connection)
 }
 
 /** Whether who comes next cannot be sent again: the end of the connection may stand right behind the response. */

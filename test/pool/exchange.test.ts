@@ -425,6 +425,18 @@ describe('what cannot be sent again and waits for a seat', () => {
       { reason: 'catching-up' },
     ])
   })
+  it.each([
+    ['at its own origin', { maxRequestsPerConnection: 1 }, [{ method: 'POST' }]],
+    ['at another', {}, [{ origin: B }, { method: 'POST' }]],
+  ] as const)('is not waited for on a connection that goes to make room for who waits %s', (_, settings, asked) => {
+    const play = new Play({ maxConnections: 1, catchUp: true, ...settings })
+    play.request()
+    play.connectAll()
+    for (const one of asked) play.request(one)
+    play.drained(1)
+    play.received(1, OK)
+    expect([play.saidOf(1, 'catchUp', 'destroy'), play.dials()]).toEqual([['destroy'], [2]])
+  })
   it('is not waited for where it can, or over HTTP/2', () => {
     expect(wary('GET', 'PUT').play.saidOf(1, 'catchUp')).toEqual([])
     const play = new Play({ ...H2, catchUp: true, maxConnections: 1 })
