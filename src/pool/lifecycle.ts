@@ -82,7 +82,7 @@ export function rest(pool: PoolState, connection: LiveConnection): void {
   const expiry = expiryOf(pool, connection)
   connection.idleSince = pool.now
   if (expiry <= 0) return retire(pool, connection, 'idle-expired')
-  if (connection.dialledFor?.waiting !== true) hold(pool, connection, false)
+  hold(pool, connection, false)
   if (expiry === Infinity) return
   const deadline = connection.idleDeadline
   // Often idle for moments only: where the deadline is set already it is looked at when it fires.

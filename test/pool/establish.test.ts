@@ -797,6 +797,14 @@ describe('extended CONNECT', () => {
     play.cancel(id)
     expect(play.has('close', 1)).toBe(true)
   })
+  it('and such a connection holds no process: who waits does', () => {
+    const play = new Play(BOTH)
+    const id = play.request(socket)
+    play.connectAll()
+    play.secured(1, 'h2')
+    play.cancel(id)
+    expect(play.saidOf(1, 'ref', 'unref').at(-1)).toBe('unref')
+  })
   it('waited for since it rests, such a connection is not to spare: nothing else is dialled', () => {
     const play = new Play({ ...BOTH, maxConnections: 1 })
     const first = play.request({ origin: socket.origin })
