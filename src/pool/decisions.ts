@@ -6,7 +6,7 @@ import type { LiveConnection, PoolConnection, Site } from './connection.ts'
 import { fail, isCrowded, refuseConnects, turnAway } from './ending.ts'
 import { Establishing, mayShare, type Established } from './establish.ts'
 import type { Exchange } from './exchange.ts'
-import { armMachine, armPing, bidFarewell, destroy, gone, rest, seatsOf } from './lifecycle.ts'
+import { armMachine, armPing, bidFarewell, destroy, gone, rest, restUnawaited, seatsOf } from './lifecycle.ts'
 import { markDirty } from './output.ts'
 import { feed } from './receiving.ts'
 import { GROUP, SERVES } from './scheduler.ts'
@@ -22,6 +22,7 @@ export function decide(pool: PoolState): void {
     switch (decision.type) {
       case 'assign':
         assign(pool, decision.carrier as LiveConnection, decision.waiter as Exchange)
+        restUnawaited(pool, decision.waiter.origin as Site)
         break
       case 'open':
         // It may have been given up together with whoever it was for.
@@ -94,8 +95,8 @@ export function established(
   if (asked && shared && !multiplexed) turnAwayLast(pool, site)
   // Its dial was somebody else's gain: it waits on.
   if (opener !== undefined) awaitSeat(pool, opener as Exchange)
-  if (surplus.length > 0) feed(pool, connection, surplus)
   if (connection.idle) rest(pool, connection)
+  if (surplus.length > 0) feed(pool, connection, surplus)
 }
 
 /** Who waited for a dial's answer, and has no stream of it, is in the queue from now on: if there is a place. */

@@ -797,6 +797,16 @@ describe('extended CONNECT', () => {
     play.cancel(id)
     expect(play.has('close', 1)).toBe(true)
   })
+  it('waited for by nobody any more, such a connection is idle for as long as any other', () => {
+    const play = new Play({ ...BOTH, keepAliveExpiry: 1_000 })
+    const id = play.request(socket)
+    play.connectAll()
+    play.secured(1, 'h2')
+    play.pass(2_000)
+    expect(play.has('close', 1)).toBe(false)
+    play.cancel(id)
+    expect(play.has('close', 1)).toBe(true)
+  })
   it('and such a connection holds no process: who waits does', () => {
     const play = new Play(BOTH)
     const id = play.request(socket)

@@ -242,6 +242,26 @@ describe('the V-list', () => {
       expect(play.has('close', 1)).toBe(true)
     },
   )
+  it.each(['gives up', 'is served'])('V-12: … and for as long as any other: who waited %s', (how) => {
+    const play = new Play({ ...H2, keepAliveExpiry: 1_000 })
+    play.request({ target: '/1' })
+    play.connectAll()
+    const peer = new Peer(play, 1, 'h2').sync()
+    play.received(1, streams(0))
+    const id = play.request({ target: '/2' })
+    peer.sync().respond('/1')
+    play.pass(500)
+    if (how === 'gives up') play.cancel(id)
+    else {
+      play.received(1, streams(1))
+      peer.sync().respond('/2')
+      play.pass(500)
+    }
+    play.pass(499)
+    expect(play.has('close', 1)).toBe(false)
+    play.pass(1)
+    expect(play.has('close', 1)).toBe(true)
+  })
   it('V-12: nor does a connection that is gone hold anybody up', () => {
     const play = new Play({ ...H2, limits: { settingsTimeout: null } })
     play.request({ target: '/1' })
