@@ -6,7 +6,7 @@ import type { LiveConnection, PoolConnection, Site } from './connection.ts'
 import { fail, isCrowded, refuseConnects, turnAway } from './ending.ts'
 import { Establishing, mayShare, type Established } from './establish.ts'
 import type { Exchange } from './exchange.ts'
-import { armMachine, armPing, bidFarewell, destroy, gone, rest, seatsOf } from './lifecycle.ts'
+import { armMachine, armPing, bidFarewell, destroy, gone, rest, restUnawaited, seatsOf } from './lifecycle.ts'
 import { markDirty } from './output.ts'
 import { feed } from './receiving.ts'
 import { GROUP, SERVES } from './scheduler.ts'
@@ -22,9 +22,12 @@ export function decide(pool: PoolState): void {
     switch (decision.type) {
       case 'assign':
         assign(pool, decision.carrier as LiveConnection, decision.waiter as Exchange)
+        restUnawaited(pool, decision.waiter.origin as Site)
         break
       case 'open':
-        open(pool, decision.carrier as PoolConnection, decision.opener as Exchange)
+        // It may have been given up together with whoever it was for.
+        if (decision.carrier.phase !== 'gone')
+          open(pool, decision.carrier as PoolConnection, decision.opener as Exchange)
         break
       case 'close': {
         const connection = decision.carrier as LiveConnection
@@ -89,11 +92,11 @@ export function established(
   armPing(pool, connection)
   if (multiplexed && opener?.need === 'h2-connect') connection.dialledFor = opener as Exchange
   decide(pool)
-  if (shared && !multiplexed) turnAwayLast(pool, site)
+  if (asked && shared && !multiplexed) turnAwayLast(pool, site)
   // Its dial was somebody else's gain: it waits on.
   if (opener !== undefined) awaitSeat(pool, opener as Exchange)
+  if (connection.idle) rest(pool, connection)
   if (surplus.length > 0) feed(pool, connection, surplus)
-  else if (connection.idle) rest(pool, connection)
 }
 
 /** Who waited for a dial's answer, and has no stream of it, is in the queue from now on: if there is a place. */

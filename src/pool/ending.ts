@@ -7,7 +7,7 @@ import type { LinkSide, RequestId, Settlement } from './commands.ts'
 import type { LiveConnection, PoolConnection, Site } from './connection.ts'
 import type { Exchange } from './exchange.ts'
 import { connectionLost, handshakeFailed, peerFailed, queueFull, unsupported } from './failures.ts'
-import { closeLink, destroy, release, retire, sever } from './lifecycle.ts'
+import { closeLink, destroy, release, restUnawaited, retire, sever } from './lifecycle.ts'
 import { markDirty } from './output.ts'
 import { retryOf, type Failure } from './retry.ts'
 import { awaitSeat, chance, forgetSite, type PoolState } from './state.ts'
@@ -133,6 +133,7 @@ function withdraw(pool: PoolState, exchange: Exchange, result: Settlement, dial?
   // A dial that nobody else has a use for ends with the request that it was opened for.
   if (pool.scheduler.leave(exchange) && own !== undefined && own !== dial)
     destroy(pool, own, result.ok ? undefined : result.error)
+  restUnawaited(pool, exchange.site)
   settle(pool, exchange, result)
 }
 

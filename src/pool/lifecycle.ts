@@ -5,7 +5,7 @@
 // It does not know why an exchange ended.
 import type { H2Extras, Millis } from '../http/index.ts'
 import type { LinkId } from './commands.ts'
-import { PoolConnection, type LiveConnection } from './connection.ts'
+import { PoolConnection, type LiveConnection, type Site } from './connection.ts'
 import type { Exchange } from './exchange.ts'
 import { markDirty, write } from './output.ts'
 import { forgetSite, type PoolState } from './state.ts'
@@ -49,10 +49,11 @@ export function release(pool: PoolState, connection: LiveConnection): void {
       retire(pool, connection, usable ? 'max-requests' : 'no-longer-usable')
     else if (machine.closeReason === 'cancelled' || connection.writeFailure !== undefined) destroy(pool, connection)
     else closeLink(pool, connection)
-  } else if (wary) {
+  } else if (!connection.idle) return
+  else if (wary) {
     connection.idleSince = pool.now
     pool.commands.push({ type: 'catchUp', link: link.id })
-  } else if (connection.idle) rest(pool, connection)
+  } else rest(pool, connection)
 }
 
 /** Whether who comes next cannot be sent again: the end of the connection may stand right behind the response. */
@@ -81,11 +82,27 @@ export function rest(pool: PoolState, connection: LiveConnection): void {
   const expiry = expiryOf(pool, connection)
   connection.idleSince = pool.now
   if (expiry <= 0) return retire(pool, connection, 'idle-expired')
-  if (connection.dialledFor?.waiting !== true) hold(pool, connection, false)
+  hold(pool, connection, false)
   if (expiry === Infinity) return
   const deadline = connection.idleDeadline
   // Often idle for moments only: where the deadline is set already it is looked at when it fires.
   if (deadline.at > pool.now + expiry) pool.timers.after(deadline, expiry, pool.now)
+}
+
+/** Somebody waits no longer: whose word nobody waits for any more may be idle for as long as any other. */
+export function restUnawaited(pool: PoolState, { idle, undecided, suspended }: Site): void {
+  if (undecided + suspended === 0) return
+  for (let one = idle.first, next = one; one !== undefined; one = next) {
+    next = one.next as typeof one | undefined
+    restAnew(pool, one.owner as LiveConnection)
+  }
+}
+/** It may have been awaited when it began to rest. */
+export function restAnew(pool: PoolState, connection: LiveConnection): void {
+  if (!connection.idle) return
+  const due = connection.idleSince + expiryOf(pool, connection)
+  if (due <= pool.now) retire(pool, connection, 'idle-expired')
+  else if (due < connection.due('idle')) pool.timers.at(connection.idleDeadline, due)
 }
 
 export function expiryOf(pool: PoolState, connection: LiveConnection): Millis {

@@ -18,7 +18,7 @@ import type { DeliveredEvent, RequestId } from './commands.ts'
 import type { LiveConnection } from './connection.ts'
 import { complete, disappoint, dropContent, exchangeFailed, giveUp, refuseConnects } from './ending.ts'
 import type { Exchange } from './exchange.ts'
-import { armMachine, armPing, over, rest, seatsOf } from './lifecycle.ts'
+import { armMachine, armPing, over, restAnew, seatsOf } from './lifecycle.ts'
 import { markDirty, write } from './output.ts'
 import { SERVES } from './scheduler.ts'
 import { continueContent, pull, tunnelRoom } from './sending.ts'
@@ -51,6 +51,8 @@ export function drainMachine(pool: PoolState, connection: LiveConnection): void 
   pool.finished = finished
   for (const exchange of done) complete(pool, exchange)
   if (connection.phase === 'gone') return
+  // Of what was to leave of tunnels that are over nothing is left: their streams are closed.
+  if (connection.multiplexed && machine.active === connection.active) connection.flushing = false
   regulate(pool, connection)
   armMachine(pool, connection)
   if (machine.outputBytes > 0) markDirty(pool, connection)
@@ -218,9 +220,8 @@ function onSettings(
     pool.scheduler.decide(connection, extended ? SERVES.any | SERVES['h2-connect'] : SERVES.any)
   }
   pool.decide(pool)
-  if (connection.dialledFor === undefined) return
   connection.dialledFor = undefined
-  if (connection.idle) rest(pool, connection)
+  restAnew(pool, connection)
 }
 
 function goingAway(reason: string): PeerFault {

@@ -128,6 +128,8 @@ export class OriginQueue {
   readonly openers: [number, number] = [0, 0]
   /** Those that a backoff keeps from being dialled for, by lane. Most origins have none. @internal */
   readonly held: (List<Waiter> | undefined)[] = []
+  /** Connections that carry nothing and are yet to tell somebody what they serve. Most origins have none. @internal */
+  awaited: List<Ticket<Carrier>> | undefined = undefined
   /** Connections that may yet turn out to serve more. @internal */
   undecided = 0
   /** Connections that take nothing for now. @internal */
@@ -218,6 +220,7 @@ export class Scheduler {
     if (!waiter.waiting) return false
     const { dial, origin } = waiter
     this.#unjoin(waiter)
+    this.#restUnawaited(origin)
     // Another that was lost may have it now.
     if (dial === undefined || dial.opener !== undefined) {
       this.#park(origin)
@@ -332,8 +335,13 @@ export class Scheduler {
       if (waiter === undefined) break
       this.#seat(this.#carrierFor(origin, SERVES[waiter.need]) as Carrier, waiter)
     }
-    if (origin.waiting > 0 && !this.#yields(origin)) while (this.#dial(origin));
+    const before = this.connections
+    let opened = 0
+    if (origin.waiting > 0 && !this.#yields(origin)) while (this.#dial(origin)) opened++
     this.#park(origin)
+    // What made room for it may have been what its own origin was to wait for.
+    if (this.connections < before + opened) this.#giveRoom()
+    this.#restUnawaited(origin)
   }
   /** The oldest request for which there is a seat. */
   #seatable(origin: OriginQueue): Waiter | undefined {
@@ -405,12 +413,24 @@ export class Scheduler {
   }
   #restIfIdle(carrier: Carrier): void {
     if (!carrier.idle || carrier.idleTicket.list !== undefined) return
-    const awaited = this.isAwaited(carrier)
-    if (awaited && carrier.undecided) return
-    this.#idle.push(carrier.idleTicket)
-    carrier.origin.idle.push(carrier.originIdleTicket)
+    this.#rest(carrier)
     this.#offerRoom(carrier.origin)
-    if (!awaited && this.#idle.length > this.#capacity.maxIdleConnections) this.#closeIdle()
+    this.#closeSurplus()
+  }
+  /** Stands last among the idle, or with those whose word is waited for. */
+  #rest(carrier: Carrier): void {
+    const { origin } = carrier
+    this.#wake(carrier)
+    if (carrier.undecided && this.isAwaited(carrier))
+      return (origin.awaited ??= new List()).push(carrier.originIdleTicket)
+    this.#idle.push(carrier.idleTicket)
+    origin.idle.push(carrier.originIdleTicket)
+  }
+  /** Whose word nobody waits for any more is as idle as any other, and may be one too many. */
+  #restUnawaited({ awaited }: OriginQueue): void {
+    for (let one = awaited?.first; one !== undefined && !this.isAwaited(one.owner); one = awaited?.first)
+      this.#restIfIdle(one.owner)
+    this.#closeSurplus()
   }
   #waitToBeGone(carrier: Carrier): void {
     if (carrier.flushing) return
@@ -423,13 +443,32 @@ export class Scheduler {
     if (origin.waiting > 0) this.#serve(origin)
     this.#giveRoom()
   }
-  #closeIdle(): void {
-    const carrier = this.#idle.first?.owner
-    if (carrier === undefined) return
+  /** Of too many that are idle those go that were so longest; whose word is waited for stays, behind the others. */
+  #closeSurplus(): void {
+    const { maxIdleConnections } = this.#capacity
+    for (let left = this.#idle.length; left > 0 && this.#idle.length > maxIdleConnections; left--) {
+      const { owner: carrier } = this.#idle.first as Ticket<Carrier>
+      if (this.isAwaited(carrier)) this.#rest(carrier)
+      else {
+        this.#close(carrier, 'idle-limit')
+        this.#offerRoom(carrier.origin)
+      }
+    }
+  }
+  /** As it should be: it counts until it is gone. */
+  #close(carrier: Carrier, reason: CloseReason): void {
     this.#hide(carrier)
     carrier.phase = 'leaving'
-    this.#decisions.push({ type: 'close', carrier, now: false, reason: 'idle-limit' })
+    this.#decisions.push({ type: 'close', carrier, now: false, reason })
     this.#waitToBeGone(carrier)
+  }
+  /** Whose word is waited for since it stands there is not to spare. */
+  #longestIdle(idle: List<Ticket<Carrier>>): Ticket<Carrier> | undefined {
+    for (let one = idle.first; one !== undefined; one = idle.first) {
+      if (!one.owner.undecided || !this.isAwaited(one.owner)) return one
+      this.#rest(one.owner)
+    }
+    return undefined
   }
   /** A free connection whose origin has some more goes, if an origin that has none was first in line. */
   #yieldToStarved(carrier: Carrier): boolean {
@@ -524,15 +563,21 @@ export class Scheduler {
     if (!full && this.connections < maxConnections) return true
     // What is idle at a full origin cannot serve what waits there, or it would not be idle.
     const { closing, idle } = full ? origin : { closing: this.#closing, idle: this.#idle }
-    const spare = closing.first ?? (once === true ? undefined : idle.first)
-    if (spare !== undefined) this.#discard(spare.owner, 'room')
-    return spare !== undefined
+    const spare = closing.first ?? (once === true ? undefined : this.#longestIdle(idle))
+    if (spare === undefined) return false
+    return this.#discard(spare.owner, 'room') || this.#hasRoom(origin)
   }
-  #discard(carrier: Carrier, reason: CloseReason): void {
-    this.#forget(carrier)
+  /** Its room is free; false: it will be, what was written leaves first. */
+  #discard(carrier: Carrier, reason: CloseReason): boolean {
+    const { flushing } = carrier
+    if (flushing) this.#close(carrier, reason)
+    else {
+      this.#forget(carrier)
+      this.#decisions.push({ type: 'close', carrier, now: true, reason })
+    }
     // It may have kept its own origin at its limit: whoever waits there waits for room from now on.
     this.#park(carrier.origin)
-    this.#decisions.push({ type: 'close', carrier, now: true, reason })
+    return !flushing
   }
   #forget(carrier: Carrier): void {
     this.#endDial(carrier)

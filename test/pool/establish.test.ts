@@ -592,6 +592,21 @@ describe('bytes that nobody asked for', () => {
     play.received(1, TUNNEL + OK)
     refused(play, id, { name: 'ProxyError', code: 'surplus-bytes' })
   })
+  it('behind the answer of a proxy and of HTTP/2 begin a connection that may be idle for as long as any other', () => {
+    const proxies: ProxyTarget[] = [{ ...proxy, tunnel: 'always' }]
+    const play = new Play({ ...H2, keepAliveExpiry: 1_000, maxConnections: 2, proxies })
+    play.request()
+    play.pass(250)
+    play.request()
+    play.pass(0)
+    // The first has streams for both.
+    for (const link of play.connectAll()) {
+      play.received(link, Buffer.concat([bytes(TUNNEL), Uint8Array.of(0, 0, 0, 4, 0, 0, 0, 0, 0)]))
+    }
+    expect(play.stats()).toMatchObject({ connections: 2, active: 2, idle: 1 })
+    play.pass(1_000)
+    expect(play.has('close', 2)).toBe(true)
+  })
   it('behind the answer of a proxy and not of HTTP fail the request of a plain tunnel, which is not asked for again', () => {
     const play = new Play({ proxies: [{ ...proxy, tunnel: 'always' }] })
     const id = play.request({ origin: http('10.0.0.1') })
@@ -804,6 +819,65 @@ describe('extended CONNECT', () => {
     play.received(1, SETTINGS)
     expect(play.has('close', 1)).toBe(true)
   })
+  it.each<[string, Asked]>([
+    ['another origin', { origin: http('10.0.0.2') }],
+    ['who needs another kind at its own', upgrade],
+  ])('waited for by nobody any more, a connection that does not tell is to spare for %s', (_, other) => {
+    const play = new Play({ ...BOTH, maxConnections: 1 })
+    const id = play.request(socket)
+    play.connectAll()
+    play.secured(1, 'h2')
+    play.request(other)
+    expect([play.dials(), play.has('destroy', 1)]).toEqual([[], false])
+    play.cancel(id)
+    expect([play.dials(), play.has('destroy', 1)]).toEqual([[2], true])
+  })
+  it('waited for by nobody any more, such a connection is closed where none is to be idle', () => {
+    const play = new Play({ ...BOTH, maxIdleConnections: 0 })
+    const id = play.request(socket)
+    play.connectAll()
+    play.secured(1, 'h2')
+    play.cancel(id)
+    expect(play.has('close', 1)).toBe(true)
+  })
+  it('waited for by nobody any more, such a connection is idle for as long as any other', () => {
+    const play = new Play({ ...BOTH, keepAliveExpiry: 1_000 })
+    const id = play.request(socket)
+    play.connectAll()
+    play.secured(1, 'h2')
+    play.pass(2_000)
+    expect(play.has('close', 1)).toBe(false)
+    play.cancel(id)
+    expect(play.has('close', 1)).toBe(true)
+  })
+  it('and such a connection holds no process: who waits does', () => {
+    const play = new Play(BOTH)
+    const id = play.request(socket)
+    play.connectAll()
+    play.secured(1, 'h2')
+    play.cancel(id)
+    expect(play.saidOf(1, 'ref', 'unref').at(-1)).toBe('unref')
+  })
+  it('waited for since it rests, such a connection is not to spare: nothing else is dialled', () => {
+    const play = new Play({ ...BOTH, maxConnections: 1 })
+    const first = play.request({ origin: socket.origin })
+    play.connectAll()
+    play.secured(1, 'h2')
+    play.cancel(first)
+    play.request(socket)
+    play.request({ origin: http('10.0.0.2') })
+    expect([play.dials(), play.has('destroy', 1)]).toEqual([[], false])
+  })
+  it('and the pool ends while others wait for its room: nothing is dialled any more', () => {
+    const play = new Play({ ...BOTH, maxConnections: 1 })
+    play.request(socket)
+    play.connectAll()
+    play.secured(1, 'h2')
+    for (const host of ['10.0.0.2', '10.0.0.3']) play.request({ origin: http(host) })
+    play.tell({ type: 'destroy' })
+    expect([play.dials(), play.stats()]).toEqual([[], expect.objectContaining({ connections: 0, requests: 0 })])
+    expect([play.take('closed').length, play.pool.nextTimeout()]).toEqual([1, undefined])
+  })
   it.each<[string, Partial<PoolSettings>, string]>([
     ['too old at once, before its SETTINGS have come', { maxConnectionAge: 0 }, ''],
     ['too old at once, and has no stream for now', { maxConnectionAge: 0 }, '\x01'],
@@ -916,6 +990,18 @@ describe('sharing the first dial', () => {
     play.secured(1, 'http/1.1')
     expect(play.take('assigned').map(({ id }) => id)).toEqual([ids[0]])
     expect(play.dials()).toEqual([2, 3])
+  })
+  it('a connection that was dialled for HTTP/1.1 alone turns nobody away who waits for that answer', () => {
+    const play = new Play({ ...BOTH, maxConnections: 10, maxConnectionsPerOrigin: 10, maxQueuedRequests: 0 })
+    const origin = https('10.0.0.1')
+    play.request({ origin })
+    const other = play.request({ origin })
+    play.request({ origin, headers: [['Upgrade', 'websocket']] })
+    expect(play.connectAll()).toEqual([1, 2])
+    play.secured(2, 'http/1.1')
+    expect(play.outcome(other)).toBeUndefined()
+    play.secured(1, 'h2')
+    expect(play.take('assigned').map(({ id, link }) => [id, link])).toContainEqual([other, 1])
   })
   it('a failed dial fails only the request that it was opened for', () => {
     const play = new Play(H2)

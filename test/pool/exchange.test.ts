@@ -425,6 +425,18 @@ describe('what cannot be sent again and waits for a seat', () => {
       { reason: 'catching-up' },
     ])
   })
+  it.each([
+    ['at its own origin', { maxRequestsPerConnection: 1 }, [{ method: 'POST' }]],
+    ['at another', {}, [{ origin: B }, { method: 'POST' }]],
+  ] as const)('is not waited for on a connection that goes to make room for who waits %s', (_, settings, asked) => {
+    const play = new Play({ maxConnections: 1, catchUp: true, ...settings })
+    play.request()
+    play.connectAll()
+    for (const one of asked) play.request(one)
+    play.drained(1)
+    play.received(1, OK)
+    expect([play.saidOf(1, 'catchUp', 'destroy'), play.dials()]).toEqual([['destroy'], [2]])
+  })
   it('is not waited for where it can, or over HTTP/2', () => {
     expect(wary('GET', 'PUT').play.saidOf(1, 'catchUp')).toEqual([])
     const play = new Play({ ...H2, catchUp: true, maxConnections: 1 })
@@ -489,13 +501,28 @@ describe('a tunnel within HTTP/2', () => {
     }
     expect([peer.ended.has(exchange), play.has('close', 1)]).toEqual([true, true])
   })
-  it('has as long for that as a connection may take to close, whoever waits for its room', () => {
-    const { play } = ended({ maxRequestsPerConnection: 1, maxConnections: 1, maxConnectionsPerOrigin: 1 })
+  it.each([{ maxRequestsPerConnection: 1 }, {}])(
+    'has as long for that as a connection may take to close, whoever waits for its room: %o',
+    (settings) => {
+      const { play } = ended({ ...settings, maxConnections: 1, maxConnectionsPerOrigin: 1 })
+      play.take('connect')
+      play.request({ origin: B })
+      play.pass(999)
+      expect([play.has('destroy', 1), play.dials()]).toEqual([false, []])
+      play.pass(1)
+      expect([play.has('destroy', 1), play.dials().length]).toEqual([true, 1])
+    },
+  )
+  it('and once it is, its connection makes room for others as any other does', () => {
+    const { play, peer, exchange } = ended({ maxConnections: 1, maxConnectionsPerOrigin: 1 })
+    while (!peer.ended.has(exchange)) {
+      peer.machine.consume(exchange, peer.unread)
+      peer.unread = 0
+      peer.sync()
+      play.drained(1)
+    }
     play.take('connect')
     play.request({ origin: B })
-    play.pass(999)
-    expect([play.has('destroy', 1), play.dials()]).toEqual([false, []])
-    play.pass(1)
     expect([play.has('destroy', 1), play.dials().length]).toEqual([true, 1])
   })
 })

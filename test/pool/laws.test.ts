@@ -1,8 +1,9 @@
 // The laws of the pool as properties of the machine alone: any requests, any order of what networks and servers can do.
 import { fc, test } from '@fast-check/vitest'
 import { describe, expect, it } from 'vitest'
+import type { H2Connection } from '../../src/h2/index.ts'
 import type { PoolSettings } from '../../src/pool/index.ts'
-import { B, H2, http, https, OK, Peer, Play, type Asked } from './play.ts'
+import { A, B, H2, http, https, OK, Peer, Play, type Asked } from './play.ts'
 import { GOES_WELL, World } from './world.ts'
 
 const HOSTS = ['10.0.0.1', '10.0.0.2', '10.0.0.3']
@@ -108,6 +109,27 @@ describe('regressions', () => {
     world.request('10.0.0.2')
     world.finish()
     expect(world.requests.map(({ outcome }) => outcome?.ok)).toEqual([true, true, true, true])
+  })
+})
+
+describe('P6 over HTTP/2', () => {
+  it('who waited for a connection that allows no stream is not forgotten when that makes room for another', () => {
+    const play = new Play({ ...H2, maxConnections: 2, maxConnectionsPerOrigin: 2 })
+    const dialled = (target: string): Peer => {
+      play.request({ target })
+      const [link] = play.connectAll()
+      return new Peer(play, link as number, 'h2', { settings: { maxConcurrentStreams: 1 } }).sync()
+    }
+    const [first, second] = [dialled('/1'), dialled('/2')]
+    ;(first.machine as H2Connection).updateSettings({ maxConcurrentStreams: 0 }, play.now)
+    first.sync().respond('/1')
+    // Refused, and no sign since that the next would not be.
+    second.machine.cancel(second.of('/2'), 7)
+    second.write()
+    expect(play.dials()).toEqual([])
+    play.request({ origin: B })
+    // The other is to spare as well.
+    expect(play.targets().map(({ address }) => address)).toEqual([B.host, A.host])
   })
 })
 

@@ -208,6 +208,60 @@ describe('the V-list', () => {
     play.received(1, streams(1))
     expect(play.take('assigned').map(({ id, link }) => [id, link])).toEqual([[early, 1]])
   })
+  it('V-12: who waits for that has its connection kept, however many others are idle', () => {
+    const play = new Play({ ...H2, maxIdleConnections: 1 })
+    play.request({ target: '/1' })
+    play.connectAll()
+    const peer = new Peer(play, 1, 'h2').sync()
+    play.received(1, streams(0))
+    const id = play.request({ target: '/2' })
+    peer.sync().respond('/1')
+    play.request({ origin: B, target: '/3' })
+    play.connectAll()
+    new Peer(play, 2, 'h2').sync().respond('/3')
+    expect([play.dials(), play.has('close', 1)]).toEqual([[], false])
+    play.received(1, streams(1))
+    expect(play.take('assigned').at(-1)).toMatchObject({ id, link: 1 })
+  })
+  it.each(['gives up', 'is served'])(
+    'V-12: and once who waited %s it is idle as any other, and one too many',
+    (how) => {
+      const play = new Play({ ...H2, maxIdleConnections: 0 })
+      play.request({ target: '/1' })
+      play.connectAll()
+      const peer = new Peer(play, 1, 'h2').sync()
+      play.received(1, streams(0))
+      const id = play.request({ target: '/2' })
+      peer.sync().respond('/1')
+      expect(play.has('close', 1)).toBe(false)
+      if (how === 'gives up') play.cancel(id)
+      else {
+        play.received(1, streams(1))
+        peer.sync().respond('/2')
+      }
+      expect(play.has('close', 1)).toBe(true)
+    },
+  )
+  it.each(['gives up', 'is served'])('V-12: … and for as long as any other: who waited %s', (how) => {
+    const play = new Play({ ...H2, keepAliveExpiry: 1_000 })
+    play.request({ target: '/1' })
+    play.connectAll()
+    const peer = new Peer(play, 1, 'h2').sync()
+    play.received(1, streams(0))
+    const id = play.request({ target: '/2' })
+    peer.sync().respond('/1')
+    play.pass(500)
+    if (how === 'gives up') play.cancel(id)
+    else {
+      play.received(1, streams(1))
+      peer.sync().respond('/2')
+      play.pass(500)
+    }
+    play.pass(499)
+    expect(play.has('close', 1)).toBe(false)
+    play.pass(1)
+    expect(play.has('close', 1)).toBe(true)
+  })
   it('V-12: nor does a connection that is gone hold anybody up', () => {
     const play = new Play({ ...H2, limits: { settingsTimeout: null } })
     play.request({ target: '/1' })
