@@ -72,7 +72,7 @@ export const LIMITS = {
   /** Resets that the peer provokes from us. */
   provokedResetBurst: limit(100, 1_000_000, 1),
   provokedResetRate: limit(10, 1_000_000),
-  /** DATA without content and without END_STREAM. */
+  /** DATA without content and without END_STREAM, the first of each stream apart. */
   emptyDataBurst: limit(100, 1_000_000, 1),
   emptyDataRate: limit(10, 1_000_000),
   /** Overhead of unread DATA below 256 bytes, given back as it is read; the larger of this and half the window. */
