@@ -14,8 +14,8 @@ export class Floods {
   /** Streams that a client opens and resets; resets that the peer provokes from us. */
   readonly resets: TokenBucket
   readonly provoked: TokenBucket
-  /** DATA without content that ends nothing. */
-  readonly emptyData: TokenBucket
+  /** DATA without content that ends nothing, of a stream that has had some. */
+  readonly #emptyData: TokenBucket
   /** All else that is legal and useless. */
   readonly glitches: TokenBucket
   /** Content that was delivered and is not consumed, and what its small frames cost beyond it. */
@@ -39,7 +39,7 @@ export class Floods {
     this.#smallDataBudget = Math.max(limits.smallDataBudget, limits.connectionWindow / 2)
     this.resets = new TokenBucket(limits.resetBurst, limits.resetRate, now)
     this.provoked = new TokenBucket(limits.provokedResetBurst, limits.provokedResetRate, now)
-    this.emptyData = new TokenBucket(limits.emptyDataBurst, limits.emptyDataRate, now)
+    this.#emptyData = new TokenBucket(limits.emptyDataBurst, limits.emptyDataRate, now)
     this.glitches = new TokenBucket(limits.glitchBurst, limits.glitchRate, now)
   }
 
@@ -48,6 +48,15 @@ export class Floods {
   deliver(stream: Stream, bytes: number): void {
     stream.unread += bytes
     this.unread += bytes
+  }
+  /**
+   * DATA without content that ends nothing; false: there is too much of it. The first of a stream is free, since it costs
+   * somebody a request: servers close the content with it before trailers, of every response that has some.
+   */
+  empty(stream: Stream, now: Millis): boolean {
+    if (stream.hadEmptyData) return this.#emptyData.take(now)
+    stream.hadEmptyData = true
+    return true
   }
   /** false: more small frames are unread than they may cost. */
   frame(stream: Stream, content: number): boolean {

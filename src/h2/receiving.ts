@@ -274,7 +274,7 @@ export class Receiving {
     const { length, padding, flags } = session.reader
     const content = length - padding
     if (!stream.window.take(length)) return session.streamFault(stream, overrun('stream'))
-    if (content === 0 && (flags & FLAG.END_STREAM) === 0 && !floods.emptyData.take(session.now)) {
+    if (content === 0 && (flags & FLAG.END_STREAM) === 0 && !floods.empty(stream, session.now)) {
       return session.calm('limit-empty-data')
     }
     if (stream.receiving === 'head') return session.streamFault(stream, DATA_BEFORE_HEAD)

@@ -231,7 +231,9 @@ export class Session {
   streamFault(stream: Stream, wrong: Violation): false {
     this.fail(stream, this.#faultOf(wrong, 'exchange'))
     this.reset(stream, wrong.h2Code)
-    this.provokedReset()
+    // A request of our own that fails costs us no more than that: who answers some of many wrongly attacks nobody.
+    if (this.role === 'server') this.provokedReset()
+    else this.reply()
     return false
   }
   /** One message above a limit is not wanted; ENHANCE_YOUR_CALM is for a peer that does too much, and ends the connection. */

@@ -28,6 +28,8 @@ export class Stream {
   /** Content-Length, or 0 where no content may come; −1: unknown. */
   expected = -1
   received = 0
+  /** It has had DATA that neither held nor ended anything. */
+  hadEmptyData = false
   informational = 0
   /** Cancelled, while what is complete still leaves: nothing more is said of it, and RST_STREAM follows its end. */
   silent = false
