@@ -14,7 +14,7 @@ export class Floods {
   /** Streams that a client opens and resets; resets that the peer provokes from us. */
   readonly resets: TokenBucket
   readonly provoked: TokenBucket
-  /** DATA without content that ends nothing, of a stream that has had some. */
+  /** DATA without content that ends nothing. */
   readonly #emptyData: TokenBucket
   /** All else that is legal and useless. */
   readonly glitches: TokenBucket
@@ -49,14 +49,14 @@ export class Floods {
     stream.unread += bytes
     this.unread += bytes
   }
-  /**
-   * DATA without content that ends nothing; false: there is too much of it. The first of a stream is free, since it costs
-   * somebody a request: servers close the content with it before trailers, of every response that has some.
-   */
+  /** DATA without content that ends nothing; false: there is too much of it. */
   empty(stream: Stream, now: Millis): boolean {
-    if (stream.hadEmptyData) return this.#emptyData.take(now)
     stream.hadEmptyData = true
-    return true
+    return this.#emptyData.take(now)
+  }
+  /** One of a stream that ends is not counted: servers close the content with it before trailers, of every response. */
+  ended(stream: Stream): void {
+    if (stream.hadEmptyData) this.#emptyData.give()
   }
   /** false: more small frames are unread than they may cost. */
   frame(stream: Stream, content: number): boolean {

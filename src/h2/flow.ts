@@ -81,4 +81,8 @@ export class TokenBucket {
     this.#tokens -= 1
     return true
   }
+  /** What was taken last turned out to be no use of it. */
+  give(): void {
+    this.#tokens = Math.min(this.#burst, this.#tokens + 1)
+  }
 }

@@ -226,6 +226,7 @@ export class Receiving {
     if (stream.expected >= 0 && stream.received !== stream.expected)
       return void session.streamFault(stream, SHORT_CONTENT[session.role])
     stream.receiving = 'over'
+    session.floods.ended(stream)
     stream.move('receive END_STREAM')
     if (!stream.silent) session.tell({ type: 'end', exchange: stream.id, trailers })
     if (isClosed(stream.state)) session.release(stream)

@@ -140,9 +140,7 @@ export class Session {
       // Once: what comes on it from here on is not looked at, as after any reset of ours.
       if (stream !== undefined) stream.state = 'closed (by us)'
       this.resetUnknown(id, wrong.h2Code)
-      // A client's are no more than its own requests, and none of them runs on: no rate has to be kept.
-      if (this.role === 'client' && state === 'closed (ended)') this.reply()
-      else this.provokedReset()
+      this.provokedReset()
     }
     return true
   }
@@ -231,9 +229,7 @@ export class Session {
   streamFault(stream: Stream, wrong: Violation): false {
     this.fail(stream, this.#faultOf(wrong, 'exchange'))
     this.reset(stream, wrong.h2Code)
-    // A request of our own that fails costs us no more than that: who answers some of many wrongly attacks nobody.
-    if (this.role === 'server') this.provokedReset()
-    else this.reply()
+    this.provokedReset()
     return false
   }
   /** One message above a limit is not wanted; ENHANCE_YOUR_CALM is for a peer that does too much, and ends the connection. */
@@ -270,10 +266,13 @@ export class Session {
   reply(): boolean {
     return this.floods.reply() || this.calm('limit-queued-replies')
   }
-  /** We were made to reset a stream. */
+  /**
+   * We were made to reset a stream. What that is bounded for is work that goes on behind it, a server's: of a client each
+   * takes a request of its own, and gateways that answer some of many wrongly are not to cost it the others.
+   */
   provokedReset(): void {
-    if (!this.floods.provoked.take(this.now)) this.calm('limit-provoked-resets')
-    else this.reply()
+    if (this.role === 'client' || this.floods.provoked.take(this.now)) this.reply()
+    else this.calm('limit-provoked-resets')
   }
 
   /** @param within of an exchange whose message has begun to come */

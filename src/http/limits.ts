@@ -69,10 +69,10 @@ export const LIMITS = {
   /** Rapid reset: streams that a client opens and resets. */
   resetBurst: limit(1_000, 1_000_000, 1),
   resetRate: limit(33, 1_000_000),
-  /** Resets that the peer provokes from us, those that end an unfinished request of our own apart. */
+  /** Resets that a client provokes from a server. */
   provokedResetBurst: limit(100, 1_000_000, 1),
   provokedResetRate: limit(10, 1_000_000),
-  /** DATA without content and without END_STREAM, the first of each stream apart. */
+  /** DATA without content and without END_STREAM; one of a stream that ends is not counted. */
   emptyDataBurst: limit(100, 1_000_000, 1),
   emptyDataRate: limit(10, 1_000_000),
   /** Overhead of unread DATA below 256 bytes, given back as it is read; the larger of this and half the window. */
