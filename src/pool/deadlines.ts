@@ -16,9 +16,7 @@ const PROBE_TIMEOUT: Millis = 15_000
 export function exchangeDue(pool: PoolState, exchange: Exchange, timer: ExchangeTimer): void {
   switch (timer) {
     case 'pool':
-      // It may have been given the dial of another since.
-      if (exchange.dial === undefined) giveUp(pool, exchange, poolTimeout(exchange))
-      return
+      return giveUp(pool, exchange, poolTimeout(exchange))
     case 'total':
       return giveUp(pool, exchange, totalTimeout(exchange), exchange.attempt.ended)
     case 'expect':

@@ -131,10 +131,19 @@ export function turnAway(pool: PoolState, exchange: Exchange): void {
 function withdraw(pool: PoolState, exchange: Exchange, result: Settlement, dial?: PoolConnection): void {
   const own = exchange.dial as PoolConnection | undefined
   // A dial that nobody else has a use for ends with the request that it was opened for.
-  if (pool.scheduler.leave(exchange) && own !== undefined && own !== dial)
-    destroy(pool, own, result.ok ? undefined : result.error)
+  const useless = pool.scheduler.leave(exchange)
+  if (own !== undefined && own !== dial) {
+    if (useless) destroy(pool, own, result.ok ? undefined : result.error)
+    else if (own.opener !== undefined) inherit(pool, own, own.opener as Exchange)
+  }
   restUnawaited(pool, exchange.site)
   settle(pool, exchange, result)
+}
+
+/** The dial is another's now who was lost as well: it has its own time to connect, and waits for no seat meanwhile. */
+function inherit(pool: PoolState, { establishing }: PoolConnection, heir: Exchange): void {
+  heir.clearPool(pool.timers)
+  establishing?.awaitedBy(heir)
 }
 
 /** As `fail`, for a request that may be on a connection. `quietly`: it settles without an error. */

@@ -197,6 +197,26 @@ describe('a request whose reused connection was lost', () => {
     new Peer(play, link, 'h2').sync().respond('/3')
     expect(play.outcome(second)).toBe('ok')
   })
+  it.each([
+    ['more', Infinity, 500],
+    ['less', 500, 2_000],
+  ])('has its own time to connect there, where the other had %s', (_, others, own) => {
+    const play = new Play(H2)
+    play.request({ target: '/1' })
+    play.connectAll()
+    const peer = new Peer(play, 1, 'h2').sync()
+    const first = play.request({ target: '/2', timeouts: { connect: others } })
+    const second = play.request({ target: '/3', timeouts: { pool: 500, connect: own } })
+    peer.sync().respond('/1')
+    play.drained(1)
+    play.eof(1)
+    play.pass(400)
+    play.cancel(first)
+    play.pass(own - 1)
+    expect(play.outcome(second)).toBeUndefined()
+    play.pass(1)
+    expect(play.error(second)).toMatchObject({ code: 'connect-timeout', blockedOn: { since: 400 } })
+  })
   const MAYBE = { disposition: 'maybe-processed' }
   const versions = [
     ['HTTP/1.1', {}, lost],
