@@ -37,11 +37,14 @@ export function exchangeDue(pool: PoolState, exchange: Exchange, timer: Exchange
 function ioDue(pool: PoolState, exchange: Exchange): void {
   const connection = exchange.attempt.connection as LiveConnection
   const sending = exchange.stage === 'sending'
-  const duration = sending ? exchange.timeouts.write : exchange.timeouts.read
+  // What was still to be written never will be: a response may come all the same.
+  const unheard = sending && connection.writeFailure !== undefined
+  const duration = sending && !unheard ? exchange.timeouts.write : exchange.timeouts.read
   const since = stuckSince(exchange, connection)
   // Who waits for nobody is looked at again, also where the patience of others is 0.
   const due = since === Infinity ? pool.now + Math.max(duration, 1) : since + duration
   if (due > pool.now) pool.timers.at(exchange.ioDeadline, due)
+  else if (unheard) graceOver(pool, connection, [exchange])
   else {
     giveUp(pool, exchange, sending ? writeTimeout(exchange) : readTimeout(exchange))
     // One stream stalls, or the connection is dead: an answer to a PING tells.
@@ -55,7 +58,7 @@ function stuckSince(exchange: Exchange, connection: LiveConnection): Millis {
   const { stage, content } = exchange
   const { movedAt, unconsumed, onConnection } = exchange.attempt
   if (stage === 'receiving') return unconsumed > 0 ? Infinity : movedAt
-  if (stage !== 'sending') return movedAt
+  if (stage !== 'sending' || connection.writeFailure !== undefined) return movedAt
   // A slow source is not the peer's fault, nor is what was held back on purpose.
   const unsent = connection.machine.unsent(onConnection)
   const held = content === 'blocked' || (content === 'ended' && unsent > 0)

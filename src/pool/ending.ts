@@ -224,14 +224,15 @@ export function breakConnection(pool: PoolState, connection: LiveConnection, cau
 }
 
 /** A write has failed, and whoever has no head by now gets none. Who reads a response reads it to its end. */
-export function graceOver(pool: PoolState, connection: LiveConnection): void {
-  const exchanges = connection.exchanges.all()
-  const lost = exchanges.filter(({ stage, attempt }) => stage !== 'receiving' || attempt.duplex)
-  if (lost.length === exchanges.length) return breakConnection(pool, connection)
+export function graceOver(pool: PoolState, connection: LiveConnection, lost = unanswered(connection)): void {
+  if (lost.length === connection.exchanges.size) return breakConnection(pool, connection)
   for (const exchange of lost) {
     connection.machine.cancel(exchange.attempt.onConnection)
     retryOrFail(pool, exchange, connectionLost(exchange, undefined), exchange.attempt.disposition, 'lost')
   }
+}
+function unanswered({ exchanges }: LiveConnection): Exchange[] {
+  return exchanges.all().filter(({ stage, attempt }) => stage !== 'receiving' || attempt.duplex)
 }
 
 // ── again ──

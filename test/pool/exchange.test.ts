@@ -709,6 +709,30 @@ describe('an early response', () => {
     play.pass(1)
     expect(play.error(id)).toMatchObject({ name: 'WriteError', disposition: 'maybe-processed' })
   })
+  it.each([
+    ['HTTP/1.1', {}],
+    ['HTTP/2', H2],
+  ] as const)(
+    'over %s that does not come in time leaves it as well, where there is no end to the grace',
+    (_, settings) => {
+      const play = new Play({ ...settings, limits: { earlyResponseGrace: null } })
+      const asked = (read: number, write: number): number => play.request({ ...POST, timeouts: { read, write } })
+      const id = asked(500, Infinity)
+      play.connectAll()
+      const another = settings === H2 ? asked(2_000, 100) : undefined
+      play.failed(1, 'write')
+      play.pass(499)
+      expect(play.outcome(id)).toBeUndefined()
+      play.pass(1)
+      expect(play.error(id)).toMatchObject({ name: 'WriteError', disposition: 'maybe-processed' })
+      if (another === undefined) return
+      play.pass(1_499)
+      expect(play.outcome(another)).toBeUndefined()
+      play.pass(1)
+      expect(play.error(another)).toMatchObject({ name: 'WriteError' })
+      expect([play.stats().connections, play.pool.nextTimeout()]).toEqual([0, undefined])
+    },
+  )
   it('is no error of the write where all of the request had left: the write was of something else', () => {
     const play = new Play(H2)
     const id = play.request({ method: 'POST', target: '/thing' })
