@@ -3,7 +3,7 @@
 // Each way leads through `settle`, once (P5), and through `leave`, which takes it off its connection. That one's seat is
 // free then: what is decided about it stands in lifecycle.ts.
 import type { Disposition, Millis, PeerFault } from '../http/index.ts'
-import type { LinkSide, RequestId, Settlement } from './commands.ts'
+import type { LinkSide, PoolCommand, RequestId, Settlement } from './commands.ts'
 import type { LiveConnection, PoolConnection, Site } from './connection.ts'
 import type { Exchange } from './exchange.ts'
 import { connectionLost, handshakeFailed, peerFailed, queueFull, unsupported } from './failures.ts'
@@ -307,11 +307,15 @@ function replay(pool: PoolState, exchange: Exchange, connection: LiveConnection,
 /** What is lost in the step that gave it its seat leaves its source as it was: nobody was told yet to open and to pull it. */
 function unpull(pool: PoolState, exchange: Exchange): void {
   const { commands, taken } = pool
-  const at = commands.findIndex(
-    (command, i) => i >= taken && command.type === 'openContent' && command.id === exchange.id,
-  )
+  const told = (type: PoolCommand['type'], from: number): number =>
+    commands.findIndex(
+      (command, i) => i >= from && command.type === type && 'id' in command && command.id === exchange.id,
+    )
+  const at = told('openContent', taken)
   if (at < 0) return
-  commands.splice(at, 2)
+  // Next to each other, save where 100 (Continue) is not waited for at all.
+  commands.splice(told('pullContent', at), 1)
+  commands.splice(at, 1)
   exchange.opened = exchange.pulled = false
 }
 

@@ -1242,6 +1242,35 @@ describe('what a connection sends back', () => {
     peer.sync().respond('/late').sync()
     expect([play.outcome(id), play.saidOf(id, 'openContent')]).toEqual(['ok', ['openContent']])
   })
+  it('in the very step that gave it its seat, is as it was, though it does not wait for 100 (Continue)', () => {
+    const limits = { expectTimeout: 0 }
+    const http2Options = { keepAlivePing: { after: 500, within: 500 } }
+    const play = new Play({ ...H2, maxConnections: 1, maxConnectionsPerOrigin: 1, limits, http2Options })
+    // Of what is due at one moment that comes first whose duration was used first.
+    play.request({ origin: B, timeouts: { total: 0 } })
+    play.pass(0)
+    play.take('connect')
+    play.request({ target: '/first' })
+    const settings = { maxConcurrentStreams: 1 }
+    const peer = new Peer(play, play.connectAll()[0] as number, 'h2', { settings }).sync().respond('/first')
+    play.request({ target: '/slow', timeouts: { read: 900 } })
+    peer.read()
+    play.drained(peer.link)
+    const content = { length: 3 }
+    const id = play.request({ method: 'POST', target: '/late', content, replayable: false, expectContinue: true })
+    const other = play.request({ target: '/other', timeouts: { total: 950 } })
+    play.pass(899)
+    play.now = 1_000
+    play.tell({ type: 'timeout' })
+    expect(play.error(other)).toMatchObject({ code: 'total-timeout' })
+    expect([play.outcome(id), play.saidOf(id, 'openContent', 'pullContent', 'stopContent')]).toEqual([undefined, []])
+    new Peer(play, play.connectAll()[0] as number, 'h2').sync()
+    play.pass(0)
+    expect([play.outcome(id), play.saidOf(id, 'openContent', 'pullContent')]).toEqual([
+      undefined,
+      ['openContent', 'pullContent'],
+    ])
+  })
   function lostTogether(count: number): { play: Play; ids: number[] } {
     const play = new Play(H2)
     play.request({ target: '/first' })
