@@ -76,7 +76,8 @@ export function connectionDue(pool: PoolState, connection: LiveConnection, timer
       return retire(pool, connection, 'idle-expired')
     }
     case 'age':
-      if (pool.scheduler.isAwaited(connection))
+      // Only of HTTP/2 would another have no more to say than this one.
+      if (connection.multiplexed && pool.scheduler.isAwaited(connection))
         return pool.timers.after(connection.deadline('age'), PROBE_TIMEOUT, pool.now)
       return retire(pool, connection, 'max-age')
     case 'closing':
