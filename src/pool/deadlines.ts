@@ -16,9 +16,7 @@ const PROBE_TIMEOUT: Millis = 15_000
 export function exchangeDue(pool: PoolState, exchange: Exchange, timer: ExchangeTimer): void {
   switch (timer) {
     case 'pool':
-      // It may have been given the dial of another since.
-      if (exchange.dial === undefined) giveUp(pool, exchange, poolTimeout(exchange))
-      return
+      return giveUp(pool, exchange, poolTimeout(exchange))
     case 'total':
       return giveUp(pool, exchange, totalTimeout(exchange), exchange.attempt.ended)
     case 'expect':
@@ -39,11 +37,14 @@ export function exchangeDue(pool: PoolState, exchange: Exchange, timer: Exchange
 function ioDue(pool: PoolState, exchange: Exchange): void {
   const connection = exchange.attempt.connection as LiveConnection
   const sending = exchange.stage === 'sending'
-  const duration = sending ? exchange.timeouts.write : exchange.timeouts.read
+  // What was still to be written never will be: a response may come all the same.
+  const unheard = sending && connection.writeFailure !== undefined
+  const duration = sending && !unheard ? exchange.timeouts.write : exchange.timeouts.read
   const since = stuckSince(exchange, connection)
   // Who waits for nobody is looked at again, also where the patience of others is 0.
   const due = since === Infinity ? pool.now + Math.max(duration, 1) : since + duration
   if (due > pool.now) pool.timers.at(exchange.ioDeadline, due)
+  else if (unheard) graceOver(pool, connection, [exchange])
   else {
     giveUp(pool, exchange, sending ? writeTimeout(exchange) : readTimeout(exchange))
     // One stream stalls, or the connection is dead: an answer to a PING tells.
@@ -57,7 +58,7 @@ function stuckSince(exchange: Exchange, connection: LiveConnection): Millis {
   const { stage, content } = exchange
   const { movedAt, unconsumed, onConnection } = exchange.attempt
   if (stage === 'receiving') return unconsumed > 0 ? Infinity : movedAt
-  if (stage !== 'sending') return movedAt
+  if (stage !== 'sending' || connection.writeFailure !== undefined) return movedAt
   // A slow source is not the peer's fault, nor is what was held back on purpose.
   const unsent = connection.machine.unsent(onConnection)
   const held = content === 'blocked' || (content === 'ended' && unsent > 0)
@@ -75,7 +76,8 @@ export function connectionDue(pool: PoolState, connection: LiveConnection, timer
       return retire(pool, connection, 'idle-expired')
     }
     case 'age':
-      if (pool.scheduler.isAwaited(connection))
+      // Only of HTTP/2 would another have no more to say than this one.
+      if (connection.multiplexed && pool.scheduler.isAwaited(connection))
         return pool.timers.after(connection.deadline('age'), PROBE_TIMEOUT, pool.now)
       return retire(pool, connection, 'max-age')
     case 'closing':

@@ -3,7 +3,7 @@
 // Each way leads through `settle`, once (P5), and through `leave`, which takes it off its connection. That one's seat is
 // free then: what is decided about it stands in lifecycle.ts.
 import type { Disposition, Millis, PeerFault } from '../http/index.ts'
-import type { LinkSide, RequestId, Settlement } from './commands.ts'
+import type { LinkSide, PoolCommand, RequestId, Settlement } from './commands.ts'
 import type { LiveConnection, PoolConnection, Site } from './connection.ts'
 import type { Exchange } from './exchange.ts'
 import { connectionLost, handshakeFailed, peerFailed, queueFull, unsupported } from './failures.ts'
@@ -131,10 +131,19 @@ export function turnAway(pool: PoolState, exchange: Exchange): void {
 function withdraw(pool: PoolState, exchange: Exchange, result: Settlement, dial?: PoolConnection): void {
   const own = exchange.dial as PoolConnection | undefined
   // A dial that nobody else has a use for ends with the request that it was opened for.
-  if (pool.scheduler.leave(exchange) && own !== undefined && own !== dial)
-    destroy(pool, own, result.ok ? undefined : result.error)
+  const useless = pool.scheduler.leave(exchange)
+  if (own !== undefined && own !== dial) {
+    if (useless) destroy(pool, own, result.ok ? undefined : result.error)
+    else if (own.opener !== undefined) inherit(pool, own, own.opener as Exchange)
+  }
   restUnawaited(pool, exchange.site)
   settle(pool, exchange, result)
+}
+
+/** The dial is another's now who was lost as well: it has its own time to connect, and waits for no seat meanwhile. */
+function inherit(pool: PoolState, { establishing }: PoolConnection, heir: Exchange): void {
+  heir.clearPool(pool.timers)
+  establishing?.awaitedBy(heir)
 }
 
 /** As `fail`, for a request that may be on a connection. `quietly`: it settles without an error. */
@@ -215,14 +224,15 @@ export function breakConnection(pool: PoolState, connection: LiveConnection, cau
 }
 
 /** A write has failed, and whoever has no head by now gets none. Who reads a response reads it to its end. */
-export function graceOver(pool: PoolState, connection: LiveConnection): void {
-  const exchanges = connection.exchanges.all()
-  const lost = exchanges.filter(({ stage, attempt }) => stage !== 'receiving' || attempt.duplex)
-  if (lost.length === exchanges.length) return breakConnection(pool, connection)
+export function graceOver(pool: PoolState, connection: LiveConnection, lost = unanswered(connection)): void {
+  if (lost.length === connection.exchanges.size) return breakConnection(pool, connection)
   for (const exchange of lost) {
     connection.machine.cancel(exchange.attempt.onConnection)
     retryOrFail(pool, exchange, connectionLost(exchange, undefined), exchange.attempt.disposition, 'lost')
   }
+}
+function unanswered({ exchanges }: LiveConnection): Exchange[] {
+  return exchanges.all().filter(({ stage, attempt }) => stage !== 'receiving' || attempt.duplex)
 }
 
 // ── again ──
@@ -297,11 +307,15 @@ function replay(pool: PoolState, exchange: Exchange, connection: LiveConnection,
 /** What is lost in the step that gave it its seat leaves its source as it was: nobody was told yet to open and to pull it. */
 function unpull(pool: PoolState, exchange: Exchange): void {
   const { commands, taken } = pool
-  const at = commands.findIndex(
-    (command, i) => i >= taken && command.type === 'openContent' && command.id === exchange.id,
-  )
+  const told = (type: PoolCommand['type'], from: number): number =>
+    commands.findIndex(
+      (command, i) => i >= from && command.type === type && 'id' in command && command.id === exchange.id,
+    )
+  const at = told('openContent', taken)
   if (at < 0) return
-  commands.splice(at, 2)
+  // Next to each other, save where 100 (Continue) is not waited for at all.
+  commands.splice(told('pullContent', at), 1)
+  commands.splice(at, 1)
   exchange.opened = exchange.pulled = false
 }
 

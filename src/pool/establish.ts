@@ -120,6 +120,10 @@ export class Establishing {
     this.#hops = hopsOf(pool.settings, connection.site, opener.need === 'h1')
   }
 
+  /** Who fails if it fails; where nobody does any more, for whom it was begun. */
+  get #awaiting(): Exchange {
+    return (this.#connection.opener as Exchange | undefined) ?? this.#opener
+  }
   /** Where an error says that it stood. */
   get phase(): string {
     // A SOCKS proxy waits for an address.
@@ -127,10 +131,13 @@ export class Establishing {
   }
 
   start(): void {
-    const { connect } = this.#opener.timeouts
+    this.awaitedBy(this.#opener)
+    this.#begin()
+  }
+  /** Who fails if it fails, from now on: each has his own time for it. */
+  awaitedBy({ timeouts: { connect } }: Exchange): void {
     this.#startedAt = this.#pool.now
     this.#after(this.#connectDeadline, connect === Infinity ? UNWANTED : connect)
-    this.#begin()
   }
 
   /** Ends it without a word but to who listens; its sockets are destroyed. */
@@ -289,7 +296,7 @@ export class Establishing {
       if (isHttpProxy(proxy)) this.#askTunnel(proxy, `${formatHost(host)}:${port}`)
       else this.#askSocks(proxy, host, port)
     } catch (error) {
-      this.#give(misused(this.#opener, error) as HttpCoreError)
+      this.#give(misused(this.#awaiting, error) as HttpCoreError)
     }
   }
   #askSocks({ credentials }: SocksProxy, host: string, port: number): void {
@@ -485,7 +492,7 @@ export class Establishing {
     if (this.#refusal !== undefined) return this.#refused()
     // Why it came to nothing is known, and was only not told yet.
     if (this.#unheard !== undefined) return this.#lost()
-    const { connect } = this.#opener.timeouts
+    const { connect } = this.#awaiting.timeouts
     if (connect === Infinity && this.#connection.opener !== undefined)
       return this.#after(this.#connectDeadline, UNWANTED)
     for (const { address } of this.#link === undefined ? this.#racing : [this.#link]) {

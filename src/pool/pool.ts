@@ -249,7 +249,13 @@ function onFailed(pool: PoolState, id: number, error: unknown, side: LinkSide): 
   // A response may be there to be read: what the server had to say before it stopped listening.
   connection.writeFailure = { error }
   pool.scheduler.leaving(connection)
-  for (const exchange of connection.exchanges.all()) dropContent(pool, exchange)
+  for (const exchange of connection.exchanges.all()) {
+    dropContent(pool, exchange)
+    if (exchange.stage !== 'sending') continue
+    // Nothing of it is written any more, so that the deadline of writing becomes that of reading.
+    exchange.attempt.movedAt = pool.now
+    pool.timers.after(exchange.ioDeadline, exchange.timeouts.read, pool.now)
+  }
   pool.timers.after(connection.deadline('grace'), pool.limits.earlyResponseGrace, pool.now)
 }
 

@@ -197,6 +197,26 @@ describe('a request whose reused connection was lost', () => {
     new Peer(play, link, 'h2').sync().respond('/3')
     expect(play.outcome(second)).toBe('ok')
   })
+  it.each([
+    ['more', Infinity, 500],
+    ['less', 500, 2_000],
+  ])('has its own time to connect there, where the other had %s', (_, others, own) => {
+    const play = new Play(H2)
+    play.request({ target: '/1' })
+    play.connectAll()
+    const peer = new Peer(play, 1, 'h2').sync()
+    const first = play.request({ target: '/2', timeouts: { connect: others } })
+    const second = play.request({ target: '/3', timeouts: { pool: 500, connect: own } })
+    peer.sync().respond('/1')
+    play.drained(1)
+    play.eof(1)
+    play.pass(400)
+    play.cancel(first)
+    play.pass(own - 1)
+    expect(play.outcome(second)).toBeUndefined()
+    play.pass(1)
+    expect(play.error(second)).toMatchObject({ code: 'connect-timeout', blockedOn: { since: 400 } })
+  })
   const MAYBE = { disposition: 'maybe-processed' }
   const versions = [
     ['HTTP/1.1', {}, lost],
@@ -407,6 +427,21 @@ describe('what cannot be sent again and waits for a seat', () => {
     play.cancel(ids[1] as number)
     play.tell({ type: 'caughtUp', link: 1 })
     expect([play.saidOf(1, 'unref').length, play.stats().idle]).toEqual([1, 1])
+  })
+  it('is dialled for where the connection has become too old meanwhile', () => {
+    const play = new Play({ maxConnections: 1, catchUp: true, maxConnectionAge: 1_000 })
+    const ids = ['GET', 'POST'].map((method) => play.request({ method }))
+    play.connectAll()
+    play.drained(1)
+    play.pass(899)
+    play.received(1, OK)
+    play.pass(101)
+    expect(play.saidOf(1, 'catchUp', 'destroy')).toEqual(['catchUp', 'destroy'])
+    play.tell({ type: 'caughtUp', link: 1 })
+    play.connectAll()
+    play.drained(2)
+    play.received(2, OK)
+    expect(ids.map((id) => play.outcome(id))).toEqual(['ok', 'ok'])
   })
   it('says so in a trace, and is not idle for as long as the connection was before', () => {
     const play = new Play({ maxConnections: 1, catchUp: true, keepAliveExpiry: 4_000 })
@@ -689,6 +724,30 @@ describe('an early response', () => {
     play.pass(1)
     expect(play.error(id)).toMatchObject({ name: 'WriteError', disposition: 'maybe-processed' })
   })
+  it.each([
+    ['HTTP/1.1', {}],
+    ['HTTP/2', H2],
+  ] as const)(
+    'over %s that does not come in time leaves it as well, where there is no end to the grace',
+    (_, settings) => {
+      const play = new Play({ ...settings, limits: { earlyResponseGrace: null } })
+      const asked = (read: number, write: number): number => play.request({ ...POST, timeouts: { read, write } })
+      const id = asked(500, Infinity)
+      play.connectAll()
+      const another = settings === H2 ? asked(2_000, 100) : undefined
+      play.failed(1, 'write')
+      play.pass(499)
+      expect(play.outcome(id)).toBeUndefined()
+      play.pass(1)
+      expect(play.error(id)).toMatchObject({ name: 'WriteError', disposition: 'maybe-processed' })
+      if (another === undefined) return
+      play.pass(1_499)
+      expect(play.outcome(another)).toBeUndefined()
+      play.pass(1)
+      expect(play.error(another)).toMatchObject({ name: 'WriteError' })
+      expect([play.stats().connections, play.pool.nextTimeout()]).toEqual([0, undefined])
+    },
+  )
   it('is no error of the write where all of the request had left: the write was of something else', () => {
     const play = new Play(H2)
     const id = play.request({ method: 'POST', target: '/thing' })
@@ -1197,6 +1256,35 @@ describe('what a connection sends back', () => {
     play.content(id, 'abc')
     peer.sync().respond('/late').sync()
     expect([play.outcome(id), play.saidOf(id, 'openContent')]).toEqual(['ok', ['openContent']])
+  })
+  it('in the very step that gave it its seat, is as it was, though it does not wait for 100 (Continue)', () => {
+    const limits = { expectTimeout: 0 }
+    const http2Options = { keepAlivePing: { after: 500, within: 500 } }
+    const play = new Play({ ...H2, maxConnections: 1, maxConnectionsPerOrigin: 1, limits, http2Options })
+    // Of what is due at one moment that comes first whose duration was used first.
+    play.request({ origin: B, timeouts: { total: 0 } })
+    play.pass(0)
+    play.take('connect')
+    play.request({ target: '/first' })
+    const settings = { maxConcurrentStreams: 1 }
+    const peer = new Peer(play, play.connectAll()[0] as number, 'h2', { settings }).sync().respond('/first')
+    play.request({ target: '/slow', timeouts: { read: 900 } })
+    peer.read()
+    play.drained(peer.link)
+    const content = { length: 3 }
+    const id = play.request({ method: 'POST', target: '/late', content, replayable: false, expectContinue: true })
+    const other = play.request({ target: '/other', timeouts: { total: 950 } })
+    play.pass(899)
+    play.now = 1_000
+    play.tell({ type: 'timeout' })
+    expect(play.error(other)).toMatchObject({ code: 'total-timeout' })
+    expect([play.outcome(id), play.saidOf(id, 'openContent', 'pullContent', 'stopContent')]).toEqual([undefined, []])
+    new Peer(play, play.connectAll()[0] as number, 'h2').sync()
+    play.pass(0)
+    expect([play.outcome(id), play.saidOf(id, 'openContent', 'pullContent')]).toEqual([
+      undefined,
+      ['openContent', 'pullContent'],
+    ])
   })
   function lostTogether(count: number): { play: Play; ids: number[] } {
     const play = new Play(H2)
