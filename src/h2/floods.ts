@@ -11,7 +11,7 @@ import type { Stream } from './stream.ts'
 const SMALL_DATA = 256
 
 export class Floods {
-  /** Streams that a client opens and resets; resets that the peer provokes from us. */
+  /** What a client does to a server: streams that it opens and resets, and resets that it provokes. */
   readonly resets: TokenBucket
   readonly provoked: TokenBucket
   /** DATA without content that ends nothing. */

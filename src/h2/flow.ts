@@ -81,7 +81,7 @@ export class TokenBucket {
     this.#tokens -= 1
     return true
   }
-  /** What was taken last turned out to be no use of it. */
+  /** One that was taken is given back. */
   give(): void {
     this.#tokens = Math.min(this.#burst, this.#tokens + 1)
   }

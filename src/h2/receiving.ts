@@ -262,9 +262,8 @@ export class Receiving {
     if (!session.window.take(length)) return session.break(overrun('connection'))
     session.window.give(length)
     session.creditConnection()
-    const empty = length === padding && (flags & FLAG.END_STREAM) !== 0
-    if (session.refuses(id, stream, state, empty ? 'receive END_STREAM' : 'receive DATA') || stream === undefined)
-      return
+    const input = length === padding && (flags & FLAG.END_STREAM) !== 0 ? 'receive END_STREAM' : 'receive DATA'
+    if (session.refuses(id, stream, state, input) || stream === undefined) return
     if (this.#charge(stream)) this.#dataStream = stream
   }
 

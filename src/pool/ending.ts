@@ -307,15 +307,15 @@ function replay(pool: PoolState, exchange: Exchange, connection: LiveConnection,
 /** What is lost in the step that gave it its seat leaves its source as it was: nobody was told yet to open and to pull it. */
 function unpull(pool: PoolState, exchange: Exchange): void {
   const { commands, taken } = pool
-  const told = (type: PoolCommand['type'], from: number): number =>
+  const told = (type: PoolCommand['type']): number =>
     commands.findIndex(
-      (command, i) => i >= from && command.type === type && 'id' in command && command.id === exchange.id,
+      (command, i) => i >= taken && command.type === type && 'id' in command && command.id === exchange.id,
     )
-  const at = told('openContent', taken)
-  if (at < 0) return
+  const [opened, pulled] = [told('openContent'), told('pullContent')]
+  if (opened < 0 || pulled < 0) return
   // Next to each other, save where 100 (Continue) is not waited for at all.
-  commands.splice(told('pullContent', at), 1)
-  commands.splice(at, 1)
+  commands.splice(pulled, 1)
+  commands.splice(opened, 1)
   exchange.opened = exchange.pulled = false
 }
 

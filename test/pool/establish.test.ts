@@ -774,11 +774,16 @@ describe('extended CONNECT', () => {
   const socket = { origin: https('10.0.0.1'), method: 'CONNECT', protocol: 'websocket' } as const
   const upgrade = { origin: https('10.0.0.1'), headers: [['Upgrade', 'websocket'] as const] }
   const SETTINGS = Uint8Array.of(0, 0, 0, 4, 0, 0, 0, 0, 0)
-  it('is refused where the first SETTINGS do not allow it, and nothing else is dialled for it', () => {
-    const play = new Play(BOTH)
-    const id = play.request(socket)
+  /** A connection of HTTP/2 that was dialled for `asked` and has not told yet what it takes. */
+  const untold = (settings: Partial<PoolSettings> = {}, asked: Asked = socket): { play: Play; id: number } => {
+    const play = new Play({ ...BOTH, ...settings })
+    const id = play.request(asked)
     play.connectAll()
     play.secured(1, 'h2')
+    return { play, id }
+  }
+  it('is refused where the first SETTINGS do not allow it, and nothing else is dialled for it', () => {
+    const { play, id } = untold()
     play.received(1, SETTINGS)
     expect(play.error(id)).toMatchObject({ name: 'UnsupportedProtocol', rule: 'RFC 8441 §3' })
     expect([play.dials(), play.stats()]).toEqual([[], expect.objectContaining({ connections: 1, idle: 1 })])
@@ -788,10 +793,7 @@ describe('extended CONNECT', () => {
     ['the end of its link', (play: Play) => play.closed(1), { code: 'server-disconnected' }],
     ['what is no HTTP/2', (play: Play) => play.received(1, 'HTTP/1.1 400 Bad\r\n\r\n'), { code: 'http1-peer' }],
   ])('fails where %s comes before SETTINGS, and nothing else is dialled for it', (_, end, expected) => {
-    const play = new Play(BOTH)
-    const id = play.request(socket)
-    play.connectAll()
-    play.secured(1, 'h2')
+    const { play, id } = untold()
     end(play)
     expect(play.error(id)).toMatchObject({ name: 'RemoteProtocolError', disposition: 'not-sent', ...expected })
     expect(play.dials()).toEqual([])
@@ -811,10 +813,7 @@ describe('extended CONNECT', () => {
     },
   )
   it('waited for by nobody any more, a connection is as idle as any other, once its SETTINGS have come', () => {
-    const play = new Play({ ...BOTH, maxIdleConnections: 0 })
-    const id = play.request(socket)
-    play.connectAll()
-    play.secured(1, 'h2')
+    const { play, id } = untold({ maxIdleConnections: 0 })
     play.cancel(id)
     play.received(1, SETTINGS)
     expect(play.has('close', 1)).toBe(true)
@@ -823,56 +822,38 @@ describe('extended CONNECT', () => {
     ['another origin', { origin: http('10.0.0.2') }],
     ['who needs another kind at its own', upgrade],
   ])('waited for by nobody any more, a connection that does not tell is to spare for %s', (_, other) => {
-    const play = new Play({ ...BOTH, maxConnections: 1 })
-    const id = play.request(socket)
-    play.connectAll()
-    play.secured(1, 'h2')
+    const { play, id } = untold({ maxConnections: 1 })
     play.request(other)
     expect([play.dials(), play.has('destroy', 1)]).toEqual([[], false])
     play.cancel(id)
     expect([play.dials(), play.has('destroy', 1)]).toEqual([[2], true])
   })
   it('waited for by nobody any more, such a connection is closed where none is to be idle', () => {
-    const play = new Play({ ...BOTH, maxIdleConnections: 0 })
-    const id = play.request(socket)
-    play.connectAll()
-    play.secured(1, 'h2')
+    const { play, id } = untold({ maxIdleConnections: 0 })
     play.cancel(id)
     expect(play.has('close', 1)).toBe(true)
   })
   it('waited for by nobody any more, such a connection is idle for as long as any other', () => {
-    const play = new Play({ ...BOTH, keepAliveExpiry: 1_000 })
-    const id = play.request(socket)
-    play.connectAll()
-    play.secured(1, 'h2')
+    const { play, id } = untold({ keepAliveExpiry: 1_000 })
     play.pass(2_000)
     expect(play.has('close', 1)).toBe(false)
     play.cancel(id)
     expect(play.has('close', 1)).toBe(true)
   })
   it('and such a connection holds no process: who waits does', () => {
-    const play = new Play(BOTH)
-    const id = play.request(socket)
-    play.connectAll()
-    play.secured(1, 'h2')
+    const { play, id } = untold()
     play.cancel(id)
     expect(play.saidOf(1, 'ref', 'unref').at(-1)).toBe('unref')
   })
   it('waited for since it rests, such a connection is not to spare: nothing else is dialled', () => {
-    const play = new Play({ ...BOTH, maxConnections: 1 })
-    const first = play.request({ origin: socket.origin })
-    play.connectAll()
-    play.secured(1, 'h2')
+    const { play, id: first } = untold({ maxConnections: 1 }, { origin: socket.origin })
     play.cancel(first)
     play.request(socket)
     play.request({ origin: http('10.0.0.2') })
     expect([play.dials(), play.has('destroy', 1)]).toEqual([[], false])
   })
   it('and the pool ends while others wait for its room: nothing is dialled any more', () => {
-    const play = new Play({ ...BOTH, maxConnections: 1 })
-    play.request(socket)
-    play.connectAll()
-    play.secured(1, 'h2')
+    const { play } = untold({ maxConnections: 1 })
     for (const host of ['10.0.0.2', '10.0.0.3']) play.request({ origin: http(host) })
     play.tell({ type: 'destroy' })
     expect([play.dials(), play.stats()]).toEqual([[], expect.objectContaining({ connections: 0, requests: 0 })])
@@ -884,10 +865,7 @@ describe('extended CONNECT', () => {
     ['not to be idle, and has no stream for now', { keepAliveExpiry: 0 }, '\x01'],
     ['one idle too many, and has no stream for now', { maxIdleConnections: 0 }, '\x01'],
   ])('waited for, a connection is not closed that is %s: nothing else is dialled', (_, settings, first) => {
-    const play = new Play({ ...BOTH, maxConnectionsPerOrigin: 10, ...settings })
-    const id = play.request(socket)
-    play.connectAll()
-    play.secured(1, 'h2')
+    const { play, id } = untold({ maxConnectionsPerOrigin: 10, ...settings })
     // No stream at first, then as many as it likes.
     const settingsOf = (streams: string): string => `\0\0\x0c\x04\0\0\0\0\0\0\x03\0\0\0${streams}\0\x08\0\0\0\x01`
     if (first !== '') play.received(1, settingsOf('\0'))

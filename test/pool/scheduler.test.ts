@@ -129,7 +129,7 @@ const capacity = fc.record({
 })
 
 describe('beside its model', () => {
-  test.prop([capacity, fc.constantFrom(1, 3, Infinity), commands], { numRuns: 1500 })(
+  test.prop([capacity, fc.constantFrom(1, 3, Infinity), commands], { numRuns: 3000 })(
     'P1, P2, P3, P4, P5, P6, P7: no decision is illegal, no work is left undone',
     (limits, seatsPerDial, played) => {
       const model = new Model(limits, 3, seatsPerDial)

@@ -1,7 +1,7 @@
 // Defects that a pool like this one was seen to have, by their names in the reference's V-list. None may come back.
 import { describe, expect, it } from 'vitest'
 import { Fields } from '../../src/http/index.ts'
-import type { ProxyTarget } from '../../src/pool/index.ts'
+import type { PoolSettings, ProxyTarget } from '../../src/pool/index.ts'
 import { A, B, goaway, H2, http, https, OK, Peer, Play, type Asked } from './play.ts'
 
 const PROXY = {
@@ -208,14 +208,19 @@ describe('the V-list', () => {
     play.received(1, streams(1))
     expect(play.take('assigned').map(({ id, link }) => [id, link])).toEqual([[early, 1]])
   })
-  it('V-12: who waits for that has its connection kept, however many others are idle', () => {
-    const play = new Play({ ...H2, maxIdleConnections: 1 })
+  /** `/1` is answered; `id`, which is `/2`, waits for its connection to allow a stream again. */
+  const waits = (settings: Partial<PoolSettings>): { play: Play; peer: Peer; id: number } => {
+    const play = new Play({ ...H2, ...settings })
     play.request({ target: '/1' })
     play.connectAll()
     const peer = new Peer(play, 1, 'h2').sync()
     play.received(1, streams(0))
     const id = play.request({ target: '/2' })
     peer.sync().respond('/1')
+    return { play, peer, id }
+  }
+  it('V-12: who waits for that has its connection kept, however many others are idle', () => {
+    const { play, id } = waits({ maxIdleConnections: 1 })
     play.request({ origin: B, target: '/3' })
     play.connectAll()
     new Peer(play, 2, 'h2').sync().respond('/3')
@@ -226,13 +231,7 @@ describe('the V-list', () => {
   it.each(['gives up', 'is served'])(
     'V-12: and once who waited %s it is idle as any other, and one too many',
     (how) => {
-      const play = new Play({ ...H2, maxIdleConnections: 0 })
-      play.request({ target: '/1' })
-      play.connectAll()
-      const peer = new Peer(play, 1, 'h2').sync()
-      play.received(1, streams(0))
-      const id = play.request({ target: '/2' })
-      peer.sync().respond('/1')
+      const { play, peer, id } = waits({ maxIdleConnections: 0 })
       expect(play.has('close', 1)).toBe(false)
       if (how === 'gives up') play.cancel(id)
       else {
@@ -243,13 +242,7 @@ describe('the V-list', () => {
     },
   )
   it.each(['gives up', 'is served'])('V-12: … and for as long as any other: who waited %s', (how) => {
-    const play = new Play({ ...H2, keepAliveExpiry: 1_000 })
-    play.request({ target: '/1' })
-    play.connectAll()
-    const peer = new Peer(play, 1, 'h2').sync()
-    play.received(1, streams(0))
-    const id = play.request({ target: '/2' })
-    peer.sync().respond('/1')
+    const { play, peer, id } = waits({ keepAliveExpiry: 1_000 })
     play.pass(500)
     if (how === 'gives up') play.cancel(id)
     else {
