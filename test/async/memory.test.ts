@@ -1,5 +1,5 @@
 // What is kept of a request that is over, and of a pool.
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import { nodeNetwork } from '../../src/drivers/networks/node.ts'
 import { originOf } from '../../src/drivers/shared/options.ts'
 import { Fields, type Response } from '../../src/index.ts'
@@ -47,6 +47,27 @@ it.each([
   collect()
   expect(sent.deref()).toBeUndefined()
   expect(response.status).toBe(200)
+})
+
+it('a large content of known length stands in one piece from early on; a length is not believed long before it is there', async () => {
+  const MiB = 1024 * 1024
+  const piece = Uint8Array.from({ length: MiB }, (_, i) => i % 251)
+  const { url } = await serveHttp((request, response) => {
+    const [, said, sent] = (request.url as string).split('/').map(Number) as [number, number, number]
+    response.writeHead(200, { 'content-length': said * MiB })
+    for (let i = 1; i < sent; i++) response.write(piece)
+    response.write(piece, () => (sent < said ? response.destroy() : response.end()))
+  })
+  const allocated = vi.spyOn(Buffer, 'allocUnsafeSlow')
+  const large = (): readonly number[] => allocated.mock.calls.map(([size]) => size / MiB).filter((size) => size > 1)
+  const pool = makePool()
+  await expect(pool.request('GET', new URL('/600/20', url))).rejects.toMatchObject({ code: 'incomplete-message' })
+  expect(large()).toEqual([])
+  const { content } = await pool.request('GET', new URL('/40/40', url))
+  expect(large()).toEqual([40])
+  expect(content.buffer.byteLength).toBe(40 * MiB)
+  for (let i = 0; i < 40; i++) expect(Buffer.compare(content.subarray(i * MiB, (i + 1) * MiB), piece)).toBe(0)
+  allocated.mockRestore()
 })
 
 it('a pool that is destroyed is held by no timer', async () => {

@@ -407,20 +407,26 @@ describe('a streamed response', () => {
     expect(bytesReceived).toBeGreaterThan(1000)
   })
 
-  it('that there is no memory for in one piece is an error', async () => {
+  it.each([
+    ['at its end', {}],
+    ['at once where its length is known', { 'Content-Length': 12_345 }],
+  ])('that there is no memory for in one piece is an error: %s', async (_, headers) => {
     const parts = [12_000, 345].map((size) => Buffer.alloc(size))
-    const { url } = await serveHttp((_, response) => response.write(parts[0], () => response.end(parts[1])))
+    const { url } = await serveHttp((_, response) => {
+      response.writeHead(200, headers)
+      response.write(parts[0], () => response.end(parts[1]))
+    })
     const full = new RangeError('Array buffer allocation failed')
     const pool = makePool()
-    const construct = (target: typeof Uint8Array, given: unknown[]): object => {
-      if (given[0] === 12_345) throw full
-      return Reflect.construct(target, given) as object
-    }
-    vi.stubGlobal('Uint8Array', new Proxy(Uint8Array, { construct }))
+    const allocate = Buffer.allocUnsafeSlow
+    const allocated = vi.spyOn(Buffer, 'allocUnsafeSlow').mockImplementation((size) => {
+      if (size === 12_345) throw full
+      return allocate(size)
+    })
     try {
       await expect(pool.request('GET', url)).rejects.toBe(full)
     } finally {
-      vi.unstubAllGlobals()
+      allocated.mockRestore()
     }
     expect(pool.stats).toMatchObject({ requests: 0, active: 0 })
   })

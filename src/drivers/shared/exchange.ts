@@ -63,8 +63,10 @@ export function streamEnded(): Error {
   return misuse('stream-ended', 'RFC 9110 §7.8', 'the stream was ended: nothing may be written to it any more')
 }
 
-/** Up to here a Content-Length is believed before the bytes are there: what a lying peer can make us allocate. */
+/** Up to here a Content-Length is believed before the bytes are there: what a lying peer can make us allocate … */
 const MAX_PREALLOCATED = 16 * 1024 * 1024
+/** … and beyond, up to so many times what has come: 100 MiB in one piece take half the memory of pieces that are joined. */
+const BELIEVED = 8
 
 const { Buffer } = globalThis as { Buffer?: { allocUnsafeSlow(length: number): OwnedBytes } }
 
@@ -374,16 +376,33 @@ export abstract class Exchange {
     const from = this.#received
     this.#received = from + data.byteLength
     if (this.#received > this.#hooks.maxContentBytes) return this.cancel(this.#tooLarge())
-    if (from === 0) this.#target = this.#preallocated()
+    this.#target ??= this.#preallocated(from)
     if (this.#target !== undefined) this.#target.set(data, from)
     else this.#keep(data)
     this.consumed(data.byteLength)
   }
-  #preallocated(): OwnedBytes | undefined {
+  /** Memory for all of the content, and in it what came before. */
+  #preallocated(from: number): OwnedBytes | undefined {
     const { framing, headers } = this.response as ResponseEvent
     const said = framing === 'length' || framing === 'frames' ? headers.get('content-length') : undefined
     const length = said === undefined ? -1 : parseDecimal(said)
-    return length >= this.#received && length <= MAX_PREALLOCATED ? memory(length) : undefined
+    if (length < this.#received || length > Math.max(MAX_PREALLOCATED, from * BELIEVED)) return undefined
+    try {
+      return this.#joined(memory(length))
+    } catch (error) {
+      // There is no memory for it in one piece: then there will be none when all of it has come.
+      this.giveUp(error)
+      return undefined
+    }
+  }
+  #joined(content: OwnedBytes): OwnedBytes {
+    let offset = 0
+    for (const chunk of this.#queue ?? []) {
+      content.set(chunk, offset)
+      offset += chunk.byteLength
+    }
+    this.#queue = undefined
+    return content
   }
   /** What was sent and received is known when it has settled. */
   #tooLarge(): RemoteProtocolError {
@@ -419,14 +438,7 @@ export abstract class Exchange {
     if (this.#target !== undefined) return this.#target
     const chunks = this.#queue ?? []
     if (chunks.length === 1) return trimmed(chunks[0] as OwnedBytes)
-    const content = new Uint8Array(this.#received)
-    let offset = 0
-    for (const chunk of chunks) {
-      content.set(chunk, offset)
-      offset += chunk.byteLength
-    }
-    this.#queue = undefined
-    return content
+    return this.#joined(memory(this.#received))
   }
 
   /** From now on nobody reads. */
