@@ -347,7 +347,7 @@ export class Establishing {
       const { code, rule, message } = result.fault
       const named = this.#named[this.#hop]
       this.#cameOf(new Error(message), named?.[0])
-      const error = new ProxyError(message, { code, rule, ...this.#facts('proxy') })
+      const error = new ProxyError(this.#says(this.#proxy, message), { code, rule, ...this.#facts('proxy') })
       if (code !== 'socks-reply' || named === undefined || named.length === 1) return this.#fail(error)
       // A proxy that refuses closes: the next address is asked for over another connection. RFC 1928 §6.
       this.#named[this.#hop] = named.slice(1)
@@ -469,9 +469,11 @@ export class Establishing {
     this.#handshakeFails(code, message, cause)
   }
   #handshakeFails(code: string, message: string, cause?: unknown): void {
-    if (this.#withProxy && code !== TLS_DISCONNECTED)
-      this.#fail(new ProxyError(message, { code, cause, ...this.#facts('tls') }))
-    else this.#connectFails(message, code, cause, 'tls')
+    const proxy = this.#pool.settings.proxies[this.#hop]
+    const said = proxy === undefined ? message : this.#says(proxy, message)
+    if (proxy !== undefined && code !== TLS_DISCONNECTED)
+      this.#fail(new ProxyError(said, { code, cause, ...this.#facts('tls') }))
+    else this.#connectFails(said, code, cause, 'tls')
   }
   get #withProxy(): boolean {
     return this.#hop < this.#pool.settings.proxies.length
@@ -523,7 +525,12 @@ export class Establishing {
   }
   #proxyFails(message: string, details: ErrorDetails, answer?: ProxyAnswer): void {
     this.#cameOf(details.cause ?? new Error(message))
-    this.#fail(new ProxyError(message, { ...details, ...this.#facts('proxy') }, answer))
+    const said = this.#says(this.#proxy, message)
+    this.#fail(new ProxyError(said, { ...details, ...this.#facts('proxy') }, answer))
+  }
+  /** Where there are several proxies, which one. */
+  #says({ host, port }: ProxyTarget, message: string): string {
+    return this.#pool.settings.proxies.length > 1 ? `${message} (${formatHost(host)}:${port})` : message
   }
   /** @param address left out: that of the connection, which was made and led no further */
   #cameOf(error: unknown, address = (this.#link as Link).address): void {

@@ -227,6 +227,7 @@ describe('dialling', () => {
 
 const place = { host: '10.0.0.9', port: 8080, tls: undefined, tunnel: 'https' } as const
 const proxy = { ...place, kind: 'http', headers: Fields.from([]) } as const
+const TUNNEL = 'HTTP/1.1 200 OK\r\n\r\n'
 
 it.each([
   ['/', 'http://10.0.0.1/'],
@@ -469,6 +470,23 @@ describe('a proxy that says no', () => {
       ['10.0.0.9', expect.stringContaining(message)],
     ])
   })
+  it('is named where there are several', () => {
+    const proxies: ProxyTarget[] = [
+      proxy,
+      { ...proxy, kind: 'https', host: '10.0.0.8' },
+      { ...socks, host: '10.0.0.7', port: 1080 },
+    ]
+    const failing = (answer: string, then: (play: Play) => void): string =>
+      (refused({ proxies }, answer, then) as Error).message
+    expect(failing(REFUSAL, (play) => play.eof(1))).toMatch(/status 407 \(10\.0\.0\.9:8080\)$/)
+    expect(failing(TUNNEL, (play) => play.failed(1, 'tls'))).toMatch(/handshake .* \(10\.0\.0\.8:8080\)$/)
+    const last = failing(TUNNEL, (play) => {
+      play.secured(1, 'http/1.1')
+      play.received(1, TUNNEL)
+      play.received(1, '\x05\xff')
+    })
+    expect(last).toMatch(/method .* \(10\.0\.0\.7:1080\)$/)
+  })
   describe('and stops listening before it was asked', () => {
     const broken = Object.assign(new Error('broken pipe'), { code: 'EPIPE' })
     const unheard = (target: ProxyTarget, then: (play: Play) => void, connect = TIMEOUTS.connect): HttpCoreError => {
@@ -554,7 +572,6 @@ describe('a proxy that says no', () => {
 
 describe('bytes that nobody asked for', () => {
   const socks = { ...place, kind: 'socks5', credentials: undefined } as const
-  const TUNNEL = 'HTTP/1.1 200 OK\r\n\r\n'
   const refused = (play: Play, id: number, expected: object): void => {
     expect(play.error(id)).toMatchObject({ disposition: 'not-sent', ...expected })
     expect(play.has('destroy', 1)).toBe(true)
