@@ -67,11 +67,11 @@ import { writeChunk } from './writer.ts'
 
 export interface H11Options {
   readonly now: Millis
-  /** By name; see src/http/limits.ts. */
+  /** By name: `LIMITS` says what each is, its default and its bounds. */
   readonly limits?: Limits | undefined
   /** What to let through that a strict reading refuses. All off. */
   readonly lenient?: Readonly<Partial<Record<Leniency, boolean | undefined>>> | undefined
-  /** false: what is sent is written as it is given. For harnesses. Default true. */
+  /** false: what is sent is written as it is given, and no Host made of `authority`. For harnesses. Default true. */
   readonly validateOutbound?: boolean | undefined
   /** true: a 'chunk' event tells of each chunk-size line. Default false. */
   readonly chunkDetails?: boolean | undefined

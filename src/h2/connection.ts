@@ -35,7 +35,7 @@ import type { Output } from './writer.ts'
 
 export interface H2Options {
   readonly now: Millis
-  /** By name; see src/http/limits.ts. */
+  /** By name: `LIMITS` says what each is, its default and its bounds. */
   readonly limits?: Limits | undefined
   /** SETTINGS to send first, by name (`initialWindowSize` …), beyond and above those that follow from the limits. */
   readonly settings?: Readonly<Record<string, number>> | undefined

@@ -55,7 +55,10 @@ export type ExchangeEvent =
   | { readonly type: 'writable'; readonly exchange: ExchangeId; readonly room: number }
 
 export type ConnectionEvent =
-  /** How many exchanges could be begun now has changed. */
+  /**
+   * HTTP/2 alone: how many exchanges could be begun now, after SETTINGS and when there is room again after there was
+   * none. In HTTP/1.1 `capacity` changes only with the other events and with verbs.
+   */
   | { readonly type: 'slots'; readonly capacity: number }
   /** It will not begin another exchange (Connection: close, GOAWAY …); these were provably not processed. */
   | { readonly type: 'draining'; readonly reason: string; readonly unprocessed: readonly ExchangeId[] }

@@ -110,7 +110,8 @@ export function excerpt(text: string): string {
   let shown = ''
   for (let i = 0; i < text.length && i < 48; i++) {
     const c = text.charCodeAt(i)
-    shown += c >= 0x20 && c <= 0x7e && c !== 0x22 && c !== 0x5c ? text[i] : '\\x' + c.toString(16).padStart(2, '0')
+    if (c >= 0x20 && c <= 0x7e && c !== 0x22 && c !== 0x5c) shown += text[i]
+    else shown += c > 0xff ? '\\u' + c.toString(16).padStart(4, '0') : '\\x' + c.toString(16).padStart(2, '0')
   }
   return text.length > 48 ? `"${shown}"…` : `"${shown}"`
 }

@@ -61,7 +61,7 @@ export interface PoolSettings {
   readonly once?: boolean | undefined
 }
 
-/** Throws where two settings exclude each other. */
+/** Throws where two settings exclude each other, or one leads nowhere. */
 export function checkSettings(settings: PoolSettings): void {
   if (!settings.http1 && !settings.http2) {
     throw misuse('no-version', 'RFC 9110 §2.5', 'http1 and http2 are both off: there is nothing to speak')
@@ -69,4 +69,6 @@ export function checkSettings(settings: PoolSettings): void {
   if (settings.unixSocket !== undefined && settings.proxies.length > 0) {
     throw misuse('route', 'RFC 9110 §3.7', 'unixSocket and proxy exclude each other')
   }
+  // Node takes it for none, and dials port 0 of this host.
+  if (settings.unixSocket === '') throw misuse('route', 'RFC 9110 §3.7', 'unixSocket is empty')
 }

@@ -204,3 +204,19 @@ it('h1: a second request at once is ConnectionNotAvailable; over h2 it has a str
     await it.sim.run(it.connection.close())
   }
 })
+
+it('is told by its own number and version, also where its link tells all that another client knew of it', async () => {
+  const below = { id: 99, reused: true, httpVersion: 'HTTP/1.1', remoteAddress: '192.0.2.9' }
+  const it = world('h2', (sim) => ({
+    link: (target, sink) => {
+      const connected = sink.connected.bind(sink)
+      sink.connected = () => connected(below)
+      return sim.connect(target, sink)
+    },
+  }))
+  const response = it.connection.request('GET', URL)
+  await it.sim.run(response)
+  const told = { id: 1, reused: false, httpVersion: 'HTTP/2', remoteAddress: '192.0.2.9' }
+  expect((await response).connection).toEqual(told)
+  await it.sim.run(it.connection.close())
+})

@@ -88,6 +88,14 @@ describe('strings and bytes', () => {
   it('an excerpt leaves out what may be userinfo', () => {
     expect(['http://u:p@h/', 'a@b@c', '@a', 'a'].map(excerpt)).toEqual(['…"@h/"', '…"@c"', '"@a"', '"a"'])
   })
+  it('an excerpt tells a char beyond latin1 from two', () => {
+    expect(['\x142', '\u0142', '\xff', '\u2028'].map(excerpt)).toEqual([
+      '"\\x142"',
+      '"\\u0142"',
+      '"\\xff"',
+      '"\\u2028"',
+    ])
+  })
   test.prop([fc.string({ unit: 'binary', maxLength: 80, size: 'max' })])(
     'an excerpt is printable and short',
     (text) => {

@@ -63,6 +63,7 @@ describe('a pool is not made', () => {
   it.each<[string, Partial<PoolSettings>, string]>([
     ['that could speak nothing', { http1: false, http2: false }, 'no-version'],
     ['that had two ways to go', { unixSocket: '/s', proxies: [FORWARDING] }, 'route'],
+    ['whose way has no name', { unixSocket: '' }, 'route'],
   ])('%s', (_, settings, code) => {
     expect(() => new Play(settings)).toThrow(expect.objectContaining({ name: 'LocalProtocolError', code }) as Error)
   })

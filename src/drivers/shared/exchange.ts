@@ -255,8 +255,10 @@ export abstract class Exchange {
   get connection(): ConnectionInfo | undefined {
     if (this.#assigned === undefined) return undefined
     const { link, reused, httpVersion, info } = this.#assigned
+    const ours = { id: link, reused, httpVersion }
     // What is spread stands last: V8 gives an object that grows after a spread a hidden class of its own, 300 bytes more.
-    return Object.freeze({ id: link, reused, httpVersion, ...info })
+    // Ours are set once more since a network within another may pass on all that the other's response told.
+    return Object.freeze(Object.assign({ id: link, reused, httpVersion, ...info }, ours))
   }
   get settled(): boolean {
     return this.#timings !== undefined
