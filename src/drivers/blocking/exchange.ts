@@ -141,22 +141,19 @@ export class BlockingExchange extends Exchange {
   }
   override stopContent(): void {
     this.#opening++
-    this.#tell((content) => content.stop())
+    // Which content is settled now: the request may be over, and have forgotten it, before its source hears of it.
+    const { content } = this
+    if (content.callsUser) this.#loop.later(() => content.stop())
+    else content.stop()
   }
+  /** At once where no user is called: head and content then leave together. */
   #ofSource(act: (content: ContentPump) => void): void {
+    const { content } = this
+    if (!content.callsUser) return act(content)
     const opening = this.#opening
-    this.#tell((content) => {
+    this.#loop.pull(() => {
       if (opening === this.#opening) act(content)
     })
-  }
-  /**
-   * At once where no user is called: head and content then leave together. Which content is settled now: the request
-   * may be over, and have forgotten it, before its source hears that it is to stop.
-   */
-  #tell(act: (content: ContentPump) => void): void {
-    const { content } = this
-    if (content.callsUser) this.#loop.later(() => act(content))
-    else act(content)
   }
 
   write(data: Bytes): void {
