@@ -343,6 +343,17 @@ describe('a stream after a switch', () => {
       expect(exactly(secured, 200_000)).toBe(0)
     })
   })
+  it('is not, and loses nothing, where something has come before and was not read', () => {
+    opened('mirror', (stream) => {
+      stream.write(new TextEncoder().encode('clear'))
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200)
+      expect(thrown(() => stream.startTls())).toMatchObject({
+        name: 'LocalProtocolError',
+        code: 'surplus-before-tls',
+      })
+      expect(text(stream.read() as Uint8Array)).toBe('clear')
+    })
+  })
   it('is not, where the certificate is another’s', () => {
     withPool({}, (pool) => {
       const response = pool.stream('GET', http('/'), { headers: { Connection: 'Upgrade', Upgrade: 'tls' } })

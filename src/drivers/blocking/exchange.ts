@@ -173,8 +173,12 @@ export class BlockingExchange extends Exchange {
     this.ask({ type: 'contentEnd', id: this.id })
   }
 
-  startTls(serverName: string | undefined, alpn: readonly string[], options: unknown): void {
+  /** What has come by now came before the handshake. */
+  override checkTls(tls: { readonly serverName?: unknown; readonly alpn?: unknown }): void {
     this.#loop.enter()
+    super.checkTls(tls)
+  }
+  startTls(serverName: string | undefined, alpn: readonly string[], options: unknown): void {
     this.secured = undefined
     this.ask({ type: 'startTls', id: this.id, tls: { serverName, alpn, options } })
     this.#until(() => this.secured !== undefined || this.settled)
