@@ -343,6 +343,17 @@ describe('a stream after a switch', () => {
       expect(exactly(secured, 200_000)).toBe(0)
     })
   })
+  it('is not, and loses nothing, where something has come before and was not read', () => {
+    opened('mirror', (stream) => {
+      stream.write(new TextEncoder().encode('clear'))
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200)
+      expect(thrown(() => stream.startTls())).toMatchObject({
+        name: 'LocalProtocolError',
+        code: 'surplus-before-tls',
+      })
+      expect(text(stream.read() as Uint8Array)).toBe('clear')
+    })
+  })
   it('is not, where the certificate is another’s', () => {
     withPool({}, (pool) => {
       const response = pool.stream('GET', http('/'), { headers: { Connection: 'Upgrade', Upgrade: 'tls' } })
@@ -512,6 +523,35 @@ describe('callbacks', () => {
       })
     }
     expect(told).toEqual(Array.from({ length: 40 }, () => ['asked', 'returned']).flat())
+  })
+  it('of content that take their time keep nobody from hearing what comes meanwhile, or that it is too late', () => {
+    function* content(asked: number[]): Generator<Uint8Array> {
+      for (let n = 0; n < 40; n++) {
+        asked.push(n)
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 25)
+        yield new Uint8Array(1)
+      }
+    }
+    withPool({}, (pool) => {
+      const early: number[] = []
+      expect(text(pool.request('POST', http('/late/50'), { content: content(early) }).content)).toBe('late')
+      expect(early.length).toBeLessThan(20)
+
+      const late: number[] = []
+      const options = { content: content(late), timeout: { total: 100 } }
+      const error = thrown(() => pool.request('POST', http('/silent'), options))
+      expect(error).toBeInstanceOf(TimeoutException)
+      expect(error).toMatchObject({ phase: 'req_body' })
+      expect(late.length).toBeLessThan(20)
+
+      // Nor who waits for the head, where there is no end to them.
+      const endless = function* (): Generator<Uint8Array> {
+        for (;;) yield new Uint8Array(16)
+      }
+      const response = pool.stream('POST', http('/halves/1000'), { content: endless })
+      expect(response.complete).toBe(false)
+      response.close()
+    })
   })
   it('of a trace may not', () => {
     withPool({}, (pool) => {

@@ -141,22 +141,19 @@ export class BlockingExchange extends Exchange {
   }
   override stopContent(): void {
     this.#opening++
-    this.#tell((content) => content.stop())
+    // Which content is settled now: the request may be over, and have forgotten it, before its source hears of it.
+    const { content } = this
+    if (content.callsUser) this.#loop.later(() => content.stop())
+    else content.stop()
   }
+  /** At once where no user is called: head and content then leave together. */
   #ofSource(act: (content: ContentPump) => void): void {
+    const { content } = this
+    if (!content.callsUser) return act(content)
     const opening = this.#opening
-    this.#tell((content) => {
+    this.#loop.pull(() => {
       if (opening === this.#opening) act(content)
     })
-  }
-  /**
-   * At once where no user is called: head and content then leave together. Which content is settled now: the request
-   * may be over, and have forgotten it, before its source hears that it is to stop.
-   */
-  #tell(act: (content: ContentPump) => void): void {
-    const { content } = this
-    if (content.callsUser) this.#loop.later(() => act(content))
-    else act(content)
   }
 
   write(data: Bytes): void {
@@ -176,8 +173,12 @@ export class BlockingExchange extends Exchange {
     this.ask({ type: 'contentEnd', id: this.id })
   }
 
-  startTls(serverName: string | undefined, alpn: readonly string[], options: unknown): void {
+  /** What has come by now came before the handshake. */
+  override checkTls(tls: { readonly serverName?: unknown; readonly alpn?: unknown }): void {
     this.#loop.enter()
+    super.checkTls(tls)
+  }
+  startTls(serverName: string | undefined, alpn: readonly string[], options: unknown): void {
     this.secured = undefined
     this.ask({ type: 'startTls', id: this.id, tls: { serverName, alpn, options } })
     this.#until(() => this.secured !== undefined || this.settled)

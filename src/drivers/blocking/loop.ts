@@ -4,6 +4,9 @@
 // noted, and called when the loop has come to rest; so a callback may make a request of its own, which blocks in its turn.
 // Only a trace may not: it tells of one request, and would tell of its own.
 //
+// A source of content takes the time it likes for each chunk, and may never end. So it is asked for one at a time, and
+// between two of them what has come is heard, deadlines are looked at, and whoever waits is told.
+//
 // One for each thread: while one pool waits, the others' links are served and their deadlines kept.
 import { LocalProtocolError } from '../../http/index.ts'
 import { WorkerNetwork } from './network.ts'
@@ -11,11 +14,16 @@ import { WorkerNetwork } from './network.ts'
 export class Loop {
   readonly network: WorkerNetwork = new WorkerNetwork()
   #callbacks: (() => void)[] = []
+  #pulls: (() => void)[] = []
   #tracing = false
 
   /** To be called when the pool's loop has come to rest; it must not throw. */
   later(callback: () => void): void {
     this.#callbacks.push(callback)
+  }
+  /** As `later`, when nobody need be told of anything before. */
+  pull(callback: () => void): void {
+    this.#pulls.push(callback)
   }
   /** From inside `later`: nothing of this interface may be called until it returns. */
   trace(tell: () => void): void {
@@ -37,8 +45,13 @@ export class Loop {
   catchUp(): void {
     if (this.#tracing) return
     while (this.network.look());
-    while (this.network.held) this.network.turn()
+    this.#awaitHeld()
     this.#callBack()
+    // Whoever always finds something to read gets no further here, and the source is to get on as well.
+    if (this.#pull()) this.#callBack()
+  }
+  #awaitHeld(): void {
+    while (this.network.held) this.network.turn()
   }
 
   /** Blocks until it is so. */
@@ -46,13 +59,22 @@ export class Loop {
     for (;;) {
       this.#callBack()
       if (done()) return
-      this.network.turn()
+      if (!this.#pull()) this.network.turn()
     }
   }
 
   /** In order; a callback that blocks lets those after it be called from inside. */
   #callBack(): void {
     for (let next = this.#callbacks.shift(); next !== undefined; next = this.#callbacks.shift()) next()
+  }
+  /** false: no source is to be asked. */
+  #pull(): boolean {
+    const next = this.#pulls.shift()
+    if (next === undefined) return false
+    next()
+    this.network.look()
+    this.#awaitHeld()
+    return true
   }
 }
 
