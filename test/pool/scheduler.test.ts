@@ -265,6 +265,24 @@ describe('which connection', () => {
     model.request(0, 'any')
     expect(order()).toEqual([0, 2])
   })
+  it('the one used last is used first, whatever else it serves', () => {
+    const model = new Model({ maxConnections: 2, maxConnectionsPerOrigin: 2, maxIdleConnections: 2 }, 1)
+    for (const need of ['h1', 'any'] as const) model.request(0, need)
+    const [single, shared] = model.connections as [(typeof model.connections)[0], (typeof model.connections)[0]]
+    model.connected(single, H1.serves, H1.seats)
+    model.connected(shared, CONNECTS, 2)
+    const over = (place: number): void => {
+      const request = model.requests[place] as Request
+      model.finish(single.running.has(request) ? single : shared, request)
+    }
+    over(1)
+    over(0)
+    model.request(0, 'any')
+    expect([single.running.size, shared.running.size]).toEqual([1, 0])
+    over(2)
+    for (const need of ['h2-connect', 'any'] as const) model.request(0, need)
+    expect([single.running.size, shared.running.size]).toEqual([0, 2])
+  })
   it('the one idle longest goes when room is needed', () => {
     const { model } = three()
     model.request(1, 'any')
@@ -440,6 +458,29 @@ describe('a dial for who was lost', () => {
     scheduler.decide(second, SERVES.any | SERVES['h2-connect'])
     expect(served()).toEqual([asked[1]])
   })
+  it('has no seat for who is lost after it has come', () => {
+    const model = lost(1)
+    const [, fresh] = model.connections as [unknown, (typeof model.connections)[0]]
+    model.connected(fresh, SERVES.any, 1)
+    model.request(0, 'any')
+    const other = model.connections[2] as (typeof model.connections)[0]
+    model.connected(other, SERVES.any, 1)
+    model.gone(other, 'fresh')
+    model.resized(fresh, 2)
+    expect(model.requests.map(({ state }) => state)).toEqual(['running', 'waiting'])
+  })
+  it('that has a single seat is as old, once it was used, as any other', () => {
+    const model = new Model({ maxConnections: 1, maxConnectionsPerOrigin: 1, maxIdleConnections: 1 }, 1, Infinity)
+    model.request(0, 'any')
+    const [first] = model.connections as [(typeof model.connections)[0]]
+    model.connected(first, SERVES.any, 2)
+    model.request(0, 'any')
+    model.gone(first, 'fresh')
+    const next = model.connections[1] as (typeof model.connections)[0]
+    model.connected(next, ANSWERS[0].serves, ANSWERS[0].seats)
+    model.finish(next, model.requests[0] as Request)
+    expect(model.connections.map(({ state }) => state)).toEqual(['gone', 'gone', 'dialling'])
+  })
   it('leaves no trace when it is given up: later requests share one again', () => {
     const model = lost(1)
     model.cancel(model.requests[0] as Request)
@@ -462,6 +503,22 @@ describe('a connection that does not yet tell what it serves', () => {
     expect(scheduler.next()).toBeUndefined()
     scheduler.leaving(opening.carrier)
     expect(scheduler.next()?.type).toBe('open')
+    // What it tells all the same is of no consequence.
+    scheduler.decide(opening.carrier, SERVES.any)
+    scheduler.enqueue(new Waiter(origin, 'h2-connect'))
+    expect(scheduler.next()?.type).toBe('open')
+  })
+})
+
+describe('a connection that takes nothing for now', () => {
+  it('holds up nobody whom it could not serve', () => {
+    const model = new Model({ maxConnections: 2, maxConnectionsPerOrigin: 2, maxIdleConnections: 2 }, 1)
+    model.request(0, 'any')
+    const [shared] = model.connections as [(typeof model.connections)[0]]
+    model.connected(shared, SERVES.any, 1)
+    model.suspended(shared, true)
+    for (const need of ['any', 'h1'] as const) model.request(0, need)
+    expect(model.connections.map(({ h1Only }) => h1Only)).toEqual([false, true])
   })
 })
 
