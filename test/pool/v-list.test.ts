@@ -133,6 +133,15 @@ describe('the V-list', () => {
     new Peer(play, 2, 'h2').sync().respond('/x')
     expect(play.outcome(id)).toBe('ok')
   })
+  it('V-7: and who comes after it, though what is below it still runs', () => {
+    const play = new Play(H2)
+    play.request({ target: '/1' })
+    play.connectAll()
+    new Peer(play, 1, 'h2').sync()
+    play.received(1, goaway(1))
+    play.request({ target: '/2' })
+    expect(play.dials()).toEqual([2])
+  })
   it('V-8, V-24: a connection that the server closes while it is idle is not used again', () => {
     for (const settings of [{}, H2]) {
       const play = new Play(settings)
