@@ -822,9 +822,11 @@ describe('extended CONNECT', () => {
   it('is allowed once and for all: later SETTINGS that say nothing of it refuse nobody', () => {
     const { play, id } = untold()
     const most = (streams: number): readonly number[] => [0, 3, 0, 0, 0, streams]
+    const next = play.request(socket)
     play.received(1, Uint8Array.of(0, 0, 12, 4, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 1, ...most(0)))
     play.received(1, Uint8Array.of(0, 0, 6, 4, 0, 0, 0, 0, 0, ...most(1)))
     expect(play.take('assigned').map((assigned) => assigned.id)).toEqual([id])
+    expect(play.outcome(next)).toBeUndefined()
   })
   it('is refused where the first SETTINGS do not allow it, and nothing else is dialled for it', () => {
     const { play, id } = untold()
