@@ -524,6 +524,41 @@ describe('a request that is streamed', () => {
     expect(new TextDecoder().decode(content)).toBe('3\r\nabc\r\n0\r\n\r\n')
   })
 
+  const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
+  it.each<[string, RequestOptions['content'], string]>([
+    ['one piece', 'abc', 'abc'],
+    ['a function of one piece', () => 'abc', '3\r\nabc\r\n0\r\n\r\n'],
+    ['a function of pieces', () => ['ab', '', 'c'].map(bytes), '2\r\nab\r\n1\r\nc\r\n0\r\n\r\n'],
+    [
+      'a function of pieces that come later',
+      async function* () {
+        yield bytes('ab')
+        yield bytes('c')
+      },
+      '2\r\nab\r\n1\r\nc\r\n0\r\n\r\n',
+    ],
+  ])('that was lost when all of it had left is sent again with all of it: %s', async (_, content, sent) => {
+    let count = 0
+    const url = await serveTcp((socket) => {
+      const first = count++ === 0
+      let heard = ''
+      socket.on('data', (data) => {
+        heard += data.toString('latin1')
+        const get = heard.startsWith('GET')
+        if (!get && !heard.endsWith(`\r\n\r\n${sent}`)) return
+        if (first && !get) return void socket.destroy()
+        const answer = get ? '' : sent
+        heard = ''
+        socket.write(`HTTP/1.1 200 \r\nContent-Length: ${answer.length}\r\n\r\n${answer}`)
+      })
+    })
+    const pool = makePool()
+    await pool.request('GET', url)
+    const response = await pool.request('PUT', url, { content, timeout: 5_000 })
+    expect([response.connection.reused, count]).toEqual([false, 2])
+    expect(new TextDecoder().decode(response.content)).toBe(sent)
+  })
+
   it('does not ask its source when the server has answered before', async () => {
     const url = await serveTcp(answering('HTTP/1.1 417 \r\nContent-Length: 0\r\n\r\n'))
     let asked = 0
