@@ -819,6 +819,22 @@ describe('extended CONNECT', () => {
     play.secured(1, 'h2')
     return { play, id }
   }
+  it('is not refused by one that speaks HTTP/1.1 while another has yet to tell', () => {
+    const play = new Play(BOTH)
+    play.request({ origin: socket.origin })
+    const id = play.request(socket)
+    play.pass(250)
+    for (const [link, alpn] of [
+      [1, 'h2'],
+      [2, 'http/1.1'],
+    ] as const) {
+      play.connected(link)
+      play.secured(link, alpn)
+    }
+    expect(play.outcome(id)).toBeUndefined()
+    play.received(1, Uint8Array.of(0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 1))
+    expect(play.take('assigned').at(-1)).toMatchObject({ id, link: 1 })
+  })
   it('is allowed once and for all: later SETTINGS that say nothing of it refuse nobody', () => {
     const { play, id } = untold()
     const most = (streams: number): readonly number[] => [0, 3, 0, 0, 0, streams]

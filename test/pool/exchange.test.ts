@@ -1184,6 +1184,30 @@ describe('a stream that is refused', () => {
     peer.write()
     expect(play.error(id)).toMatchObject({ code: 'stream-reset', disposition: 'response-started' })
     expect(play.take('assigned')).toHaveLength(1)
+    play.request()
+    expect(play.take('assigned'), 'nor does the connection refuse others').toHaveLength(1)
+  })
+  it('is not one that is reset otherwise: that leaves its connection to others', () => {
+    const play = new Play(H2)
+    const id = play.request({ target: '/a' })
+    play.connectAll()
+    const peer = new Peer(play, 1, 'h2').sync()
+    peer.machine.cancel(peer.of('/a'), 2)
+    peer.write()
+    expect(play.error(id)).toMatchObject({ code: 'stream-reset', disposition: 'maybe-processed' })
+    play.request()
+    expect([play.dials(), play.take('assigned').length]).toEqual([[], 2])
+  })
+  it('is not sent again by a pool that closes', () => {
+    const play = new Play(H2)
+    const id = play.request({ target: '/a' })
+    play.connectAll()
+    const peer = new Peer(play, 1, 'h2').sync()
+    play.tell({ type: 'close', grace: 10_000 })
+    peer.machine.cancel(peer.of('/a'), 7)
+    peer.write()
+    expect(play.error(id)).toMatchObject({ code: 'stream-reset', disposition: 'refused' })
+    expect(play.dials()).toEqual([])
   })
   it('on a connection that has nothing else to do is tried on another', () => {
     const play = new Play({ ...H2, maxConnections: 1, maxConnectionsPerOrigin: 1 })
@@ -1228,7 +1252,7 @@ describe('a stream that is refused', () => {
     play.connectAll()
     expect([peer.exchanges.size, play.stats()['connections']]).toEqual([1, 3])
   })
-  it('is given up after maxReplays', () => {
+  it.each([false, true])('is given up after maxReplays, whether others are answered or not: %s', (answers) => {
     const play = new Play({ ...H2, maxConnections: 1, maxConnectionsPerOrigin: 1, limits: { maxReplays: 2 } })
     const id = play.request({ method: 'POST', target: '/a' })
     let links = 0
@@ -1236,7 +1260,9 @@ describe('a stream that is refused', () => {
       play.pass(1_000)
       for (const link of play.connectAll()) {
         links++
+        if (answers) play.request({ target: '/b' })
         const peer = new Peer(play, link, 'h2').sync()
+        if (answers) peer.respond('/b')
         peer.machine.cancel(peer.of('/a'), 7)
         peer.write()
       }
