@@ -405,6 +405,8 @@ describe('a streamed response', () => {
     const { bytesSent, bytesReceived } = (await failure.catch((error: unknown) => error)) as RemoteProtocolError
     expect(bytesSent).toBe(`GET / HTTP/1.1\r\nHost: ${url.slice('http://'.length)}\r\n\r\n`.length)
     expect(bytesReceived).toBeGreaterThan(1000)
+    const whole = await pool.request('GET', url, { maxContentBytes: size })
+    expect(whole.content).toHaveLength(size)
   })
 
   it('that there is no memory for in one piece is an error', async () => {
@@ -428,6 +430,7 @@ describe('a streamed response', () => {
     const { url } = await serveContent()
     const pool = makePool()
     const response = await pool.stream('GET', url, { maxContentBytes: 1000 })
+    expect(response.timings, 'as long as it goes on it took no time').toEqual({})
     expect((await response.read()).byteLength).toBeGreaterThan(1000)
   })
 
