@@ -12,7 +12,6 @@ import {
   type H11Event,
   type H2Event,
   type Millis,
-  type PeerFault,
 } from '../http/index.ts'
 import type { DeliveredEvent, RequestId } from './commands.ts'
 import type { LiveConnection } from './connection.ts'
@@ -93,12 +92,8 @@ function onEvent(pool: PoolState, connection: LiveConnection, event: H11Event | 
       // At once: what is read next may take the seats away.
       return pool.decide(pool)
     case 'draining':
-      pool.scheduler.leaving(connection)
-      for (const id of event.unprocessed) {
-        const exchange = connection.exchanges.get(id)
-        if (exchange !== undefined) exchangeFailed(pool, exchange, goingAway(event.reason), 'refused')
-      }
-      return
+      // Each exchange that was not processed is told of as failed, too.
+      return pool.scheduler.leaving(connection)
     case 'settings':
       return onSettings(pool, connection, event.settings, event.first)
     case 'ping':
@@ -222,16 +217,6 @@ function onSettings(
   pool.decide(pool)
   connection.dialledFor = undefined
   restAnew(pool, connection)
-}
-
-function goingAway(reason: string): PeerFault {
-  return {
-    code: 'goaway',
-    rule: 'RFC 9113 §6.8',
-    message: `the server went away before it processed the request (${reason})`,
-    scope: 'exchange',
-    offset: 0,
-  }
 }
 
 // ── to the reader ──

@@ -481,7 +481,7 @@ export class Scheduler {
   /** Whether an origin that has no connection was in line before who waits there: the room is that one's. */
   #yields(origin: OriginQueue): boolean {
     const starved = this.#starved.first?.owner
-    if (starved === undefined || starved === origin) return false
+    if (starved === undefined) return false
     const other = this.#oldestOf(starved)
     const own = this.#oldestOf(origin)
     return other !== undefined && own !== undefined && other.place < own.place

@@ -405,6 +405,8 @@ describe('a streamed response', () => {
     const { bytesSent, bytesReceived } = (await failure.catch((error: unknown) => error)) as RemoteProtocolError
     expect(bytesSent).toBe(`GET / HTTP/1.1\r\nHost: ${url.slice('http://'.length)}\r\n\r\n`.length)
     expect(bytesReceived).toBeGreaterThan(1000)
+    const whole = await pool.request('GET', url, { maxContentBytes: size })
+    expect(whole.content).toHaveLength(size)
   })
 
   it.each([
@@ -434,6 +436,7 @@ describe('a streamed response', () => {
     const { url } = await serveContent()
     const pool = makePool()
     const response = await pool.stream('GET', url, { maxContentBytes: 1000 })
+    expect(response.timings, 'as long as it goes on it took no time').toEqual({})
     expect((await response.read()).byteLength).toBeGreaterThan(1000)
   })
 
@@ -528,6 +531,41 @@ describe('a request that is streamed', () => {
     const { content, connection } = await pool.request('PUT', url, { content: once(), expectContinue: true })
     expect([connection.reused, count]).toEqual([false, 2])
     expect(new TextDecoder().decode(content)).toBe('3\r\nabc\r\n0\r\n\r\n')
+  })
+
+  const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
+  it.each<[string, RequestOptions['content'], string]>([
+    ['one piece', 'abc', 'abc'],
+    ['a function of one piece', () => 'abc', '3\r\nabc\r\n0\r\n\r\n'],
+    ['a function of pieces', () => ['ab', '', 'c'].map(bytes), '2\r\nab\r\n1\r\nc\r\n0\r\n\r\n'],
+    [
+      'a function of pieces that come later',
+      async function* () {
+        yield bytes('ab')
+        yield bytes('c')
+      },
+      '2\r\nab\r\n1\r\nc\r\n0\r\n\r\n',
+    ],
+  ])('that was lost when all of it had left is sent again with all of it: %s', async (_, content, sent) => {
+    let count = 0
+    const url = await serveTcp((socket) => {
+      const first = count++ === 0
+      let heard = ''
+      socket.on('data', (data) => {
+        heard += data.toString('latin1')
+        const get = heard.startsWith('GET')
+        if (!get && !heard.endsWith(`\r\n\r\n${sent}`)) return
+        if (first && !get) return void socket.destroy()
+        const answer = get ? '' : sent
+        heard = ''
+        socket.write(`HTTP/1.1 200 \r\nContent-Length: ${answer.length}\r\n\r\n${answer}`)
+      })
+    })
+    const pool = makePool()
+    await pool.request('GET', url)
+    const response = await pool.request('PUT', url, { content, timeout: 5_000 })
+    expect([response.connection.reused, count]).toEqual([false, 2])
+    expect(new TextDecoder().decode(response.content)).toBe(sent)
   })
 
   it('does not ask its source when the server has answered before', async () => {

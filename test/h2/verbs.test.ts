@@ -549,6 +549,26 @@ describe('bytes', () => {
   })
 })
 
+describe('framing', () => {
+  it('is that of frames, and none where the head ends the message or nothing can come behind it', () => {
+    const server = ready('server')
+    const events = feed(server, [headers(1, POST), headers(3, GET, true)])
+    const asked: RequestHead[] = [
+      GET_HEAD,
+      GET_HEAD,
+      { ...GET_HEAD, method: 'HEAD' },
+      { method: 'CONNECT', target: 'a:1', headers: [] },
+    ]
+    const client = ready('client')
+    for (const head of asked) client.sendRequest(head, { end: head.method !== 'CONNECT' })
+    client.takeOutput()
+    const empty = [[':status', '204']] as const
+    events.push(...feed(client, [headers(1, OK), headers(3, OK, true), headers(5, OK), headers(7, empty)]))
+    const framings = events.flatMap((event) => ('framing' in event ? [event.framing] : []))
+    expect(framings).toEqual(['frames', 'none', 'frames', 'none', 'none', 'frames'])
+  })
+})
+
 describe('questions', () => {
   it('sendWindow is the smaller of both windows, and nothing where there is no stream', () => {
     const machine = asking({}, false)
@@ -608,6 +628,9 @@ describe('questions', () => {
     ending.end(1)
     expect(ending.outputBytes).toBeGreaterThan(0)
     expect(takeAll(ending)).toHaveLength(9)
+    const leaving = asking()
+    leaving.close(0)
+    expect(leaving.outputBytes).toBe(17)
   })
   it('takeOutput gives as much as it is asked for, in pieces that make the whole', () => {
     const whole = takeAll(make('client'))

@@ -286,6 +286,22 @@ it('RFC 9112 §3.2: a Host among the fields of a proxy that forwards does not st
   play.request({ origin: http('10.0.0.1') })
   const [link] = play.connectAll()
   expect(play.written(link as number)).toBe('GET http://10.0.0.1/ HTTP/1.1\r\nHost: 10.0.0.1\r\nX-For: proxy\r\n\r\n')
+  play.received(link as number, OK)
+  play.request({ origin: http('10.0.0.1'), headers: [['x-for', 'own']] })
+  expect(play.written(link as number), 'nor does another, where the request has its own').toBe(
+    'GET http://10.0.0.1/ HTTP/1.1\r\nHost: 10.0.0.1\r\nx-for: own\r\n\r\n',
+  )
+})
+
+it('what a proxy has accepted before its answer is not waited for after it', () => {
+  const play = new Play({ proxies: [{ ...proxy, tunnel: 'always' }] })
+  const id = play.request({ origin: http('10.0.0.1'), timeouts: { write: 1_000 } })
+  play.connectAll()
+  play.drained(1)
+  play.received(1, 'HTTP/1.1 200 OK\r\n\r\n')
+  play.drained(1)
+  play.pass(2_000)
+  expect(play.outcome(id)).toBeUndefined()
 })
 
 it('a name that is looked up for a SOCKS proxy is what it waits for, and no longer when the proxy leaves', () => {
@@ -340,6 +356,27 @@ describe('the addresses of a name that a SOCKS proxy is asked for', () => {
     expect(play.written(2)).toContain(`\x05\x01\x00${V4}GET / HTTP/1.1\r\n`)
     play.received(2, OK)
     expect(play.outcome(id)).toBe('ok')
+  })
+  it('are so also where the proxy has a name, which is looked up each time', () => {
+    const play = new Play({ proxies: [{ ...socks, host: 'proxy.test' }] })
+    const id = play.request({ origin: http('a.test') })
+    for (const link of [1, 2]) {
+      play.tell({ type: 'resolved', host: 'proxy.test', addresses: ['10.9.9.9'] })
+      expect(play.dials()).toEqual([link])
+      play.connected(link)
+      if (link === 1) play.tell({ type: 'resolved', host: 'a.test', addresses: ['2001::1', '10.0.0.5'] })
+      play.received(link, METHOD)
+      play.received(link, link === 1 ? UNSUPPORTED : DONE)
+    }
+    play.received(2, OK)
+    expect(play.outcome(id)).toBe('ok')
+  })
+  it('may be none: then it does not resolve', () => {
+    const play = new Play({ proxies: [socks] })
+    const id = play.request({ origin: http('a.test') })
+    play.connected(1)
+    play.tell({ type: 'resolved', host: 'a.test', addresses: [] })
+    expect(play.error(id)).toMatchObject({ name: 'ConnectError', code: 'resolve', phase: 'dns' })
   })
   it('are all listed when none will do', () => {
     const play = new Play({ proxies: [socks] })
@@ -799,6 +836,31 @@ describe('extended CONNECT', () => {
     play.secured(1, 'h2')
     return { play, id }
   }
+  it('is not refused by one that speaks HTTP/1.1 while another has yet to tell', () => {
+    const play = new Play(BOTH)
+    play.request({ origin: socket.origin })
+    const id = play.request(socket)
+    play.pass(250)
+    for (const [link, alpn] of [
+      [1, 'h2'],
+      [2, 'http/1.1'],
+    ] as const) {
+      play.connected(link)
+      play.secured(link, alpn)
+    }
+    expect(play.outcome(id)).toBeUndefined()
+    play.received(1, Uint8Array.of(0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 1))
+    expect(play.take('assigned').at(-1)).toMatchObject({ id, link: 1 })
+  })
+  it('is allowed once and for all: later SETTINGS that say nothing of it refuse nobody', () => {
+    const { play, id } = untold()
+    const most = (streams: number): readonly number[] => [0, 3, 0, 0, 0, streams]
+    const next = play.request(socket)
+    play.received(1, Uint8Array.of(0, 0, 12, 4, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 1, ...most(0)))
+    play.received(1, Uint8Array.of(0, 0, 6, 4, 0, 0, 0, 0, 0, ...most(1)))
+    expect(play.take('assigned').map((assigned) => assigned.id)).toEqual([id])
+    expect(play.outcome(next)).toBeUndefined()
+  })
   it('is refused where the first SETTINGS do not allow it, and nothing else is dialled for it', () => {
     const { play, id } = untold()
     play.received(1, SETTINGS)

@@ -410,6 +410,18 @@ describe('what cannot be sent again and waits for a seat', () => {
     expect(ids.map((id) => play.outcome(id))).toEqual(['ok', 'ok', 'ok'])
     expect([play.saidOf(1, 'catchUp').length, play.saidOf(1, 'unref').length]).toEqual([1, 1])
   })
+  it('and has followed it holds up nobody who comes later', () => {
+    const play = new Play({ maxConnections: 2, catchUp: true })
+    play.request()
+    play.request({ origin: B })
+    play.request({ method: 'POST' })
+    play.connectAll()
+    play.received(1, OK)
+    play.tell({ type: 'caughtUp', link: 1 })
+    play.received(2, OK)
+    play.request()
+    expect(play.dials()).toEqual([3])
+  })
   it('is dialled for where that was the end of the connection', () => {
     const { play, ids } = wary('POST')
     play.eof(1)
@@ -485,6 +497,14 @@ describe('what cannot be sent again and waits for a seat', () => {
 })
 
 describe('a tunnel within HTTP/2', () => {
+  it('that is refused is over with that response', () => {
+    const play = new Play(H2)
+    const id = play.request({ method: 'CONNECT', target: 'b.test:443' })
+    play.connectAll()
+    const peer = new Peer(play, 1, 'h2').sync()
+    peer.respond([...peer.exchanges.keys()][0] as string, 'no', 300)
+    expect([play.outcome(id), play.delivered(id).content]).toEqual(['ok', 'no'])
+  })
   it('leaves its stream to who comes next, though its own end is the last', () => {
     const play = new Play({ ...H2, maxConnections: 1, maxConnectionsPerOrigin: 1 })
     const tunnel = play.request({ method: 'CONNECT', target: 'inner.test:1' })
@@ -584,12 +604,12 @@ describe('a connection of HTTP/2 that is never without a request', () => {
 })
 
 describe('an early response', () => {
-  it('stops the upload as soon as it says no (413)', () => {
+  it.each(['413 Content Too Large', '400 Bad Request'])('stops the upload as soon as it says no (%s)', (status) => {
     const play = new Play()
     const id = play.request(POST)
     play.connectAll()
     play.content(id, 'abc', false)
-    play.received(1, 'HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\n')
+    play.received(1, `HTTP/1.1 ${status}\r\nContent-Length: 2\r\n\r\n`)
     expect(play.saidOf(id, 'stopContent')).toHaveLength(1)
     play.received(1, 'no')
     expect(play.delivered(id).content).toBe('no')
@@ -616,6 +636,28 @@ describe('an early response', () => {
     play.received(1, 'k')
     expect(play.outcome(id)).toBe('ok')
     expect({ idle: play.stats().idle, closed: play.take('close').length }).toEqual(after)
+  })
+  it('of HTTP/2 lets it go on whatever it says: to end the stream is for the server', () => {
+    const play = new Play(H2)
+    const id = play.request(POST)
+    play.connectAll()
+    const peer = new Peer(play, 1, 'h2').sync()
+    peer.machine.sendResponse([...peer.exchanges.values()][0] as number, {
+      status: 413,
+      headers: [],
+      content: 'unknown',
+    })
+    peer.write()
+    expect([play.delivered(id).events, play.saidOf(id, 'stopContent')]).toEqual([['response'], []])
+  })
+  it('is read under the deadline of reading, though the request is still leaving', () => {
+    const play = new Play()
+    const id = play.request({ ...POST, timeouts: { write: 60_000, read: 1_000 } })
+    play.connectAll()
+    play.content(id, 'abc', false)
+    play.received(1, 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n')
+    play.pass(1_000)
+    expect(play.error(id).name).toBe('ReadTimeout')
   })
   it('stops the upload where the server ends the connection by its own wish', () => {
     const play = new Play()
@@ -860,15 +902,20 @@ describe('Expect: 100-continue', () => {
     play.pass(100)
     expect(play.error(id)).toMatchObject({ name: 'WriteTimeout' })
   })
-  it('never sends it after a final response; the connection is not used again, nor does it hold a seat', () => {
-    const play = new Play()
-    const id = play.request(asked)
-    play.connectAll()
-    play.received(1, 'HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n\r\n')
-    expect(play.outcome(id)).toBe('ok')
-    expect(play.saidOf(id, 'pullContent')).toEqual([])
-    expect(play.stats().connections).toBe(0)
-  })
+  it.each(['417 Expectation Failed', '200 OK'])(
+    'never sends it after a final response; the connection is not used again, nor does it hold a seat: %s',
+    (status) => {
+      const play = new Play()
+      const id = play.request(asked)
+      play.connectAll()
+      play.received(1, `HTTP/1.1 ${status}\r\nContent-Length: 1\r\n\r\n`)
+      play.pass(1_000)
+      expect(play.saidOf(id, 'pullContent')).toEqual([])
+      play.received(1, '-')
+      expect(play.outcome(id)).toBe('ok')
+      expect(play.stats().connections).toBe(0)
+    },
+  )
 })
 
 describe('after a switch', () => {
@@ -1137,6 +1184,30 @@ describe('a stream that is refused', () => {
     peer.write()
     expect(play.error(id)).toMatchObject({ code: 'stream-reset', disposition: 'response-started' })
     expect(play.take('assigned')).toHaveLength(1)
+    play.request()
+    expect(play.take('assigned'), 'nor does the connection refuse others').toHaveLength(1)
+  })
+  it('is not one that is reset otherwise: that leaves its connection to others', () => {
+    const play = new Play(H2)
+    const id = play.request({ target: '/a' })
+    play.connectAll()
+    const peer = new Peer(play, 1, 'h2').sync()
+    peer.machine.cancel(peer.of('/a'), 2)
+    peer.write()
+    expect(play.error(id)).toMatchObject({ code: 'stream-reset', disposition: 'maybe-processed' })
+    play.request()
+    expect([play.dials(), play.take('assigned').length]).toEqual([[], 2])
+  })
+  it('is not sent again by a pool that closes', () => {
+    const play = new Play(H2)
+    const id = play.request({ target: '/a' })
+    play.connectAll()
+    const peer = new Peer(play, 1, 'h2').sync()
+    play.tell({ type: 'close', grace: 10_000 })
+    peer.machine.cancel(peer.of('/a'), 7)
+    peer.write()
+    expect(play.error(id)).toMatchObject({ code: 'stream-reset', disposition: 'refused' })
+    expect(play.dials()).toEqual([])
   })
   it('on a connection that has nothing else to do is tried on another', () => {
     const play = new Play({ ...H2, maxConnections: 1, maxConnectionsPerOrigin: 1 })
@@ -1181,7 +1252,7 @@ describe('a stream that is refused', () => {
     play.connectAll()
     expect([peer.exchanges.size, play.stats()['connections']]).toEqual([1, 3])
   })
-  it('is given up after maxReplays', () => {
+  it.each([false, true])('is given up after maxReplays, whether others are answered or not: %s', (answers) => {
     const play = new Play({ ...H2, maxConnections: 1, maxConnectionsPerOrigin: 1, limits: { maxReplays: 2 } })
     const id = play.request({ method: 'POST', target: '/a' })
     let links = 0
@@ -1189,7 +1260,9 @@ describe('a stream that is refused', () => {
       play.pass(1_000)
       for (const link of play.connectAll()) {
         links++
+        if (answers) play.request({ target: '/b' })
         const peer = new Peer(play, link, 'h2').sync()
+        if (answers) peer.respond('/b')
         peer.machine.cancel(peer.of('/a'), 7)
         peer.write()
       }
@@ -1304,6 +1377,24 @@ describe('what a connection sends back', () => {
     for (let i = 0; i < 50; i++) next.respond(`/${i}`)
     expect(new Set(ids.map((id) => play.outcome(id)))).toEqual(new Set(['ok']))
   })
+  it('lost together is not sent a third time, whoever had the new connection first', () => {
+    const { play, ids } = lostTogether(2)
+    const [link] = play.connectAll()
+    new Peer(play, link as number, 'h2').sync()
+    play.eof(link as number)
+    expect(ids.map((id) => play.error(id).name)).toEqual(['RemoteProtocolError', 'RemoteProtocolError'])
+    expect(play.dials()).toEqual([])
+  })
+  it('after a response is dialled for at once again, as the first time', () => {
+    const play = new Play(H2)
+    play.request({ method: 'POST', target: '/late' })
+    wave(play)
+    play.request({ target: '/well' })
+    const [link] = play.connectAll()
+    new Peer(play, link as number, 'h2').sync().respond('/well')
+    play.received(link as number, goaway(0))
+    expect(play.dials()).toHaveLength(1)
+  })
   it('lost together goes on with the dial of one that gives up', () => {
     const { play, ids } = lostTogether(3)
     play.cancel(ids[0] as number)
@@ -1341,6 +1432,15 @@ describe('what a connection sends back', () => {
 })
 
 describe('a timeout in HTTP/2', () => {
+  it('of SETTINGS that do not come ends the connection', () => {
+    const play = new Play({ ...H2, limits: { settingsTimeout: 5_000 } })
+    const id = play.request()
+    play.connectAll()
+    play.pass(4_999)
+    expect(play.outcome(id)).toBeUndefined()
+    play.pass(1)
+    expect(play.error(id)).toMatchObject({ name: 'RemoteProtocolError', code: 'settings-timeout' })
+  })
   const stalled = (): { play: Play; id: number; peer: Peer } => {
     const play = new Play({ ...H2, maxConnections: 1, maxConnectionsPerOrigin: 1 })
     const id = play.request({ target: '/slow', timeouts: { read: 1_000 } })

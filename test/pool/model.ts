@@ -4,6 +4,7 @@ import { expect } from 'vitest'
 import { Carrier, OriginQueue, Scheduler, SERVES, Waiter } from '../../src/pool/scheduler.ts'
 import type { Capacity, CloseReason, Need } from '../../src/pool/scheduler.ts'
 
+const PHASES = { dialling: 'connecting', open: 'open', leaving: 'leaving', gone: 'gone' } as const
 interface Connection {
   readonly carrier: Carrier
   readonly origin: number
@@ -295,6 +296,7 @@ export class Model {
     const groups = [false, true].map((h1Only) =>
       mine.filter((one) => one.state === 'dialling' && one.h1Only === h1Only),
     )
+    for (const { carrier, state } of this.connections) law(carrier.phase === PHASES[state], `it is ${state}`)
     const counts: readonly (readonly [string, number, number])[] = [
       ['connections', origin.connections, mine.length],
       ['active', origin.active, mine.reduce((sum, { running }) => sum + running.size, 0)],

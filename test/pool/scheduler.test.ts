@@ -243,6 +243,33 @@ describe('fairness', () => {
     for (const origin of [0, 0, 0, 1]) model.request(origin, 'any')
     expect(model.connections.map(({ origin }) => origin)).toEqual([0, 1])
   })
+  /** Origins with a connection each, the third with two, and those that wait then; all connections are taken. */
+  const crowded = (perOrigin: number, dialled: readonly number[], waiting: readonly number[]): Model => {
+    const limits = { maxConnections: dialled.length, maxConnectionsPerOrigin: perOrigin, maxIdleConnections: 4 }
+    const model = new Model(limits, 3)
+    for (const origin of dialled) model.request(origin, 'any')
+    for (const one of model.connections.slice(1)) model.connected(one, H1.serves, H1.seats)
+    for (const origin of waiting) model.request(origin, 'any')
+    return model
+  }
+  const leave = (model: Model, place: number): void =>
+    model.gone(model.connections[place] as (typeof model.connections)[0])
+  const dialledSince = (model: Model): number[] => model.connections.slice(4).map(({ origin }) => origin)
+  it('those that have some get one each, in turn', () => {
+    const model = crowded(3, [0, 1, 2, 2], [0, 0, 1])
+    leave(model, 2)
+    leave(model, 3)
+    expect(dialledSince(model)).toEqual([0, 1])
+  })
+  it('nor does one that may have no more, or wants none any more', () => {
+    const full = crowded(2, [0, 0, 1, 2], [0, 1])
+    leave(full, 3)
+    expect(dialledSince(full)).toEqual([1])
+    const content = crowded(3, [0, 1, 2, 2], [0, 1])
+    content.cancel(content.requests[0] as Request)
+    leave(content, 2)
+    expect(dialledSince(content)).toEqual([1])
+  })
 })
 
 describe('which connection', () => {
@@ -265,10 +292,36 @@ describe('which connection', () => {
     model.request(0, 'any')
     expect(order()).toEqual([0, 2])
   })
+  it('the one used last is used first, whatever else it serves', () => {
+    const model = new Model({ maxConnections: 2, maxConnectionsPerOrigin: 2, maxIdleConnections: 2 }, 1)
+    for (const need of ['h1', 'any'] as const) model.request(0, need)
+    const [single, shared] = model.connections as [(typeof model.connections)[0], (typeof model.connections)[0]]
+    model.connected(single, H1.serves, H1.seats)
+    model.connected(shared, CONNECTS, 2)
+    const over = (place: number): void => {
+      const request = model.requests[place] as Request
+      model.finish(single.running.has(request) ? single : shared, request)
+    }
+    over(1)
+    over(0)
+    model.request(0, 'any')
+    expect([single.running.size, shared.running.size]).toEqual([1, 0])
+    over(2)
+    for (const need of ['h2-connect', 'any'] as const) model.request(0, need)
+    expect([single.running.size, shared.running.size]).toEqual([0, 2])
+  })
   it('the one idle longest goes when room is needed', () => {
     const { model } = three()
+    // What it tells meanwhile does not make it younger.
+    model.resized(model.connections[1] as (typeof model.connections)[0], 1)
     model.request(1, 'any')
     expect(model.connections.map(({ state }) => state)).toEqual(['open', 'gone', 'open', 'dialling'])
+  })
+  it('the next goes with it where that has something to leave', () => {
+    const { model } = three()
+    ;(model.connections[1] as (typeof model.connections)[0]).carrier.flushing = true
+    model.request(1, 'any')
+    expect(model.connections.map(({ state }) => state)).toEqual(['gone', 'leaving', 'open', 'dialling'])
   })
   it.each([
     ['another origin', 1, 'any', 3],
@@ -350,6 +403,14 @@ describe('what is free', () => {
     scheduler.released(carrier, 2)
     scheduler.released(carrier, 2)
     expect(carrier.active).toBe(2)
+    // Nor is there anything of one that is gone, whatever it still says.
+    scheduler.gone(carrier)
+    scheduler.leaving(carrier)
+    const decided = Array.from({ length: 9 }, () => scheduler.next()?.type)
+    expect(
+      decided.filter((type) => type === 'open'),
+      'P1: one in its place',
+    ).toHaveLength(1)
   })
 })
 
@@ -440,6 +501,71 @@ describe('a dial for who was lost', () => {
     scheduler.decide(second, SERVES.any | SERVES['h2-connect'])
     expect(served()).toEqual([asked[1]])
   })
+  it('has no seat for who is lost after it has come', () => {
+    const model = new Model({ maxConnections: 2, maxConnectionsPerOrigin: 2, maxIdleConnections: 2 }, 2, 3)
+    const connect = (place: number): void =>
+      model.connected(model.connections[place] as (typeof model.connections)[0], SERVES.any, 1)
+    const lose = (place: number): void => model.gone(model.connections[place] as (typeof model.connections)[0], 'fresh')
+    model.request(0, 'any')
+    connect(0)
+    lose(0)
+    connect(1)
+    model.request(0, 'any')
+    connect(2)
+    model.request(1, 'any')
+    lose(2)
+    model.resized(model.connections[1] as (typeof model.connections)[0], 2)
+    expect(model.requests.map(({ state }) => state)).toEqual(['running', 'waiting', 'waiting'])
+  })
+  it('is of those that were lost with its opener when that gives up, whoever else is dialled for', () => {
+    const model = lost(2)
+    const dial = model.connections[1] as (typeof model.connections)[0]
+    model.request(0, 'any')
+    model.cancel(model.requests[0] as Request)
+    expect([dial.state, dial.opener]).toEqual(['dialling', model.requests[1]])
+  })
+  it.each([[['h2-connect', 'any']], [['any', 'h2-connect']]] as const)(
+    'is opened for who was lost first: %s',
+    (needs) => {
+      const model = new Model({ maxConnections: 1, maxConnectionsPerOrigin: 1, maxIdleConnections: 1 }, 1, 3)
+      model.request(0, 'any')
+      const [first] = model.connections as [(typeof model.connections)[0]]
+      model.connected(first, CONNECTS, 2)
+      model.finish(first, model.requests[0] as Request)
+      for (const need of needs) model.request(0, need)
+      model.sentBack(first, [...first.running], 'fresh')
+      expect(model.connections.slice(1).map(({ opener }) => opener?.need)).toEqual([needs[0]])
+    },
+  )
+  it('is followed by another where more were lost than it may have seats', () => {
+    const model = new Model(limits, 1, 3)
+    model.request(0, 'any')
+    const [first] = model.connections as [(typeof model.connections)[0]]
+    model.connected(first, SERVES.any, 4)
+    for (let n = 1; n < 4; n++) model.request(0, 'any')
+    model.gone(first, 'fresh')
+    expect(model.connections).toHaveLength(3)
+  })
+  it('of HTTP/1.1 has one seat, whatever others may have', () => {
+    const model = new Model(limits, 1, Infinity)
+    for (let n = 0; n < 2; n++) model.request(0, 'h1')
+    const both = [...model.connections]
+    for (const one of both) model.connected(one, ANSWERS[0].serves, ANSWERS[0].seats)
+    for (const one of both) model.gone(one, 'fresh')
+    expect(model.connections.map(({ state }) => state)).toEqual(['gone', 'gone', 'dialling', 'dialling'])
+  })
+  it('that has a single seat is as old, once it was used, as any other', () => {
+    const model = new Model({ maxConnections: 1, maxConnectionsPerOrigin: 1, maxIdleConnections: 1 }, 1, Infinity)
+    model.request(0, 'any')
+    const [first] = model.connections as [(typeof model.connections)[0]]
+    model.connected(first, SERVES.any, 2)
+    model.request(0, 'any')
+    model.gone(first, 'fresh')
+    const next = model.connections[1] as (typeof model.connections)[0]
+    model.connected(next, ANSWERS[0].serves, ANSWERS[0].seats)
+    model.finish(next, model.requests[0] as Request)
+    expect(model.connections.map(({ state }) => state)).toEqual(['gone', 'gone', 'dialling'])
+  })
   it('leaves no trace when it is given up: later requests share one again', () => {
     const model = lost(1)
     model.cancel(model.requests[0] as Request)
@@ -462,6 +588,51 @@ describe('a connection that does not yet tell what it serves', () => {
     expect(scheduler.next()).toBeUndefined()
     scheduler.leaving(opening.carrier)
     expect(scheduler.next()?.type).toBe('open')
+    // What it tells all the same is of no consequence.
+    scheduler.decide(opening.carrier, SERVES.any)
+    scheduler.enqueue(new Waiter(origin, 'h2-connect'))
+    expect(scheduler.next()?.type).toBe('open')
+  })
+})
+
+describe('connections that do not yet tell what they serve', () => {
+  const two = (): Model => {
+    const model = new Model({ maxConnections: 3, maxConnectionsPerOrigin: 3, maxIdleConnections: 3 }, 1)
+    model.request(0, 'any')
+    model.connected(model.connections[0] as (typeof model.connections)[0], SERVES.any, 1, true)
+    for (const need of ['h2-connect', 'any'] as const) model.request(0, need)
+    return model
+  }
+  it('are as idle as any other, all of them, once nobody waits for their word', () => {
+    const model = two()
+    const [first, second] = model.connections as [(typeof model.connections)[0], (typeof model.connections)[0]]
+    model.connected(second, SERVES.any, 1, true)
+    model.finish(first, model.requests[0] as Request)
+    model.finish(second, model.requests[2] as Request)
+    expect(model.scheduler.idle).toBe(0)
+    model.decided(second, CONNECTS, false)
+    expect([model.requests[1]?.state, model.scheduler.idle]).toEqual(['running', 1])
+  })
+  it('have nobody dialled for because others wait for their word', () => {
+    const model = two()
+    const [first] = model.connections as [(typeof model.connections)[0]]
+    model.finish(first, model.requests[0] as Request)
+    model.request(0, 'any')
+    expect(model.connections).toHaveLength(2)
+  })
+})
+
+describe('a connection that takes nothing for now', () => {
+  it('holds up nobody whom it does not serve, and is waited for by none of them', () => {
+    const model = new Model({ maxConnections: 2, maxConnectionsPerOrigin: 2, maxIdleConnections: 0 }, 1)
+    model.request(0, 'any')
+    const [shared] = model.connections as [(typeof model.connections)[0]]
+    model.connected(shared, SERVES.any, 1)
+    model.suspended(shared, true)
+    model.request(0, 'h1')
+    expect(model.connections.map(({ h1Only }) => h1Only)).toEqual([false, true])
+    model.finish(shared, model.requests[0] as Request)
+    expect(shared.state).toBe('leaving')
   })
 })
 

@@ -51,6 +51,45 @@ describe('a trace', () => {
       [2, 'complete'],
     ])
   })
+  it.each<[string, Partial<PoolSettings>, (play: Play) => void, [string, object?][]]>([
+    [
+      'a Unix socket',
+      { unixSocket: '/tmp/x' },
+      () => undefined,
+      [['connection.connect_unix_socket', { path: '/tmp/x' }]],
+    ],
+    [
+      'a tunnel',
+      { proxies: [{ ...PLACE, kind: 'http', tunnel: 'always', headers: Fields.from([]) }] },
+      (play) => play.received(1, 'HTTP/1.1 200 OK\r\n\r\n'),
+      [
+        ['connection.connect_tcp', { address: '10.9.9.9', port: 1 }],
+        ['proxy.connect', { target: '10.0.0.1:80' }],
+      ],
+    ],
+    [
+      'SOCKS',
+      { proxies: [{ ...PLACE, kind: 'socks5', credentials: undefined }] },
+      (play) => {
+        play.received(1, '\x05\x00')
+        play.received(1, '\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00')
+      },
+      [
+        ['socks.connect_tcp', { address: '10.9.9.9', port: 1 }],
+        ['socks.setup_socks5_connection', { host: '10.0.0.1', port: 80 }],
+      ],
+    ],
+  ])('of a way through %s', (_, settings, answer, steps) => {
+    const play = new Play(settings)
+    play.request({ origin: http('10.0.0.1'), trace: true })
+    play.connected(1)
+    answer(play)
+    const heard = play.take('trace').map(({ event }) => event)
+    const way = heard.filter(({ name }) => !/^(?:pool|http)/.test(name))
+    expect(way.map(({ name }) => name)).toEqual(steps.flatMap(([step]) => [`${step}.started`, `${step}.complete`]))
+    const begun = way.filter(({ name }) => name.endsWith('started'))
+    for (const [i, [, info]] of steps.entries()) expect(begun[i]?.info).toMatchObject(info as object)
+  })
   it('of the settings of a server, as often as it says them', () => {
     const play = new Play({ http1: false, http2: true })
     play.request({ trace: true })

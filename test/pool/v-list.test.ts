@@ -83,6 +83,11 @@ describe('the V-list', () => {
       const upgrades = ask(play, 2, { origin: https('10.0.0.1'), headers: { Upgrade: 'websocket' } })
       expect(refused(play, upgrades)).toEqual(upgrades.slice(1))
     })
+    it('nor does who waits for one that has a single seat', () => {
+      const play = new Play({ ...BOTH, maxConnections: 1 })
+      const ids = ask(play, 3, { origin: A })
+      expect(refused(play, ids)).toEqual(ids.slice(2))
+    })
     it('nobody is turned away elsewhere by who waits so', () => {
       const play = new Play({ ...BOTH, maxConnections: 2, maxConnectionsPerOrigin: 1 })
       const others = ask(play, 2, { origin: A })
@@ -127,6 +132,15 @@ describe('the V-list', () => {
     play.connected(2)
     new Peer(play, 2, 'h2').sync().respond('/x')
     expect(play.outcome(id)).toBe('ok')
+  })
+  it('V-7: and who comes after it, though what is below it still runs', () => {
+    const play = new Play(H2)
+    play.request({ target: '/1' })
+    play.connectAll()
+    new Peer(play, 1, 'h2').sync()
+    play.received(1, goaway(1))
+    play.request({ target: '/2' })
+    expect(play.dials()).toEqual([2])
   })
   it('V-8, V-24: a connection that the server closes while it is idle is not used again', () => {
     for (const settings of [{}, H2]) {
@@ -224,7 +238,7 @@ describe('the V-list', () => {
     play.request({ origin: B, target: '/3' })
     play.connectAll()
     new Peer(play, 2, 'h2').sync().respond('/3')
-    expect([play.dials(), play.has('close', 1)]).toEqual([[], false])
+    expect([play.dials(), play.has('close', 1), play.has('close', 2)]).toEqual([[], false, true])
     play.received(1, streams(1))
     expect(play.take('assigned').at(-1)).toMatchObject({ id, link: 1 })
   })

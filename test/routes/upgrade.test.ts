@@ -160,6 +160,25 @@ it('a stream of HTTP/2 cannot be secured, and says so', async () => {
   await pool.close()
 })
 
+it('request() as well answers as soon as there is a stream, which has no content to wait for', async () => {
+  const pool = new ConnectionPool({ http2: true, tls: { ca } })
+  const version = { 'sec-websocket-version': '13' }
+  const upgrade = { ...version, connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-key': key() }
+  const switched = [
+    await pool.request('CONNECT', `https://127.0.0.1:${origins['h2']?.port}/`, {
+      protocol: 'websocket',
+      headers: version,
+      timeout: 5_000,
+    }),
+    await pool.request('GET', `http://127.0.0.1:${origins['ws']?.port}/`, { headers: upgrade, timeout: 5_000 }),
+  ]
+  for (const response of switched) {
+    expect(text((await response.networkStream?.read()) as Uint8Array)).toContain('welcome')
+    await response.close()
+  }
+  await pool.close()
+})
+
 it('a write in a tunnel of HTTP/2 that the peer ended and then reset is refused, and does not wait for ever', async () => {
   const origin = createH2c({ settings: { enableConnectProtocol: true } })
   origin.on('stream', (stream: ServerHttp2Stream) => {
