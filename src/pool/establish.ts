@@ -465,7 +465,8 @@ export class Establishing {
     this.#tlsFails(cause)
   }
   #tlsFails(cause: unknown): void {
-    const { code, message } = handshakeFault(cause, this.#withProxy ? 'the proxy' : undefined)
+    const proxied = this.#hop < this.#pool.settings.proxies.length
+    const { code, message } = handshakeFault(cause, proxied ? 'the proxy' : undefined)
     this.#handshakeFails(code, message, cause)
   }
   #handshakeFails(code: string, message: string, cause?: unknown): void {
@@ -474,9 +475,6 @@ export class Establishing {
     if (proxy !== undefined && code !== TLS_DISCONNECTED)
       this.#fail(new ProxyError(said, { code, cause, ...this.#facts('tls') }))
     else this.#connectFails(said, code, cause, 'tls')
-  }
-  get #withProxy(): boolean {
-    return this.#hop < this.#pool.settings.proxies.length
   }
 
   timeout(timer: EstablishTimer): void {
