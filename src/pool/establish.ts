@@ -284,6 +284,10 @@ export class Establishing {
 
   // ── proxies ──
 
+  /** That the hop leads to; undefined: it leads to the origin. */
+  get #proxyAhead(): ProxyTarget | undefined {
+    return this.#pool.settings.proxies[this.#hop]
+  }
   /** That the hop is asked for through. */
   get #proxy(): ProxyTarget {
     return this.#pool.settings.proxies[this.#hop - 1] as ProxyTarget
@@ -465,12 +469,11 @@ export class Establishing {
     this.#tlsFails(cause)
   }
   #tlsFails(cause: unknown): void {
-    const proxied = this.#hop < this.#pool.settings.proxies.length
-    const { code, message } = handshakeFault(cause, proxied ? 'the proxy' : undefined)
+    const { code, message } = handshakeFault(cause, this.#proxyAhead && 'the proxy')
     this.#handshakeFails(code, message, cause)
   }
   #handshakeFails(code: string, message: string, cause?: unknown): void {
-    const proxy = this.#pool.settings.proxies[this.#hop]
+    const proxy = this.#proxyAhead
     const said = proxy === undefined ? message : this.#says(proxy, message)
     if (proxy !== undefined && code !== TLS_DISCONNECTED)
       this.#fail(new ProxyError(said, { code, cause, ...this.#facts('tls') }))

@@ -298,7 +298,7 @@ it('what a proxy has accepted before its answer is not waited for after it', () 
   const id = play.request({ origin: http('10.0.0.1'), timeouts: { write: 1_000 } })
   play.connectAll()
   play.drained(1)
-  play.received(1, 'HTTP/1.1 200 OK\r\n\r\n')
+  play.received(1, TUNNEL)
   play.drained(1)
   play.pass(2_000)
   expect(play.outcome(id)).toBeUndefined()
@@ -416,7 +416,7 @@ it('a proxy has TLS options of its own, and HTTP/1.1 is all that it is offered',
   expect(play.targets()[0]?.tls).toEqual({ serverName: '10.0.0.9', alpn: ['http/1.1'], options: 'the proxy’s' })
   play.connected(1)
   play.secured(1, 'http/1.1')
-  play.received(1, 'HTTP/1.1 200 OK\r\n\r\n')
+  play.received(1, TUNNEL)
   expect(play.tlsTargets()).toEqual([{ serverName: '10.0.0.1', alpn: ['h2', 'http/1.1'], options: 'the origin’s' }])
 })
 
@@ -440,7 +440,7 @@ it('what a proxy chose is not the choice of an origin that chooses nothing', () 
   play.request({ origin: https('10.0.0.1') })
   play.connected(1)
   play.secured(1, 'http/1.1')
-  play.received(1, 'HTTP/1.1 200 OK\r\n\r\n')
+  play.received(1, TUNNEL)
   play.tell({ type: 'secured', link: 1, info: { tlsVersion: 'TLSv1.3' } })
   expect(play.take('assigned')[0]?.info).toMatchObject({ tlsVersion: 'TLSv1.3', alpn: undefined })
 })
@@ -457,7 +457,7 @@ it('what was written to a proxy is not taken for the request when the network ac
   const id = play.request({ origin: http('10.0.0.1'), timeouts: { write: 1_000, read: 5_000 } })
   play.connectAll()
   const asked = play.written(1).length
-  play.received(1, 'HTTP/1.1 200 OK\r\n\r\n')
+  play.received(1, TUNNEL)
   play.tell({ type: 'drained', link: 1, bytes: asked })
   play.pass(1_000)
   expect(play.error(id).name).toBe('WriteTimeout')
@@ -547,7 +547,7 @@ describe('a proxy that says no', () => {
       ['or says nothing for a second', proxy, (play) => play.pass(1_000)],
       ['or goes', proxy, (play) => play.closed(1)],
       ['or ends', proxy, (play) => play.eof(1)],
-      ['or says yes', proxy, (play) => play.received(1, 'HTTP/1.1 200 OK\r\n\r\n')],
+      ['or says yes', proxy, (play) => play.received(1, TUNNEL)],
       ['or goes on as if it had been asked', socks, (play) => (play.received(1, '\x05\x00'), play.pass(1_000))],
     ])('%s: there is no way through it, and why', (_, target, then) => {
       expect(unheard(target, then)).toMatchObject({ name: 'ProxyError', code: 'proxy-disconnected', cause: broken })
@@ -600,7 +600,7 @@ describe('a proxy that says no', () => {
     const play = new Play({ proxies: [proxy] })
     const id = play.request({ origin: https('10.0.0.1') })
     play.connected(1)
-    play.received(1, 'HTTP/1.1 200 OK\r\n\r\n')
+    play.received(1, TUNNEL)
     then(play)
     expect(play.error(id)).toMatchObject({ name: 'ConnectError', code: 'tls-disconnected', phase: 'tls' })
     expect(play.error(id).message).toBe('the TLS handshake was cut off (https://10.0.0.1)')

@@ -5,14 +5,19 @@ import { H2, OK, Peer, Play, text } from './play.ts'
 
 const KiB = 1024
 
+/** A response of so many bytes has begun, and some of them have come. */
+function answered(play: Play, length: number, come: number): void {
+  play.received(1, `HTTP/1.1 200 OK\r\nContent-Length: ${length}\r\n\r\n`)
+  play.received(1, new Uint8Array(come))
+}
+
 describe('a reader that lags', () => {
   it('stops the socket of HTTP/1.1, and the deadline of reading, until it has read', () => {
     const play = new Play()
     const id = play.request({ timeouts: { read: 1_000 } })
     play.connectAll()
     play.drained(1)
-    play.received(1, `HTTP/1.1 200 OK\r\nContent-Length: ${300 * KiB}\r\n\r\n`)
-    play.received(1, new Uint8Array(256 * KiB))
+    answered(play, 300 * KiB, 256 * KiB)
     expect(play.saidOf(1, 'pauseReading', 'resumeReading')).toEqual(['pauseReading'])
     play.pass(60_500)
     expect(play.outcome(id)).toBeUndefined()
@@ -39,8 +44,7 @@ describe('a reader that lags', () => {
     const play = new Play()
     const id = play.request()
     play.connectAll()
-    play.received(1, `HTTP/1.1 200 OK\r\nContent-Length: ${900 * KiB}\r\n\r\n`)
-    play.received(1, new Uint8Array(300 * KiB))
+    answered(play, 900 * KiB, 300 * KiB)
     play.tell({ type: 'drain', id, limit: 1_000 * KiB })
     const stopped = (): string[] => play.saidOf(1, 'pauseReading', 'resumeReading')
     expect(stopped()).toEqual(['pauseReading', 'resumeReading'])
@@ -52,15 +56,13 @@ describe('a reader that lags', () => {
     const play = new Play()
     const first = play.request()
     play.connectAll()
-    play.received(1, `HTTP/1.1 200 OK\r\nContent-Length: ${300 * KiB}\r\n\r\n`)
-    play.received(1, new Uint8Array(290 * KiB))
+    answered(play, 300 * KiB, 290 * KiB)
     play.tell({ type: 'consumed', id: first, bytes: 290 * KiB })
     // The last of it comes with more than the window still unread, and is read when the request is long over.
     play.received(1, new Uint8Array(10 * KiB))
     expect(play.outcome(first)).toBe('ok')
     const second = play.request()
-    play.received(1, `HTTP/1.1 200 OK\r\nContent-Length: ${300 * KiB}\r\n\r\n`)
-    play.received(1, new Uint8Array(300 * KiB))
+    answered(play, 300 * KiB, 300 * KiB)
     expect(play.outcome(second)).toBe('ok')
     const third = play.request()
     expect(play.saidOf(1, 'pauseReading', 'resumeReading')).toEqual(['pauseReading', 'resumeReading'])
