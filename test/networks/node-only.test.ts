@@ -85,6 +85,49 @@ test('what a peer said before it stopped listening is read after the write has f
   )
 })
 
+test('a reset that a write is told of is no end to who reads', async () => {
+  let peer: Socket | undefined
+  await withServer(
+    tcpServer((socket) => void (peer = socket)),
+    async ({ port }) => {
+      const { sink, link } = dial(network, { address: '127.0.0.1', port })
+      await until(() => sink.has('connected') && peer !== undefined)
+      peer?.write('half')
+      await until(() => sink.content.length > 0)
+      // Linux tells it once, to whoever asks first: that is the write.
+      peer?.resetAndDestroy()
+      link.write([text('more')])
+      await until(() => sink.has('closed'))
+      expect(sink.facts).toContain('failed write')
+      expect(sink.facts).not.toContain('eof')
+      expect(sink.violations).toEqual([])
+    },
+  )
+})
+
+test('an end, and a reset because of what was still written, is an end', async () => {
+  let peer: Socket | undefined
+  await withServer(
+    tcpServer((socket) => void (peer = socket)),
+    async ({ port }) => {
+      const { sink, link } = dial(network, { address: '127.0.0.1', port })
+      await until(() => sink.has('connected') && peer !== undefined)
+      peer?.write('whole')
+      await until(() => sink.content.length > 0)
+      link.pause()
+      peer?.end()
+      await sleep(20)
+      peer?.resetAndDestroy()
+      link.write([text('more')])
+      await until(() => sink.has('failed write'))
+      link.resume()
+      await until(() => sink.has('closed'))
+      expect(sink.facts).toContain('eof')
+      expect(sink.violations).toEqual([])
+    },
+  )
+})
+
 test('who asks whether all was told has been told what had come: also what waits for the end of a turn', async () => {
   await connected(async (sink, peer) => {
     const told: number[] = []

@@ -152,6 +152,8 @@ class NodeLink implements Link, Receiver {
   /** Destroyed by the owner, or failed: only closed() is left to say. */
   #over = false
   #writeFailed = false
+  /** The write failed of what the system tells once: to whoever reads next it says 'end'. */
+  #broken = false
   #eof = false
   #paused = false
   /** The owner has said that it will write no more. */
@@ -378,7 +380,7 @@ class NodeLink implements Link, Receiver {
     if (!this.#writeFailed) this.#sink.failed(error, side)
   }
 
-  #cannotWrite(error: Error): void {
+  #cannotWrite(error: Error & { code?: string }): void {
     flush()
     if (this.#over || this.#writeFailed) return
     if (this.#phase !== 'open') {
@@ -387,6 +389,8 @@ class NodeLink implements Link, Receiver {
       return
     }
     this.#writeFailed = true
+    // EPIPE: the peer ended first, and then reset. All else was no end, and what looks like one behind it is none.
+    this.#broken = error.code !== 'EPIPE'
     this.#steps = undefined
     slow.delete(this)
     this.#sink.failed(error, 'write')
@@ -399,7 +403,7 @@ class NodeLink implements Link, Receiver {
     flush()
     if (this.#over || this.#phase !== 'open') return
     this.#eof = true
-    this.#sink.eof()
+    if (!this.#broken) this.#sink.eof()
     if (this.#writeFailed) this.destroy()
   }
 
