@@ -401,6 +401,11 @@ class NodeLink implements Link, Receiver {
   sawEnd(socket: Carried): void {
     if (socket !== this.#socket) return
     flush()
+    // A reset behind the last bytes is an end to libuv as well: what waits to be written is told in the same turn.
+    if (this.#batch > 0 && !this.#writeFailed) setImmediate(() => this.#readEnd())
+    else this.#readEnd()
+  }
+  #readEnd(): void {
     if (this.#over || this.#phase !== 'open') return
     this.#eof = true
     if (!this.#broken) this.#sink.eof()
