@@ -1143,7 +1143,27 @@ describe('the end of a connection', () => {
     peer.machine.sendResponse(peer.of('/a'), { status: 200, headers: [], content: 'unknown' })
     peer.write()
     play.eof(1)
-    expect(play.error(id)).toMatchObject({ code: 'incomplete-message', disposition: 'response-started' })
+    expect(play.error(id)).toMatchObject({
+      code: 'incomplete-message',
+      message: 'the connection ended within the response',
+      disposition: 'response-started',
+    })
+  })
+  it('within a response after GOAWAY with an error says which, too', () => {
+    const play = new Play(H2)
+    const id = play.request({ target: '/a' })
+    play.connectAll()
+    const peer = new Peer(play, 1, 'h2').sync()
+    peer.machine.sendResponse(peer.of('/a'), { status: 200, headers: [], content: 'unknown' })
+    peer.write()
+    play.received(1, goaway(1, 2))
+    play.eof(1)
+    expect(play.error(id)).toMatchObject({
+      code: 'incomplete-message',
+      message: expect.stringContaining('INTERNAL_ERROR') as string,
+      fault: { h2Code: 2 },
+      disposition: 'response-started',
+    })
   })
   it('after 1xx is no reason to send an idempotent request again, in HTTP/2 either', () => {
     const play = new Play(H2)
