@@ -18,7 +18,7 @@ export function exchangeDue(pool: PoolState, exchange: Exchange, timer: Exchange
     case 'pool':
       return giveUp(pool, exchange, poolTimeout(exchange))
     case 'total':
-      return giveUp(pool, exchange, totalTimeout(exchange), exchange.attempt.ended)
+      return totalDue(pool, exchange)
     case 'expect':
       return continueContent(pool, exchange)
     case 'drain':
@@ -28,6 +28,13 @@ export function exchangeDue(pool: PoolState, exchange: Exchange, timer: Exchange
     case 'io':
       return ioDue(pool, exchange)
   }
+}
+
+function totalDue(pool: PoolState, exchange: Exchange): void {
+  const { connection, assignedAt, ended } = exchange.attempt
+  giveUp(pool, exchange, totalTimeout(exchange), ended)
+  // What has come over it since, be it for another, shows that it lives.
+  if (connection !== undefined && connection.lastReceived <= assignedAt) probe(pool, connection)
 }
 
 /**
@@ -47,10 +54,13 @@ function ioDue(pool: PoolState, exchange: Exchange): void {
   else if (unheard) graceOver(pool, connection, [exchange])
   else {
     giveUp(pool, exchange, sending ? writeTimeout(exchange) : readTimeout(exchange))
-    // One stream stalls, or the connection is dead: an answer to a PING tells.
-    if (connection.multiplexed && connection.phase !== 'gone' && !connection.pinged)
-      ping(pool, connection, PROBE_TIMEOUT)
+    probe(pool, connection)
   }
+}
+
+/** One stream stalls, or the connection is dead: an answer to a PING tells. */
+function probe(pool: PoolState, connection: LiveConnection): void {
+  if (connection.multiplexed && connection.phase !== 'gone' && !connection.pinged) ping(pool, connection, PROBE_TIMEOUT)
 }
 
 /** Infinity: it does not wait for the peer. */

@@ -17,8 +17,6 @@ const NO_ERROR = 0
 const REFUSED_STREAM = 7
 /** What a machine says of exchanges that the end of the connection left unfinished. */
 const CUT_SHORT: ReadonlySet<string> = new Set(['server-disconnected', 'incomplete-message'])
-/** And is told of those whose response has begun. */
-const INCOMPLETE = { code: 'incomplete-message', message: 'the connection ended within the response' }
 /** What a fault makes of the connection, by how far it reaches. */
 const LEFT_BEHIND = { connection: 'broken', exchange: 'up' } as const
 const OK: Settlement = { ok: true }
@@ -194,12 +192,18 @@ export function exchangeFailed(pool: PoolState, exchange: Exchange, fault: PeerF
   // With no other to turn to, when to try again is for the owner of a single one to say.
   if (fault.h2Code === REFUSED_STREAM && disposition === 'refused' && pool.settings.once !== true)
     connection.refusing = true
-  const said = cut && attempt.begun ? { ...fault, ...INCOMPLETE } : fault
+  const said = cut && attempt.begun ? incomplete(fault) : fault
   const error =
     lost && disposition === 'maybe-processed'
       ? connectionLost(exchange, undefined, fault)
       : peerFailed(exchange, said, disposition)
   retryOrFail(pool, exchange, error, disposition, lost ? 'lost' : LEFT_BEHIND[fault.scope])
+}
+
+/** What is told of those whose response has begun; the reason that GOAWAY gave is kept. */
+function incomplete(fault: PeerFault): PeerFault {
+  const message = fault.h2Code === undefined ? 'the connection ended within the response' : fault.message
+  return { ...fault, code: 'incomplete-message', message }
 }
 
 /**

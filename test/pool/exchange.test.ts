@@ -1143,7 +1143,27 @@ describe('the end of a connection', () => {
     peer.machine.sendResponse(peer.of('/a'), { status: 200, headers: [], content: 'unknown' })
     peer.write()
     play.eof(1)
-    expect(play.error(id)).toMatchObject({ code: 'incomplete-message', disposition: 'response-started' })
+    expect(play.error(id)).toMatchObject({
+      code: 'incomplete-message',
+      message: 'the connection ended within the response',
+      disposition: 'response-started',
+    })
+  })
+  it('within a response after GOAWAY with an error says which, too', () => {
+    const play = new Play(H2)
+    const id = play.request({ target: '/a' })
+    play.connectAll()
+    const peer = new Peer(play, 1, 'h2').sync()
+    peer.machine.sendResponse(peer.of('/a'), { status: 200, headers: [], content: 'unknown' })
+    peer.write()
+    play.received(1, goaway(1, 2))
+    play.eof(1)
+    expect(play.error(id)).toMatchObject({
+      code: 'incomplete-message',
+      message: expect.stringContaining('INTERNAL_ERROR') as string,
+      fault: { h2Code: 2 },
+      disposition: 'response-started',
+    })
   })
   it('after 1xx is no reason to send an idempotent request again, in HTTP/2 either', () => {
     const play = new Play(H2)
@@ -1441,9 +1461,11 @@ describe('a timeout in HTTP/2', () => {
     play.pass(1)
     expect(play.error(id)).toMatchObject({ name: 'RemoteProtocolError', code: 'settings-timeout' })
   })
-  const stalled = (): { play: Play; id: number; peer: Peer } => {
+  const stalled = (
+    timeouts: NonNullable<Asked['timeouts']> = { read: 1_000 },
+  ): { play: Play; id: number; peer: Peer } => {
     const play = new Play({ ...H2, maxConnections: 1, maxConnectionsPerOrigin: 1 })
-    const id = play.request({ target: '/slow', timeouts: { read: 1_000 } })
+    const id = play.request({ target: '/slow', timeouts })
     play.connectAll()
     play.drained(1)
     const peer = new Peer(play, 1, 'h2').sync()
@@ -1468,13 +1490,27 @@ describe('a timeout in HTTP/2', () => {
     play.pass(1)
     expect(play.has('destroy', 1)).toBe(true)
   })
-  it('ends a connection that does not answer the PING', () => {
-    const { play } = stalled()
+  it.each([{ read: 1_000 }, { total: 1_000 }])('of %o ends a connection that does not answer the PING', (timeouts) => {
+    const { play } = stalled(timeouts)
     const id = play.request({ target: '/next' })
     play.pass(15_000)
     expect(play.has('destroy', 1)).toBe(true)
     expect(play.dials()).toEqual([2])
     expect(play.outcome(id)).toBeUndefined()
+  })
+  it('of a whole request asks nothing of a connection over which something has come since', () => {
+    const play = new Play({ ...H2 })
+    play.request({ target: '/other' })
+    play.connectAll()
+    const peer = new Peer(play, 1, 'h2').sync()
+    play.pass(10)
+    const id = play.request({ target: '/slow', timeouts: { total: 1_000 } })
+    play.pass(10)
+    peer.read().respond('/other')
+    play.pass(990)
+    expect(play.error(id)).toMatchObject({ name: 'TimeoutException' })
+    play.pass(15_000)
+    expect(play.stats()).toMatchObject({ connections: 1, idle: 1 })
   })
 })
 
