@@ -139,6 +139,33 @@ test('holds the process for who waits where the only socket is not read, and so 
   await closed
 })
 
+test('holds the process for who waits where the only socket is one whose peer has ended, and so holds nothing', async () => {
+  const timers: boolean[] = []
+  let sink: Sink | undefined
+  const sim = new SimNetwork()
+  const network = onClock(sim, timers, (to) => (sink = to))
+  const pool = new ConnectionPool({ networkBackend: network, maxConnections: 1 })
+  const upgraded = pool.stream('GET', 'http://10.0.0.1/', { headers: { Connection: 'Upgrade', Upgrade: 'echo' } })
+  await Promise.resolve()
+  sink?.connected({})
+  sink?.received(new TextEncoder().encode('HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n'))
+  const tunnel = (await upgraded).networkStream
+  const failed = pool.request('GET', 'http://10.0.0.1/').catch((error: unknown) => error)
+  await Promise.resolve()
+  expect(timers.at(-1)).toBe(false)
+  sink?.eof()
+  expect(await tunnel?.read()).toBe(null)
+  expect(timers.at(-1)).toBe(true)
+  await sim.run(failed)
+  expect(await failed).toMatchObject({ name: 'PoolTimeout' })
+  const closed = pool.close({ grace: 1_000 })
+  await Promise.resolve()
+  expect(timers.at(-1)).toBe(true)
+  await sim.advance(1_000)
+  sink?.closed()
+  await closed
+})
+
 test('is looked at when what a turn asks for is done: a thread that is busy until then lets no deadline pass', async () => {
   let now = 0
   let due = 0

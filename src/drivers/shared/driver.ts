@@ -48,8 +48,8 @@ export class Driver {
   #asked: PoolInput[] = []
   /** Sockets that hold the process by themselves. A look-up need not: it may be the user's own, and never end. */
   holders = 0
-  /** Links that are not read: their sockets hold nothing, and nobody waits for what has come. */
-  unread = 0
+  /** Links that are not read, or whose peer has ended: their sockets hold nothing, and nobody waits for what has come. */
+  silent = 0
   #closing = false
   /** Links that need not: they are told when no request is left, since until then the process stays anyway. */
   #resting: LinkHandle[] = []
@@ -307,7 +307,7 @@ export class Driver {
   /** One timer: armed again only when the earliest deadline gets earlier, or when the process has to stay for it. */
   #arm(): void {
     const at = this.#machine.nextTimeout() ?? Infinity
-    const awaited = this.#unsettled > this.unread || this.#closing
+    const awaited = this.#unsettled > this.silent || this.#closing
     const hold = awaited && this.holders === 0
     if (this.#cancelTimer !== undefined) {
       if (at >= this.#timerAt && (hold ? this.#timerHolds : !this.#timerHolds || awaited)) return
@@ -341,6 +341,7 @@ class LinkHandle implements Sink {
   #wanted = true
   #holds = true
   #paused = false
+  #ended = false
   /** Where it stands among those that are to be told; −1: nowhere. */
   place = -1
 
@@ -366,18 +367,26 @@ class LinkHandle implements Sink {
     this.link?.unref()
   }
   #holder(change: 1 | -1): void {
-    if (!this.#paused) this.#driver.holders += change
+    if (!this.#silent) this.#driver.holders += change
+  }
+  get #silent(): boolean {
+    return this.#paused || this.#ended
+  }
+  /** Whether it is read, and whether anything is left to come. */
+  #turns(paused: boolean, ended: boolean): void {
+    if (this.#holds) this.#holder(-1)
+    if (this.#silent) this.#driver.silent--
+    this.#paused = paused
+    this.#ended = ended
+    if (this.#silent) this.#driver.silent++
+    if (this.#holds) this.#holder(1)
   }
   pause(): void {
-    if (this.#holds) this.#holder(-1)
-    this.#paused = true
-    this.#driver.unread++
+    this.#turns(true, this.#ended)
     this.link?.pause()
   }
   resume(): void {
-    this.#paused = false
-    this.#driver.unread--
-    if (this.#holds) this.#holder(1)
+    this.#turns(false, this.#ended)
     this.link?.resume()
   }
 
@@ -394,6 +403,7 @@ class LinkHandle implements Sink {
     this.#driver.tell({ type: 'drained', link: this.id, bytes }, atOnce)
   }
   eof(clean?: boolean): void {
+    this.#turns(this.#paused, true)
     this.#driver.tell({ type: 'eof', link: this.id, clean })
   }
   failed(error: unknown, side: LinkSide): void {
@@ -402,7 +412,7 @@ class LinkHandle implements Sink {
   closed(): void {
     if (this.#holds) this.#holder(-1)
     this.#holds = false
-    if (this.#paused) this.#driver.unread--
+    if (this.#silent) this.#driver.silent--
     this.#driver.forget(this)
     this.#driver.tell({ type: 'closed', link: this.id })
   }
