@@ -128,12 +128,10 @@ export function turnAway(pool: PoolState, exchange: Exchange): void {
 
 function withdraw(pool: PoolState, exchange: Exchange, result: Settlement, dial?: PoolConnection): void {
   const own = exchange.dial as PoolConnection | undefined
-  // A dial that nobody else has a use for ends with the request that it was opened for.
-  const useless = pool.scheduler.leave(exchange)
-  if (own !== undefined && own !== dial) {
-    if (useless) destroy(pool, own, result.ok ? undefined : result.error)
-    else if (own.opener !== undefined) inherit(pool, own, own.opener as Exchange)
-  }
+  // A dial that nobody has a use for ends with the last request that it could have served.
+  const useless = pool.scheduler.leave(exchange) as PoolConnection | undefined
+  if (useless !== undefined && useless !== dial) destroy(pool, useless, result.ok ? undefined : result.error)
+  if (own !== undefined && own !== dial && own.opener !== undefined) inherit(pool, own, own.opener as Exchange)
   restUnawaited(pool, exchange.site)
   settle(pool, exchange, result)
 }

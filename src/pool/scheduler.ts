@@ -64,7 +64,7 @@ export class Waiter extends Node {
   }
 }
 
-/** A connection, as far as the scheduler cares. It is its own node in the list of those with a free seat. */
+/** A connection, as far as the scheduler cares. It is its own node among those with a free seat, or dials without an opener. */
 export class Carrier extends Node {
   readonly origin: OriginQueue
   /** @internal */
@@ -126,6 +126,8 @@ export class OriginQueue {
   readonly dials: [number, number] = [0, 0]
   /** @internal */
   readonly openers: [number, number] = [0, 0]
+  /** Dials whose opener waits no longer, by group: they go on for whoever does. @internal */
+  readonly ownerless: readonly [List<Carrier>, List<Carrier>] = [new List(), new List()]
   /** Those that a backoff keeps from being dialled for, by lane. Most origins have none. @internal */
   readonly held: (List<Waiter> | undefined)[] = []
   /** Connections that carry nothing and are yet to tell somebody what they serve. Most origins have none. @internal */
@@ -215,20 +217,15 @@ export class Scheduler {
     this.#returnToLane(waiter)
     this.#serve(waiter.origin)
   }
-  /** It waits no longer; true: the dial that was opened for it is of no use to anybody else. */
-  leave(waiter: Waiter): boolean {
-    if (!waiter.waiting) return false
-    const { dial, origin } = waiter
+  /** It waits no longer. The dial that is of no use to anybody any more: its own, or one that went on for who waited. */
+  leave(waiter: Waiter): Carrier | undefined {
+    if (!waiter.waiting) return undefined
+    const { origin, need } = waiter
     this.#unjoin(waiter)
     this.#restUnawaited(origin)
-    // Another that was lost may have it now.
-    if (dial === undefined || dial.opener !== undefined) {
-      this.#park(origin)
-      return false
-    }
-    // It is of use to somebody as long as the other dials of the group would not bring seats enough without it.
-    const useless = this.#demand(origin, dial.group, origin.dials[dial.group] - 1) <= 0
-    if (!useless) this.#park(origin)
+    const useless = this.#uselessDial(origin, GROUP[need])
+    // What ends makes room itself.
+    if (useless === undefined) this.#park(origin)
     return useless
   }
 
@@ -502,6 +499,11 @@ export class Scheduler {
     const seatsPerDial = group === 0 ? origin.seatsPerDial : 1
     return wanting - (dials * seatsPerDial - origin.openers[group])
   }
+  /** The latest dial that nobody fails with, unless the others would not bring seats enough without it. */
+  #uselessDial(origin: OriginQueue, group: Group): Carrier | undefined {
+    const dial = origin.ownerless[group].last
+    return dial !== undefined && this.#demand(origin, group, origin.dials[group] - 1) <= 0 ? dial : undefined
+  }
   /** Opens one connection, if one is wanted and there is room. */
   #dial(origin: OriginQueue): boolean {
     this.steps++
@@ -547,7 +549,7 @@ export class Scheduler {
     const { origin, opener } = carrier
     if (carrier.bound) origin.bound[carrier.group]--
     else origin.dials[carrier.group]--
-    if (opener === undefined) return
+    if (opener === undefined) return remove(carrier)
     carrier.opener = undefined
     opener.dial = undefined
     this.queued++
@@ -645,11 +647,14 @@ export class Scheduler {
         next.dial = dial
         dial.opener = next
         this.queued--
-      } else if (dial.bound) {
+        return
+      }
+      if (dial.bound) {
         dial.bound = false
         origin.bound[dial.group]--
         origin.dials[dial.group]++
       } else origin.openers[dial.group]--
+      origin.ownerless[dial.group].push(dial)
     }
   }
   #returnToLane(waiter: Waiter): void {

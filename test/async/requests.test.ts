@@ -3,11 +3,15 @@ import { createHash } from 'node:crypto'
 import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
 import { originOf } from '../../src/drivers/shared/options.ts'
-import { ConnectionPool, LocalProtocolError, UnsupportedProtocol } from '../../src/index.ts'
+import { ConnectionPool, LocalProtocolError, UnsupportedProtocol, type RequestOptions } from '../../src/index.ts'
 import { ConnectionPool as BlockingPool } from '../../src/sync.ts'
 import { makePool, serveHttp, serveTcp } from './servers.ts'
 
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
+const refused = (): Promise<never> => Promise.reject(new Error('refused'))
+function* refusing(): Generator {
+  yield refused()
+}
 
 describe('request()', () => {
   it('gives status, headers, version, framing and content', async () => {
@@ -253,6 +257,24 @@ describe('content', () => {
     const content = { [Symbol.asyncIterator]: () => ({ next }) } as unknown as AsyncIterable<Uint8Array>
     const failed = makePool().request('POST', url, { content, timeout: 5_000 })
     await expect(failed).rejects.toThrow(answer === undefined ? TypeError : 'asked')
+  })
+
+  it.each([
+    ['a function gives', { content: refused }],
+    ['an iterator gives', { content: refusing }],
+    ['the function for trailers gives', { content: 'x', trailers: refused }],
+  ])('in a promise that %s is refused, and ends no process where it is rejected', async (_, options) => {
+    const { url } = await serveHttp((request, response) => request.resume().on('end', () => response.end('ok')))
+    const heard: unknown[] = []
+    const hear = (reason: unknown): unknown => heard.push(reason)
+    process.on('unhandledRejection', hear)
+    try {
+      await expect(makePool().request('POST', url, options as RequestOptions)).rejects.toThrow(TypeError)
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    } finally {
+      process.off('unhandledRejection', hear)
+    }
+    expect(heard).toEqual([])
   })
 
   it('shorter or longer than its length is refused', async () => {

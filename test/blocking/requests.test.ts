@@ -442,6 +442,26 @@ describe('what fails right behind the head', () => {
       expect(String(error)).toContain('must not return a promise')
     })
   })
+  it('is told of a promise that is rejected as well, and of that no process ends', async () => {
+    const heard: unknown[] = []
+    const hear = (reason: unknown): unknown => heard.push(reason)
+    const refused = (): Promise<never> => Promise.reject(new Error('refused'))
+    process.on('unhandledRejection', hear)
+    try {
+      withPool({}, (pool) => {
+        const response = pool.stream('GET', raw('5\r\nhello\r\n0\r\n\r\n'))
+        expect(() => response.forEach(refused as never)).toThrow('must not return a promise')
+        const content = { [Symbol.iterator]: () => ({ next: refused }) }
+        expect(() => pool.request('POST', http('/'), { content: content as never })).toThrow(
+          'must not come in promises',
+        )
+      })
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    } finally {
+      process.off('unhandledRejection', hear)
+    }
+    expect(heard).toEqual([])
+  })
   it('by a callback of ours is thrown by stream() itself, though the head came with what it was called for', () => {
     const both = http(`/raw/${encodeURIComponent('HTTP/1.1 103 \r\n\r\nHTTP/1.1 200 \r\nContent-Length: 5\r\n\r\n')}`)
     withPool({}, (pool) => {

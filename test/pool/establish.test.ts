@@ -1023,6 +1023,23 @@ describe('sharing the first dial', () => {
     expect(play.has('destroy', 1)).toBe(true)
     expect(play.stats().connections).toBe(0)
   })
+  it.each<[string, Partial<PoolSettings>]>([
+    ['HTTP/2 that all share', H2],
+    ['HTTP/1.1 in the one place that there is', { maxConnectionsPerOrigin: 1 }],
+  ])(
+    'nobody else waits any more: of %s it is destroyed with the last, though it was dialled for the first',
+    (_, over) => {
+      const play = new Play(over)
+      const ids = [0, 1, 2].map(() => play.request({ timeouts: { connect: Infinity } }))
+      expect(play.dials()).toEqual([1])
+      for (const id of ids.slice(0, -1)) play.cancel(id)
+      expect(play.has('destroy', 1)).toBe(false)
+      play.cancel(ids[2] as number)
+      expect(play.has('destroy', 1)).toBe(true)
+      expect(play.stats().connections).toBe(0)
+      expect(play.dials()).toEqual([])
+    },
+  )
   it('who has waited for shareTimeout dials for itself', () => {
     const play = new Play({ ...H2, maxConnections: 10, maxConnectionsPerOrigin: 10 })
     for (let i = 0; i < 3; i++) play.request({ origin: A })

@@ -65,11 +65,20 @@ export class Model {
   cancel(request: Request): void {
     request.state = 'over'
     const dial = this.#dialOf(request)
-    const useless = this.scheduler.leave(request.waiter)
+    const carrier = this.scheduler.leave(request.waiter)
     if (dial !== undefined) this.#handOver(dial)
-    expect(useless && dial === undefined, 'only a dial can be useless').toBe(false)
-    if (useless && dial !== undefined) this.gone(dial)
-    else this.settle()
+    const useless = this.connections.find((one) => one.carrier === carrier)
+    if (useless === undefined) {
+      if (this.#waiting(request.origin).length === 0) this.#mayGoOn(request)
+      return this.settle()
+    }
+    expect([useless.state, useless.opener, useless.origin]).toEqual(['dialling', undefined, request.origin])
+    this.gone(useless)
+  }
+  /** It was the last that waited: no dial goes on that it could have had. */
+  #mayGoOn({ origin, need }: Request): void {
+    const kept = this.connections.filter((one) => one.origin === origin && one.state === 'dialling')
+    expect(kept.filter((one) => one.h1Only === (need === 'h1') && one.opener === undefined)).toEqual([])
   }
   /** Its opener waits no longer: the dial is another's who was lost, or goes on for whoever comes. */
   #handOver(dial: Connection): void {

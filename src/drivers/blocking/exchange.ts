@@ -5,7 +5,7 @@
 // source anew, and what the attempt before wanted of it is of no interest. That it is to stop is not forgotten: it may hold
 // a file.
 import { HttpCoreError, NetworkError, type Bytes, type OwnedBytes } from '../../http/index.ts'
-import { isThenable, NO_WAITING, type ContentPump } from '../shared/content.ts'
+import { isThenable, NO_WAITING, unheard, type ContentPump } from '../shared/content.ts'
 import type { Driver } from '../shared/driver.ts'
 import {
   Exchange,
@@ -102,7 +102,9 @@ export class BlockingExchange extends Exchange {
   #lendTo(consume: (lent: Bytes) => unknown, chunk: Bytes): void {
     try {
       const answer = consume(chunk)
-      if (isThenable(answer)) throw new TypeError(`the callback must not return a promise: ${NO_WAITING}`)
+      if (!isThenable(answer)) return
+      unheard(answer)
+      throw new TypeError(`the callback must not return a promise: ${NO_WAITING}`)
     } catch (error) {
       this.giveUp(error)
       this.#loop.until(() => this.settled)

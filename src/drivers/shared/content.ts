@@ -111,7 +111,10 @@ export class ContentPump {
     }
   }
   #await(iterator: AnyIterator, result: PromiseLike<IteratorResult<unknown>>, attempt: number): void {
-    if (!this.#mayWait) throw new TypeError(`content must not come in promises: ${NO_WAITING}`)
+    if (!this.#mayWait) {
+      unheard(result)
+      throw new TypeError(`content must not come in promises: ${NO_WAITING}`)
+    }
     const failed = (error: unknown): void => {
       if (attempt === this.#attempt) this.#fail(error)
     }
@@ -130,6 +133,7 @@ export class ContentPump {
     else {
       const chunk = asChunk(result.value)
       if (chunk === undefined) {
+        unheard(result.value)
         throw new TypeError(`content must come in Uint8Arrays or strings, not ${typeof result.value}`)
       }
       if (chunk.byteLength === 0) return false
@@ -145,12 +149,14 @@ export class ContentPump {
     const attempt = this.#attempt
     this.#ended = true
     this.#iterator = undefined
+    let trailers: FieldsInit | undefined
     try {
-      const trailers = typeof this.#trailers === 'function' ? this.#trailers() : this.#trailers
+      trailers = typeof this.#trailers === 'function' ? this.#trailers() : this.#trailers
       const fields = trailers === undefined ? undefined : Fields.from(trailers)
       if (attempt !== this.#attempt) return
       this.#exchange.ask({ type: 'contentEnd', id: this.#exchange.id, trailers: fields })
     } catch (error) {
+      unheard(trailers)
       if (attempt === this.#attempt) this.#fail(error)
     }
   }
@@ -176,6 +182,7 @@ function iterate(value: unknown, mayWait: boolean): AnyIterator {
     if (Symbol.iterator in value) return (value as Iterable<unknown>)[Symbol.iterator]()
     refuseWaiting(value)
   }
+  unheard(value)
   throw new TypeError('the content function gave neither bytes, a string nor an iterable')
 }
 
@@ -198,8 +205,7 @@ function readerOf(stream: ReadableStream): AnyIterator {
 
 function giveBack(iterator: AnyIterator, source?: unknown): void {
   try {
-    const returned = iterator.return?.()
-    if (isThenable(returned)) returned.then(undefined, ignore)
+    unheard(iterator.return?.())
   } catch {
     // As below.
   }
@@ -223,6 +229,10 @@ export function discard(source: unknown): void {
 
 export function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
+}
+/** Whoever gave a promise where none may be is told so by an error; that it is rejected as well must not end the process. */
+export function unheard(answer: unknown): void {
+  if (isThenable(answer)) answer.then(undefined, ignore)
 }
 
 function ignore(): void {
