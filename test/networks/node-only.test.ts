@@ -7,10 +7,11 @@ import type { TLSSocket } from 'node:tls'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
+import { pathToFileURL } from 'node:url'
 import { expect, test, vi } from 'vitest'
 import { nodeNetwork } from '../../src/drivers/networks/index.ts'
 import { refusedAlpn } from '../../src/drivers/networks/tls.ts'
+import { builtSource } from '../blocking/worker-build.ts'
 import { certificates } from '../fixtures/certificates.ts'
 import { nginx, serve, tcpServer, withServer } from '../fixtures/servers.ts'
 import { dial, type Recorder } from '../../src/conformance.ts'
@@ -83,6 +84,64 @@ test('what a peer said before it stopped listening is read after the write has f
       expect(sink.violations).toEqual([])
     },
   )
+})
+
+/** What a peer sees of us, `.` for our end, which it follows with its own. */
+async function seenOf(
+  use: (dialled: ReturnType<typeof dial>, peer: () => Socket | undefined) => Promise<void> | void,
+): Promise<string> {
+  let seen = ''
+  let peer: Socket | undefined
+  await withServer(
+    tcpServer((socket) => {
+      peer = socket
+      socket.on('data', (bytes) => (seen += bytes.toString('latin1')))
+      socket.on('end', () => ((seen += '.'), socket.end()))
+    }),
+    async ({ port }) => {
+      const dialled = dial(network, { address: '127.0.0.1', port })
+      await use(dialled, () => peer)
+      await until(() => dialled.sink.has('closed') && seen.endsWith('.'))
+      expect(dialled.sink.violations).toEqual([])
+      expect(dialled.sink.facts.filter((fact) => fact.startsWith('failed'))).toEqual([])
+    },
+  )
+  return seen
+}
+
+test('what is written before there is a connection leaves first, whatever was to come after it', async () => {
+  const told = seenOf(({ sink, link }) => {
+    const { connected: note } = sink
+    sink.connected = () => (note.call(sink), link.write([text('b')]), link.end())
+    link.write([text(''), text('a')])
+  })
+  expect(await told).toBe('ab.')
+  expect(await seenOf(({ link }) => (link.write([text('')]), link.end()))).toBe('.')
+  expect(await seenOf(({ link }) => (link.write([text('a')]), link.close()))).toBe('a.')
+})
+
+test('nothing is written after the end of our half, and there is one end', async () => {
+  const seen = seenOf(async ({ sink, link }) => {
+    await until(() => sink.has('connected'))
+    link.write([text('a')])
+    link.end()
+    link.write([text('b')])
+    link.end()
+    link.startTls({ serverName: undefined, alpn: [], options: {} })
+  })
+  expect(await seen).toBe('a.')
+})
+
+test('of writes that wait for each other each is drained', async () => {
+  const seen = seenOf(async ({ sink, link }, peer) => {
+    await until(() => peer() !== undefined && sink.has('connected'))
+    peer()?.pause()
+    for (let i = 0; i < 3; i++) link.write([new Uint8Array(8 * 1024 * 1024)])
+    peer()?.resume()
+    await until(() => sink.drainedBytes === 24 * 1024 * 1024)
+    link.end()
+  })
+  expect((await seen).length).toBe(24 * 1024 * 1024 + 1)
 })
 
 test('who asks whether all was told has been told what had come: also what waits for the end of a turn', async () => {
@@ -403,25 +462,38 @@ test('nginx answers over TCP, TLS and a Unix socket', async (context) => {
   })
 })
 
-// Type stripping is not there on Node 20: the child is a script of plain JavaScript where src can be run unbuilt.
-const canStrip = Number(process.versions.node.split('.')[0]) >= 23
-test.skipIf(!canStrip)(
-  'a link that nobody waits for lets the process end (needs a Node that runs TypeScript)',
-  async () => {
-    await withServer(
-      tcpServer(() => {}),
-      async ({ port }) => {
-        const source = fileURLToPath(new URL('../../src/drivers/networks/index.ts', import.meta.url))
-        const script = `
+test('what nobody waits for lets the process end, and nothing else does', async () => {
+  await withServer(
+    tcpServer(() => {}),
+    async ({ port }) => {
+      const source = pathToFileURL(join(builtSource(), 'drivers/networks/index.js')).href
+      const script = `
         const { nodeNetwork } = await import(${JSON.stringify(source)})
+        const network = nodeNetwork()
         const idle = () => {}
-        const link = nodeNetwork().connect({ address: '127.0.0.1', port: ${port} }, {
+        const link = network.connect({ address: '127.0.0.1', port: ${port} }, {
           connected: () => link.unref(), secured: idle, received: () => false, drained: idle, eof: idle, failed: idle, closed: idle })
-        nodeNetwork().timer(nodeNetwork().now() + 60_000, idle, false)`
-        const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'ignore' })
-        const code = await new Promise((resolve) => child.once('exit', resolve))
-        expect(code).toBe(0)
-      },
-    )
-  },
-)
+        network.timer(network.now() + 60_000, idle, false)
+        network.timer(network.now() + 60_000, idle, true)()
+        network.timer(network.now() + 50, () => process.exitCode = 7, true)`
+      const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'ignore' })
+      const code = await new Promise((resolve) => child.once('exit', resolve))
+      expect(code).toBe(7)
+    },
+  )
+})
+
+test('a wait longer than the platform’s is not asked of it: that would be over at once, with a warning', async () => {
+  const warnings: string[] = []
+  const warned = (warning: Error): void => void warnings.push(warning.name)
+  process.on('warning', warned)
+  const off = network.timer(network.now() + 2 ** 40, () => {}, false)
+  await sleep(1) // warnings come in a tick of their own
+  off()
+  process.off('warning', warned)
+  expect(warnings).toEqual([])
+})
+
+test('there is one network for a thread, which remembers its sessions', () => {
+  expect(nodeNetwork()).toBe(network)
+})
