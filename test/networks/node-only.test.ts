@@ -70,16 +70,19 @@ test('what a peer said before it stopped listening is read after the write has f
     }),
     async ({ port }) => {
       const { sink, link } = dial(network, { address: '127.0.0.1', port })
-      await until(() => sink.has('connected'))
       link.pause()
+      await until(() => sink.has('connected'))
       link.write([new Uint8Array(1_000_000)])
       await sleep(100)
       // Linux answers the first write after a reset with an error; the answer is in the kernel still.
       link.write([new Uint8Array(16_000_000)])
       await until(() => sink.has('failed write') || sink.has('failed read'))
+      const accepted = sink.drainedBytes
       link.resume()
       await until(() => sink.has('closed'))
       expect(sink.facts).toContain('failed write')
+      // What failed was not accepted, nor is it later.
+      expect(sink.drainedBytes).toBe(accepted)
       expect(shown(sink)).toBe(answer)
       expect(sink.violations).toEqual([])
     },

@@ -261,9 +261,12 @@ class NodeLink implements Link, Receiver {
     // Each may be kept, with its buffer.
     for (let at = 0; at < length; at += READ_BYTES) this.receive(new Uint8Array(chunk.subarray(at, at + READ_BYTES)))
   }
-  /** What leaves in TLS is told a turn later, and the answer to it may be here by then: it would look like an early one. */
+  /**
+   * What leaves in TLS is told a turn later, and the answer to it may be here by then: it would look like an early one.
+   * Of a write that failed nothing is queued any more, and yet it was not accepted.
+   */
   #beforeReading(): void {
-    if (this.#batch > 0 && !this.#over) this.reportProgress()
+    if (this.#batch > 0 && !this.#over && !this.#writeFailed) this.reportProgress()
   }
   /** @internal */
   receive(data: Uint8Array, turn?: number): boolean {
