@@ -1,7 +1,8 @@
 // What only sockets show: processes, files, kernels, other people's servers.
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp, rm, stat } from 'node:fs/promises'
-import { createServer, Socket } from 'node:net'
+import { connect, createServer, Socket } from 'node:net'
 import { createSecureContext, createServer as createTlsServer } from 'node:tls'
 import type { TLSSocket } from 'node:tls'
 import { tmpdir } from 'node:os'
@@ -9,6 +10,8 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { expect, test, vi } from 'vitest'
+import type { Link } from '../../src/drivers/network.ts'
+import { deliver, flush, nextBuffer, READ_BYTES } from '../../src/drivers/networks/buffers.ts'
 import { nodeNetwork } from '../../src/drivers/networks/index.ts'
 import { refusedAlpn } from '../../src/drivers/networks/tls.ts'
 import { builtSource } from '../blocking/worker-build.ts'
@@ -24,14 +27,14 @@ async function until(what: () => boolean): Promise<void> {
 }
 const shown = (sink: Recorder): string => String.fromCharCode(...sink.content)
 /** With a link between two sockets; the test has the other end of it. */
-async function connected(use: (sink: Recorder, peer: Socket) => Promise<void>): Promise<void> {
+async function connected(use: (sink: Recorder, peer: Socket, link: Link) => Promise<void>): Promise<void> {
   let peer: Socket | undefined
   await withServer(
     tcpServer((socket) => void (peer = socket)),
     async ({ port }) => {
       const { sink, link } = dial(network, { address: '127.0.0.1', port })
       await until(() => sink.has('connected') && peer !== undefined)
-      await use(sink, peer as Socket)
+      await use(sink, peer as Socket, link)
       link.destroy()
     },
   )
@@ -133,6 +136,154 @@ test('nothing is written after the end of our half, and there is one end', async
     link.startTls({ serverName: undefined, alpn: [], options: {} })
   })
   expect(await seen).toBe('a.')
+  const closed = seenOf(async ({ sink, link }) => {
+    await until(() => sink.has('connected'))
+    link.write([text('a')])
+    await until(() => sink.drainedBytes === 1)
+    link.close()
+    link.write([text('b')])
+    link.end()
+  })
+  expect(await closed).toBe('a.')
+})
+
+test('what is closed before there is a connection, with nothing to write, is not connected first', async () => {
+  await withServer(
+    tcpServer(() => {}),
+    async ({ port }) => {
+      const { sink, link } = dial(network, { address: '127.0.0.1', port })
+      link.close()
+      await until(() => sink.has('closed'))
+      expect(sink.facts).toEqual(['closed'])
+    },
+  )
+})
+
+/** A write that fails at once: its peer is gone, and nobody has read that. */
+async function writeFails(use: (sink: Recorder, link: Link) => Promise<void> | void): Promise<string[]> {
+  let facts: string[] = []
+  await connected(async (sink, peer, link) => {
+    link.pause() // whoever reads hears of the reset first
+    peer.resetAndDestroy()
+    await once(peer, 'close')
+    link.write([text('a')])
+    await use(sink, link)
+    await until(() => sink.has('closed'))
+    facts = sink.facts
+  })
+  return facts
+}
+
+test.each(['close', 'resume'] as const)('a link whose write has failed ends by %s, and fails once', async (verb) => {
+  const facts = writeFails(async (sink, link) => {
+    await until(() => sink.has('failed write'))
+    link[verb]()
+  })
+  expect((await facts).filter((fact) => fact !== 'eof')).toEqual(['connected', 'failed write', 'closed'])
+})
+
+test('a write that has failed is nothing to who destroys its link at once', async () => {
+  expect(await writeFails((_, link) => link.destroy())).toEqual(['connected', 'closed'])
+})
+
+/** From the next turn on reads meet: they have been three, and none of them alone. */
+async function meeting(): Promise<void> {
+  let together = 0
+  while (together < 3) {
+    together++
+    const receive = (): boolean => ((together = 0), false)
+    deliver({ receive, readsAlone: false, readBytes: READ_BYTES }, nextBuffer(), 1)
+  }
+  flush()
+  await new Promise((resolve) => setImmediate(resolve))
+}
+
+test('what was read in one turn with what destroyed its link is not told', async () => {
+  const peers: Socket[] = []
+  await withServer(
+    tcpServer((socket) => void peers.push(socket)),
+    async ({ port }) => {
+      const links = [dial(network, { address: '127.0.0.1', port }), dial(network, { address: '127.0.0.1', port })]
+      for (const { sink } of links) sink.onReceived = () => links.forEach(({ link }) => link.destroy())
+      await until(() => peers.length === 2 && links.every(({ sink }) => sink.has('connected')))
+      await meeting()
+      for (const peer of peers) peer.write('x')
+      await until(() => links.every(({ sink }) => sink.has('closed')))
+      expect(links.reduce((sum, { sink }) => sum + sink.bytes, 0)).toBe(1)
+    },
+  )
+})
+
+test('a broken record of TLS ends its connection, and what was read ahead of it is told before', async () => {
+  const made = await certificates()
+  const server = createTlsServer({ ...made.good }, (socket) => {
+    socket.on('error', () => {})
+    socket.on('data', (bytes) => socket.write(bytes))
+  })
+  await withServer(serve(server), async ({ port }) => {
+    let broken = false
+    const between = tcpServer((near) => {
+      const far = connect(port, '127.0.0.1')
+      near.on('data', (bytes) => far.write(bytes)).on('error', () => far.destroy())
+      far.on('data', (bytes) => near.write(broken ? Buffer.concat([bytes, new Uint8Array(100)]) : bytes))
+      far.on('error', () => {}).on('close', () => near.destroy())
+    })
+    await withServer(between, async (way) => {
+      // Tickets come behind the handshake, and are not to be what is broken.
+      const tls = { serverName: 'localhost', alpn: [], options: { ca: made.ca, maxVersion: 'TLSv1.2' } }
+      const { sink, link } = dial(network, { address: '127.0.0.1', port: way.port, tls })
+      await until(() => sink.has('secured'))
+      broken = true
+      await meeting()
+      link.write([text('a')])
+      await until(() => sink.has('closed'))
+      expect(sink.facts).toEqual(['connected', 'secured', 'drained', 'received', 'failed read', 'closed'])
+    })
+  })
+})
+
+test('a place that the platform refuses fails with side connect, unless it was given up', async () => {
+  const refused = dial(network, { address: '127.0.0.1', port: 65_536 })
+  const destroyed = dial(network, { address: '127.0.0.1', port: 65_536 })
+  destroyed.link.destroy()
+  await until(() => refused.sink.has('closed') && destroyed.sink.has('closed'))
+  expect([refused.sink.facts, destroyed.sink.facts]).toEqual([['failed connect', 'closed'], ['closed']])
+})
+
+test('what had left when a link was destroyed is not told any more', async () => {
+  await connected(async (sink, _, link) => {
+    link.write([text('a')])
+    link.destroy()
+    await until(() => sink.has('closed'))
+    expect(sink.facts).toEqual(['connected', 'closed'])
+  })
+})
+
+test('what is paused before there is a connection is paused then; a handshake is read all the same', async () => {
+  const made = await certificates()
+  const tls = { serverName: 'localhost', alpn: [], options: { ca: made.ca } }
+  const peers: Socket[] = []
+  const taken = (socket: Socket): void => void peers.push(socket.on('error', () => {}))
+  for (const [server, target, fact] of [
+    [createServer(taken), {}, 'connected'],
+    [createTlsServer({ ...made.good }, taken), { tls }, 'secured'],
+  ] as const) {
+    await withServer(serve(server), async ({ port }) => {
+      const quiet = dial(network, { address: '127.0.0.1', port, ...target })
+      quiet.link.pause()
+      await until(() => quiet.sink.has(fact) && peers.length === 1)
+      const resumed = dial(network, { address: '127.0.0.1', port, ...target })
+      resumed.link.pause()
+      resumed.link.resume()
+      await until(() => peers.length === 2)
+      for (const peer of peers.splice(0)) peer.write('x')
+      await until(() => resumed.sink.bytes === 1)
+      expect(quiet.sink.bytes).toBe(0)
+      quiet.link.resume()
+      await until(() => quiet.sink.bytes === 1)
+      for (const { link } of [quiet, resumed]) link.destroy()
+    })
+  }
 })
 
 test('of writes that wait for each other each is drained', async () => {
@@ -467,18 +618,23 @@ test('nginx answers over TCP, TLS and a Unix socket', async (context) => {
 
 test('what nobody waits for lets the process end, and nothing else does', async () => {
   await withServer(
-    tcpServer(() => {}),
+    tcpServer((socket) => socket.on('data', (bytes) => setTimeout(() => socket.write(bytes), 100))),
     async ({ port }) => {
       const source = pathToFileURL(join(builtSource(), 'drivers/networks/index.js')).href
       const script = `
         const { nodeNetwork } = await import(${JSON.stringify(source)})
         const network = nodeNetwork()
         const idle = () => {}
-        const link = network.connect({ address: '127.0.0.1', port: ${port} }, {
-          connected: () => link.unref(), secured: idle, received: () => false, drained: idle, eof: idle, failed: idle, closed: idle })
+        const open = (sink) => network.connect({ address: '127.0.0.1', port: ${port} }, {
+          secured: idle, received: () => false, drained: idle, eof: idle, failed: idle, closed: idle, ...sink })
+        const link = open({ connected: () => link.unref() })
+        const held = open({
+          connected: () => (held.unref(), held.ref(), held.write([new Uint8Array(1)])),
+          received: () => (held.destroy(), (process.exitCode |= 4)),
+        })
         network.timer(network.now() + 60_000, idle, false)
         network.timer(network.now() + 60_000, idle, true)()
-        network.timer(network.now() + 50, () => process.exitCode = 7, true)`
+        network.timer(network.now() + 50, () => (process.exitCode |= 3), true)`
       const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'ignore' })
       const code = await new Promise((resolve) => child.once('exit', resolve))
       expect(code).toBe(7)

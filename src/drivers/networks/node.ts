@@ -314,11 +314,7 @@ class NodeLink implements Link, Receiver {
       this.#whenSecured(socket, tls)
       socket.on('data', onData)
     } catch (error) {
-      soon(() => {
-        if (this.#over) return
-        this.#fail(error, 'tls')
-        carrier.destroy()
-      })
+      soon(() => this.#fail(error, 'tls'))
     }
   }
 
@@ -326,10 +322,7 @@ class NodeLink implements Link, Receiver {
     socket.once('secureConnect', () => {
       if (this.#over) return
       const refused = refusal(socket, tls)
-      if (refused !== undefined) {
-        this.#fail(refused, 'tls')
-        return void socket.destroy()
-      }
+      if (refused !== undefined) return this.#fail(refused, 'tls')
       // HTTP/2 allows no second handshake. RFC 9113 §9.2.1.
       if (socket.alpnProtocol === 'h2') {
         socket.once('secureConnect', () => socket.destroy(new Error('the peer has renegotiated TLS')))
@@ -379,16 +372,14 @@ class NodeLink implements Link, Receiver {
     this.#over = true
     // After a failed write the end of reading is expected, however it comes.
     if (!this.#writeFailed) this.#sink.failed(error, side)
+    // Node does not end a socket whose peer breaks TLS after the handshake: it only says so.
+    this.#socket?.destroy()
   }
 
   #cannotWrite(error: Error): void {
     flush()
     if (this.#over || this.#writeFailed) return
-    if (this.#phase !== 'open') {
-      this.#fail(error, 'tls')
-      this.#socket?.destroy()
-      return
-    }
+    if (this.#phase !== 'open') return this.#fail(error, 'tls')
     this.#writeFailed = true
     this.#steps = undefined
     slow.delete(this)
