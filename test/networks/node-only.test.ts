@@ -16,6 +16,7 @@ import { nodeNetwork } from '../../src/drivers/networks/index.ts'
 import { refusedAlpn } from '../../src/drivers/networks/tls.ts'
 import { builtSource } from '../blocking/worker-build.ts'
 import { certificates } from '../fixtures/certificates.ts'
+import { collect } from '../fixtures/collect.ts'
 import { nginx, serve, tcpServer, withServer } from '../fixtures/servers.ts'
 import { dial, type Recorder } from '../../src/conformance.ts'
 
@@ -182,6 +183,16 @@ test.each(['close', 'resume'] as const)('a link whose write has failed ends by %
   expect((await facts).filter((fact) => fact !== 'eof')).toEqual(['connected', 'failed write', 'closed'])
 })
 
+test('a link whose peer has ended is over when a write fails', async () => {
+  await connected(async (sink, peer, link) => {
+    peer.end()
+    await until(() => sink.has('eof'))
+    peer.destroy()
+    await until(() => (link.write([text('a')]), sink.has('failed write')))
+    await until(() => sink.has('closed'))
+  })
+})
+
 test('a write that has failed is nothing to who destroys its link at once', async () => {
   expect(await writeFails((_, link) => link.destroy())).toEqual(['connected', 'closed'])
 })
@@ -250,6 +261,31 @@ test('a place that the platform refuses fails with side connect, unless it was g
   expect([refused.sink.facts, destroyed.sink.facts]).toEqual([['failed connect', 'closed'], ['closed']])
 })
 
+test('what was read in one turn with the end of TLS is told before it', async () => {
+  const made = await certificates()
+  const server = createTlsServer({ ...made.good }, (socket) => socket.on('data', (bytes) => socket.end(bytes)))
+  await withServer(serve(server), async ({ port }) => {
+    const tls = { serverName: 'localhost', alpn: [], options: { ca: made.ca } }
+    const { sink, link } = dial(network, { address: '127.0.0.1', port, tls })
+    await until(() => sink.has('secured'))
+    await meeting()
+    link.write([text('a')])
+    await until(() => sink.has('eof'))
+    expect(sink.facts.slice(-2)).toEqual(['received', 'eof'])
+    link.destroy()
+  })
+})
+
+test('the end of a peer during a handshake is the handshake’s failure alone', async () => {
+  const server = tcpServer((socket) => void socket.end())
+  await withServer(server, async ({ port }) => {
+    const tls = { serverName: 'localhost', alpn: [], options: {} }
+    const { sink } = dial(network, { address: '127.0.0.1', port, tls })
+    await until(() => sink.has('closed'))
+    expect(sink.facts).toEqual(['connected', 'failed tls', 'closed'])
+  })
+})
+
 test('what had left when a link was destroyed is not told any more', async () => {
   await connected(async (sink, _, link) => {
     link.write([text('a')])
@@ -284,6 +320,60 @@ test('what is paused before there is a connection is paused then; a handshake is
       for (const { link } of [quiet, resumed]) link.destroy()
     })
   }
+})
+
+test('a link that is to be closed after its end does not wait for that of the peer', async () => {
+  await withServer(
+    tcpServer((socket) => socket.resume()),
+    async ({ port }) => {
+      const { sink, link } = dial(network, { address: '127.0.0.1', port })
+      link.end()
+      link.close()
+      await until(() => sink.has('closed'))
+    },
+  )
+})
+
+test('what of a write was told as accepted, because something was read, is not told again', async () => {
+  await connected(async (sink, peer, link) => {
+    const size = 16 * 1024 * 1024
+    let far = 0
+    peer.pause()
+    link.write([new Uint8Array(size)])
+    for (let n = 1; n <= 3; n++) {
+      peer.write('x')
+      await until(() => sink.bytes === n)
+    }
+    expect(sink.drainedBytes).toBeGreaterThan(0)
+    expect(sink.drainedBytes).toBeLessThan(size)
+    peer.on('data', (bytes) => {
+      far += bytes.length
+      if (far > size / 2 && far - bytes.length <= size / 2) peer.write('x')
+    })
+    peer.resume()
+    await until(() => far === size && sink.bytes === 4)
+    link.write([new Uint8Array(1000)])
+    await until(() => far === size + 1000)
+    await until(() => sink.drainedBytes >= size + 1000)
+    expect([sink.drainedBytes, sink.violations]).toEqual([size + 1000, []])
+  })
+})
+
+test('a link that is destroyed with much to write is held by nothing', async () => {
+  const held = await (async () => {
+    let ref: WeakRef<Recorder> | undefined
+    await connected(async (sink, peer, link) => {
+      peer.pause()
+      link.write([new Uint8Array(16 * 1024 * 1024)])
+      link.destroy()
+      await until(() => sink.has('closed'))
+      ref = new WeakRef(sink)
+    })
+    return ref
+  })()
+  await sleep(1) // a WeakRef holds for as long as its turn
+  collect()
+  expect(held?.deref()).toBeUndefined()
 })
 
 test('of writes that wait for each other each is drained', async () => {
@@ -653,6 +743,9 @@ test('a wait longer than the platform’s is not asked of it: that would be over
   expect(warnings).toEqual([])
 })
 
-test('there is one network for a thread, which remembers its sessions', () => {
+test('there is one network for a thread, which remembers its sessions; it can do all but hear of close_notify', () => {
   expect(nodeNetwork()).toBe(network)
+  const { closeNotify, ...others } = network.can
+  expect([closeNotify, Object.keys(others)]).toEqual([false, ['alpn', 'sni', 'startTls', 'halfClose', 'unix']])
+  expect(new Set(Object.values(others))).toEqual(new Set([true]))
 })

@@ -206,7 +206,6 @@ class NodeLink implements Link, Receiver {
 
   destroy(): void {
     this.#over = true
-    this.#steps = undefined
     this.#socket?.destroy()
   }
 
@@ -279,7 +278,7 @@ class NodeLink implements Link, Receiver {
   }
 
   #failedToStart(error: unknown): void {
-    if (!this.#over) this.#fail(error, this.#target.tls === undefined ? 'connect' : 'tls')
+    this.#fail(error, this.#target.tls === undefined ? 'connect' : 'tls')
     this.#closed()
   }
 
@@ -420,7 +419,7 @@ class NodeLink implements Link, Receiver {
     const steps = this.#steps
     if (steps === undefined) return
     let count = 0
-    while (count < steps.length && ArrayBuffer.isView(steps[count])) count++
+    while (ArrayBuffer.isView(steps[count])) count++
     const first = steps.splice(0, Math.max(count, 1))
     // Most links have nothing waiting, and an idle one has no list for it.
     if (steps.length === 0) this.#steps = undefined
