@@ -18,6 +18,7 @@ import {
   type NetworkStream,
   PoolClosed,
   ReadTimeout,
+  RemoteProtocolError,
   TimeoutException,
   type PoolOptions,
   type Response,
@@ -381,6 +382,15 @@ it('sends trailers', () => {
   })
 })
 
+it('a response that was closed has nothing more to give, though some of it waited', () => {
+  withPool({}, (pool) => {
+    const response = pool.stream('GET', http('/halves/1000'))
+    const pieces = response[Symbol.iterator]()
+    response.close()
+    expect(pieces.next()).toEqual({ done: true, value: undefined })
+  })
+})
+
 describe('what fails right behind the head', () => {
   const raw = (content: string): string => {
     const head = 'HTTP/1.1 200 OK\r\nX-Mine: yes\r\nTransfer-Encoding: chunked\r\n\r\n'
@@ -415,6 +425,12 @@ describe('what fails right behind the head', () => {
       const response = pool.stream('GET', raw('ZZ\r\n'))
       response.close()
       expect(response.complete).toBe(false)
+    })
+  })
+  it('is thrown by stream() where there is no head', () => {
+    const nonsense = http(`/raw/${encodeURIComponent('nonsense\r\n\r\n')}`)
+    withPool({}, (pool) => {
+      expect(thrown(() => pool.stream('GET', nonsense))).toBeInstanceOf(RemoteProtocolError)
     })
   })
   it('fails request(), which wants all of it', () => {
@@ -461,6 +477,18 @@ describe('what fails right behind the head', () => {
 })
 
 describe('callbacks', () => {
+  it('of forEach may throw: the response is given up', () => {
+    withPool({}, (pool) => {
+      const mistake = new Error('mine')
+      const response = pool.stream('GET', http('/halves/1000'))
+      const error = thrown(() =>
+        response.forEach(() => {
+          throw mistake
+        }),
+      )
+      expect([error, response.complete]).toEqual([mistake, false])
+    })
+  })
   it('of content may make a request of their own', () => {
     withPool({}, (pool) => {
       function* content(): Generator<Uint8Array> {
@@ -559,6 +587,32 @@ describe('callbacks', () => {
       const error = thrown(() => pool.request('GET', http('/'), { trace }))
       expect(error).toBeInstanceOf(LocalProtocolError)
       expect((error as LocalProtocolError).code).toBe('nested-call')
+    })
+  })
+  it.each<[string, (response: Response) => unknown]>([
+    ['an iterator', (response) => response[Symbol.iterator]().next()],
+    ['forEach()', (response) => response.forEach(() => {})],
+    ['read()', (response) => response.read()],
+    ['drain()', (response) => response.drain()],
+    ['close()', (response) => response.close()],
+  ])('of a trace may not use a response of before either: %s', (_, use) => {
+    withPool({}, (pool) => {
+      const response = pool.stream('GET', http('/halves/0'))
+      expect(thrown(() => pool.request('GET', http('/'), { trace: () => void use(response) }))).toMatchObject({
+        code: 'nested-call',
+      })
+      response.close()
+    })
+  })
+  it('of a trace may throw each time: the first is what counts', () => {
+    withPool({}, (pool) => {
+      const mistakes: Error[] = []
+      const trace = (): never => {
+        mistakes.push(new Error('mine'))
+        throw mistakes.at(-1) as Error
+      }
+      expect(thrown(() => pool.request('GET', http('/'), { trace }))).toBe(mistakes[0])
+      expect(mistakes.length).toBeGreaterThan(1)
     })
   })
   it('may abort the request; the signal’s reason is thrown', () => {
