@@ -714,6 +714,18 @@ describe('a request that is streamed', () => {
     await expect(makePool().request('POST', url, { content })).rejects.toBe(own)
   })
 
+  it('fails with what its source throws, whenever that is', async () => {
+    const { url } = await serveHttp((request, response) => request.resume().on('end', () => response.end()))
+    const mine = new Error('mine')
+    for (const before of [0, 1, 2]) {
+      function* content(): Generator<Uint8Array> {
+        for (let n = 0; n < before; n++) yield bytes('piece')
+        throw mine
+      }
+      await expect(makePool().request('POST', url, { content: content() })).rejects.toBe(mine)
+    }
+  })
+
   it('returns its source when the request is given up', async () => {
     const { url } = await serveHttp((_, response) => response.end('early'))
     let returned = 0

@@ -333,6 +333,30 @@ describe('a stream after a switch', () => {
       expect(() => response.networkStream?.end()).toThrow(PoolClosed)
     })
   })
+  it.each<[string, (stream: NetworkStream) => unknown]>([
+    ['read()', (stream) => stream.read()],
+    ['write()', (stream) => stream.write(new Uint8Array(1))],
+    ['end()', (stream) => stream.end()],
+    ['startTls()', (stream) => stream.startTls()],
+    ['close()', (stream) => stream.close()],
+  ])('is not used from within a trace: %s', (_, use) => {
+    opened('mirror', (stream, _response, pool) => {
+      expect(thrown(() => pool.request('GET', http('/'), { trace: () => void use(stream) }))).toMatchObject({
+        code: 'nested-call',
+      })
+    })
+  })
+  it.each<[string, (stream: NetworkStream) => void, string]>([
+    ['ended', (stream) => stream.end(), 'stream-ended'],
+    ['closed', (stream) => stream.close(), 'stream-closed'],
+  ])('that was %s takes nothing more, and does not wait for room to say so', (_, over, code) => {
+    opened('mirror', (stream) => {
+      stream.write(new Uint8Array(64 * 1024 * 1024))
+      over(stream)
+      expect(thrown(() => stream.write(new Uint8Array(1)))).toMatchObject({ code })
+      expect(thrown(() => stream.startTls())).toMatchObject({ code })
+    })
+  })
   it('is secured', () => {
     opened('tls', (stream, response) => {
       const secured = stream.startTls({ serverName: 'localhost', options: { ca } })
@@ -379,6 +403,17 @@ it('sends trailers', () => {
       trailers: { 'X-Sum': '7' },
     })
     expect(echo(response.content).trailers).toEqual({ 'x-sum': '7' })
+  })
+})
+
+it('what is dropped of a response is read up to a limit, for the sake of its connection', () => {
+  withPool({}, (pool) => {
+    const reused = (path: string, limit?: number): boolean => {
+      const response = pool.stream('GET', http(path))
+      response.drain(limit)
+      return pool.request('GET', http('/')).connection.id === response.connection.id
+    }
+    expect([reused('/large/1', 1_000), reused('/large/1', 1 << 20), reused('/halves/20')]).toEqual([false, true, true])
   })
 })
 
@@ -477,6 +512,20 @@ describe('what fails right behind the head', () => {
 })
 
 describe('callbacks', () => {
+  it('of content may make a request of their own while they are told that nobody wants more', () => {
+    let answer: unknown
+    withPool({}, (pool) => {
+      function* content(): Generator<Uint8Array> {
+        try {
+          for (;;) yield new Uint8Array(65_536)
+        } finally {
+          answer = echo(pool.request('GET', http('/')).content).method
+        }
+      }
+      pool.request('POST', http('/late/0'), { content: content() })
+    })
+    expect(answer).toBe('GET')
+  })
   it('of forEach may throw: the response is given up', () => {
     withPool({}, (pool) => {
       const mistake = new Error('mine')

@@ -265,14 +265,25 @@ test('what was read in one turn with the end of TLS is told before it', async ()
   const made = await certificates()
   const server = createTlsServer({ ...made.good }, (socket) => socket.on('data', (bytes) => socket.end(bytes)))
   await withServer(serve(server), async ({ port }) => {
-    const tls = { serverName: 'localhost', alpn: [], options: { ca: made.ca } }
-    const { sink, link } = dial(network, { address: '127.0.0.1', port, tls })
-    await until(() => sink.has('secured'))
-    await meeting()
-    link.write([text('a')])
-    await until(() => sink.has('eof'))
-    expect(sink.facts.slice(-2)).toEqual(['received', 'eof'])
-    link.destroy()
+    let held: Uint8Array[] | undefined
+    const between = tcpServer((near) => {
+      const far = connect(port, '127.0.0.1')
+      near.on('data', (bytes) => far.write(bytes))
+      far.on('data', (bytes) => (held === undefined ? near.write(bytes) : held.push(bytes)))
+      far.on('end', () => near.end(Buffer.concat(held ?? [])))
+    })
+    await withServer(between, async (way) => {
+      // As above.
+      const tls = { serverName: 'localhost', alpn: [], options: { ca: made.ca, maxVersion: 'TLSv1.2' } }
+      const { sink, link } = dial(network, { address: '127.0.0.1', port: way.port, tls })
+      await until(() => sink.has('secured'))
+      held = []
+      await meeting()
+      link.write([text('a')])
+      await until(() => sink.has('eof'))
+      expect(sink.facts.slice(-2)).toEqual(['received', 'eof'])
+      link.destroy()
+    })
   })
 })
 
@@ -500,7 +511,7 @@ test('the zone of an IPv6 address is not of the certificate; what only looks lik
     }
     expect((await dialled('::1%lo')).has('secured')).toBe(true)
     // Nor is one of which nothing can be sent that of the address that was dialled.
-    for (const serverName of ['fe80::1%lo', '[::1]', 'localhost:443', '.']) {
+    for (const serverName of ['fe80::1%lo', '[::1]', 'localhost:443', 'localhost%lo', '.']) {
       expect((await dialled(serverName)).error).toMatchObject({ code: 'ERR_TLS_CERT_ALTNAME_INVALID' })
     }
   })
@@ -643,6 +654,129 @@ test('of sessions and contexts a bounded number is kept, and a context of the ca
     expect([await ask({ ca, highWaterMark: 20_099 }), await ask({ ca })]).toEqual([true, false])
     expect(await ask({ secureContext: createSecureContext({ ca }) })).toBe(false)
     expect(await ask({ secureContext: createSecureContext() })).toBeUndefined()
+  })
+})
+
+test.each(['TLSv1.2', 'TLSv1.3'] as const)(
+  'a session is resumed with whom it was made: not in a tunnel to who has no name (%s)',
+  async (maxVersion) => {
+    const made = await certificates()
+    const resumed: boolean[] = []
+    const taken = (socket: TLSSocket): void =>
+      void socket.on('error', () => {}).on('data', (data) => socket.write(data))
+    const direct = createTlsServer({ ...made.good, maxVersion }, taken)
+    direct.on('secureConnection', (socket) => resumed.push(socket.isSessionReused()))
+    const options = { ca: made.ca }
+    const ask = async (port: number, serverName: string | undefined, later: boolean): Promise<boolean | undefined> => {
+      const tls = { serverName, alpn: [], options }
+      const { sink, link } = dial(network, { address: '127.0.0.1', port, ...(later ? undefined : { tls }) })
+      if (later) link.startTls(tls)
+      // By the answer the tickets are here as well.
+      link.write([text('a')])
+      await until(() => sink.bytes === 1)
+      link.destroy()
+      await until(() => sink.has('closed'))
+      return resumed.at(-1)
+    }
+    await withServer(serve(direct), async ({ port }) => {
+      const seen: unknown[] = []
+      for (const [serverName, later] of [
+        ['localhost', false],
+        [undefined, false],
+        ['localhost', true],
+        [undefined, true],
+      ] as const) {
+        await ask(port, serverName, later)
+        seen.push(await ask(port, serverName, later))
+      }
+      expect(seen).toEqual([true, true, true, false])
+    })
+  },
+)
+
+test('a session with which a handshake failed is not tried again; one that was lost later is', async () => {
+  const made = await certificates()
+  const resumed: boolean[] = []
+  const server = createTlsServer({ ...made.good }, (socket) => {
+    resumed.push(socket.isSessionReused())
+    socket.on('error', () => {}).on('data', (data) => socket.write(data))
+  })
+  await withServer(serve(server), async ({ port }) => {
+    let refuses = false
+    const peers: Socket[] = []
+    const between = tcpServer((near) => {
+      peers.push(near)
+      if (refuses) return void near.resetAndDestroy()
+      near.pipe(connect(port, '127.0.0.1')).pipe(near)
+    })
+    await withServer(between, async (way) => {
+      const ask = async (): Promise<boolean | undefined> => {
+        const tls = { serverName: 'localhost', alpn: [], options: { ca: made.ca } }
+        const { sink, link } = dial(network, { address: '127.0.0.1', port: way.port, tls })
+        link.write([text('a')])
+        await until(() => sink.bytes === 1 || sink.has('closed'))
+        peers.pop()?.resetAndDestroy()
+        await until(() => sink.has('closed'))
+        return sink.has('secured') ? resumed.at(-1) : undefined
+      }
+      expect([await ask(), await ask(), await ask()]).toEqual([false, true, true])
+      refuses = true
+      expect(await ask()).toBeUndefined()
+      refuses = false
+      expect([await ask(), await ask()]).toEqual([false, true])
+    })
+  })
+})
+
+test('a context is made once for the same options', async () => {
+  const made = await certificates()
+  const contexts = vi.spyOn(process.getBuiltinModule('node:tls'), 'createSecureContext')
+  const server = createTlsServer({ ...made.good }, () => {})
+  contexts.mockClear()
+  await withServer(serve(server), async ({ port }) => {
+    // Of no other test's.
+    for (const highWaterMark of [30_001, 30_001, 30_002]) {
+      const tls = { serverName: 'localhost', alpn: [], options: { ca: made.ca, highWaterMark } }
+      const { sink, link } = dial(network, { address: '127.0.0.1', port, tls })
+      await until(() => sink.has('secured'))
+      link.destroy()
+    }
+  })
+  expect(contexts).toHaveBeenCalledTimes(2)
+  contexts.mockRestore()
+})
+
+test('with whom TLS is, and how it is read, is not for its options to say', async () => {
+  const made = await certificates()
+  const misleading = {
+    ...{ host: '192.0.2.1', port: 1, path: '/nowhere', localAddress: '192.0.2.1', family: 6, socket: new Socket() },
+    ...{
+      lookup: () => {},
+      onread: {},
+      ALPNProtocols: ['evil'],
+      isServer: true,
+      signal: AbortSignal.abort(),
+      timeout: 1,
+    },
+    ...{ allowHalfOpen: false, autoSelectFamily: true, servername: 'other.test' },
+  }
+  const server = createTlsServer({ ...made.good, allowHalfOpen: true, ALPNProtocols: ['evil'] }, (socket) => {
+    socket.on('error', () => {}).end('late')
+    socket.on('data', (bytes) => void (heard += String(bytes)))
+  })
+  let heard = ''
+  await withServer(serve(server), async ({ port }) => {
+    const tls = { serverName: 'localhost', alpn: [], options: { ca: made.ca, ...misleading } }
+    for (const later of [false, true]) {
+      const { sink, link } = dial(network, { address: '127.0.0.1', port, ...(later ? undefined : { tls }) })
+      if (later) link.startTls(tls)
+      await until(() => sink.has('eof'))
+      expect([shown(sink), sink.alpn]).toEqual(['late', undefined])
+      heard = ''
+      link.write([text('later')])
+      await until(() => heard === 'later')
+      link.destroy()
+    }
   })
 })
 
