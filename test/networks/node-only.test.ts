@@ -549,6 +549,7 @@ test('HTTP/2 is not spoken over what is older than TLS 1.2, though the options a
       const { sink, link } = dial(network, { address: '127.0.0.1', port, tls })
       await until(() => sink.has('secured') || sink.has('closed'))
       expect(sink.facts).toEqual(facts)
+      if (alpn === 'h2') expect(sink.error).toMatchObject({ code: 'ERR_TLS_ALPN_INADEQUATE' })
       link.destroy()
     }
   })
@@ -600,6 +601,15 @@ test.each([
       expect(sink.facts.filter((fact) => fact.startsWith('failed'))).toEqual([])
       expect(Buffer.compare(Buffer.concat(read), content)).toBe(0)
     }
+  })
+})
+
+test.each([undefined, null])('there need be no TLS options: %s; the peer is verified', async (options) => {
+  const made = await certificates()
+  await withServer(serve(createTlsServer({ ...made.good }, () => {})), async ({ port }) => {
+    const { sink } = dial(network, { address: '127.0.0.1', port, tls: { serverName: 'localhost', alpn: [], options } })
+    await until(() => sink.has('closed'))
+    expect(sink.facts).toEqual(['connected', 'failed tls', 'closed'])
   })
 })
 
@@ -734,9 +744,13 @@ test('a context is made once for the same options', async () => {
   const server = createTlsServer({ ...made.good }, () => {})
   contexts.mockClear()
   await withServer(serve(server), async ({ port }) => {
-    // Of no other test's.
-    for (const highWaterMark of [30_001, 30_001, 30_002]) {
-      const tls = { serverName: 'localhost', alpn: [], options: { ca: made.ca, highWaterMark } }
+    // The numbers are no other test's.
+    for (const options of [
+      { ca: [made.ca], highWaterMark: 30_001 },
+      { highWaterMark: 30_001, ca: [made.ca] },
+      { ca: [made.ca], highWaterMark: 30_002 },
+    ]) {
+      const tls = { serverName: 'localhost', alpn: [], options }
       const { sink, link } = dial(network, { address: '127.0.0.1', port, tls })
       await until(() => sink.has('secured'))
       link.destroy()
