@@ -19,6 +19,8 @@ import {
   PoolClosed,
   ReadTimeout,
   RemoteProtocolError,
+  request,
+  stream,
   TimeoutException,
   type PoolOptions,
   type Response,
@@ -383,7 +385,12 @@ describe('a stream after a switch', () => {
     withPool({}, (pool) => {
       const response = pool.stream('GET', http('/'), { headers: { Connection: 'Upgrade', Upgrade: 'tls' } })
       const error = thrown(() => response.networkStream?.startTls({ serverName: 'other.test', options: { ca } }))
-      expect(error).toMatchObject({ name: 'ConnectError', code: 'tls-certificate' })
+      const { origin } = new URL(http('/'))
+      expect(error).toMatchObject({ name: 'ConnectError', code: 'tls-certificate', phase: 'tls', origin })
+      expect(error).toMatchObject({
+        disposition: 'response-started',
+        cause: expect.objectContaining({ code: 'ERR_TLS_CERT_ALTNAME_INVALID' }) as unknown,
+      })
       expect(thrown(() => response.networkStream?.write(new Uint8Array(1)))).toBe(error)
     })
   })
@@ -403,6 +410,56 @@ it('sends trailers', () => {
       trailers: { 'X-Sum': '7' },
     })
     expect(echo(response.content).trailers).toEqual({ 'x-sum': '7' })
+  })
+})
+
+it('a pool tells of connections that have expired between two calls, and closes what is idle when it is told to', () => {
+  const idle: ((pool: ConnectionPool) => unknown)[] = [
+    (pool) => pool.stats['idle'],
+    (pool) => pool.connections.filter((one) => one.info().includes('IDLE')).length,
+  ]
+  for (const count of idle) {
+    withPool({ keepAliveExpiry: 20 }, (pool) => {
+      pool.request('GET', http('/'))
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 40)
+      expect(count(pool)).toBe(0)
+    })
+  }
+  withPool({}, (pool) => {
+    const first = pool.request('GET', http('/')).connection.id
+    pool.closeIdle()
+    expect(pool.request('GET', http('/')).connection.id).not.toBe(first)
+  })
+})
+
+it('a resolver of one’s own says where a host is, or why it is nowhere', () => {
+  const mistake = new Error('mine')
+  const resolve = (host: string): string[] => {
+    if (host === 'here.test') return ['127.0.0.1']
+    throw mistake
+  }
+  withPool({ resolve }, (pool) => {
+    expect(pool.request('GET', http('/').replace('127.0.0.1', 'here.test')).status).toBe(200)
+    expect(thrown(() => pool.request('GET', 'http://nowhere.test/'))).toMatchObject({ phase: 'dns', cause: mistake })
+    expect(() => new ConnectionPool({ resolve: 'here' as never })).toThrow(TypeError)
+  })
+})
+
+it('what is asked for without a pool has one of the thread’s', () => {
+  request('GET', http('/'))
+  const streamed = stream('GET', http('/'))
+  streamed.drain()
+  expect([streamed, request('GET', http('/'))].map(({ connection }) => connection.reused)).toEqual([true, true])
+})
+
+it('what a pool is destroyed for is the cause of what its requests fail with', () => {
+  withPool({}, (pool) => {
+    const response = pool.stream('GET', http('/halves/1000'))
+    const reason = new Error('enough')
+    pool.destroy(reason)
+    const error = thrown(() => response.read())
+    expect(error).toBeInstanceOf(PoolClosed)
+    expect(error).toMatchObject({ cause: reason })
   })
 })
 
@@ -651,6 +708,32 @@ describe('callbacks', () => {
         code: 'nested-call',
       })
       response.close()
+    })
+  })
+  it.each<[string, (pool: ConnectionPool) => unknown]>([
+    ['closeIdle()', (pool) => pool.closeIdle()],
+    ['close()', (pool) => pool.close()],
+    ['destroy()', (pool) => pool.destroy()],
+  ])('of a trace may not do away with connections: %s', (_, use) => {
+    withPool({}, (pool) => {
+      const nested = thrown(() => pool.request('GET', http('/'), { trace: () => void use(pool) }))
+      expect(nested).toMatchObject({ code: 'nested-call' })
+      expect(pool.request('GET', http('/')).status).toBe(200)
+    })
+  })
+  it('of a trace may look at the pool, and are told of one thing after the other all the same', () => {
+    withPool({}, (pool) => {
+      const told = (looks: boolean): string[] => {
+        const names: string[] = []
+        const trace = ({ name }: { name: string }): void => {
+          if (looks) void pool.stats
+          names.push(name)
+        }
+        pool.request('GET', http('/'), { trace })
+        return names
+      }
+      pool.request('GET', http('/'))
+      expect(told(true)).toEqual(told(false))
     })
   })
   it('of a trace may throw each time: the first is what counts', () => {
