@@ -339,6 +339,34 @@ describe('a streamed response', () => {
     await response.close()
   })
 
+  it('goes on when what had filled all there was room for is lent', async () => {
+    const size = 64 * 1024 * 1024
+    let filled = false
+    const { url } = await serveHttp((_, response) => {
+      const chunk = new Uint8Array(64 * 1024)
+      let left = size
+      const more = (): void => {
+        while (left > 0) {
+          left -= chunk.byteLength
+          if (!response.write(chunk)) return void response.once('drain', more)
+        }
+        response.end()
+      }
+      more()
+      let last = -1
+      const looks = setInterval(() => {
+        filled ||= left === last
+        last = left
+      }, 20)
+      response.on('close', () => clearInterval(looks))
+    })
+    const response = await makePool().stream('GET', url)
+    while (!filled) await new Promise((resolve) => setTimeout(resolve, 5))
+    let bytes = 0
+    await response.forEach((lent) => void (bytes += lent.byteLength))
+    expect(bytes).toBe(size)
+  })
+
   it('does not hold what was taken of it, also where its reader never catches up', async () => {
     let send: () => unknown = () => undefined
     const url = await serveTcp((socket) => {
