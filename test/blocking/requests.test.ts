@@ -474,6 +474,24 @@ it('what is dropped of a response is read up to a limit, for the sake of its con
   })
 })
 
+it.each<[string, (response: Response) => unknown]>([
+  ['an iterator', (response) => response[Symbol.iterator]()],
+  ['forEach()', (response) => response.forEach(() => {})],
+  ['read()', (response) => response.read()],
+  ['drain()', (response) => response.drain()],
+  ['close()', (response) => response.close()],
+])('the content of a response can be taken once, and was by %s', (how, take) => {
+  withPool({}, (pool) => {
+    const response = pool.stream('GET', http('/halves/0'))
+    take(response)
+    expect(thrown(() => response[Symbol.iterator]())).toMatchObject({ code: 'content-taken' })
+    expect(thrown(() => response.forEach(() => {}))).toMatchObject({ code: 'content-taken' })
+    if (how === 'read()') expect(response.read()).toBe(response.content)
+    else expect(thrown(() => response.read())).toMatchObject({ code: 'content-taken' })
+    response.close()
+  })
+})
+
 it('a response that was closed has nothing more to give, though some of it waited', () => {
   withPool({}, (pool) => {
     const response = pool.stream('GET', http('/halves/1000'))
