@@ -613,6 +613,21 @@ test.each([undefined, null])('there need be no TLS options: %s; the peer is veri
   })
 })
 
+test('the environment does not turn verification off', async () => {
+  const made = await certificates()
+  vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0')
+  try {
+    await withServer(serve(createTlsServer({ ...made.good }, () => {})), async ({ port }) => {
+      const tls = { serverName: 'localhost', alpn: [], options: {} }
+      const { sink } = dial(network, { address: '127.0.0.1', port, tls })
+      await until(() => sink.has('closed') || sink.has('secured'))
+      expect(sink.facts).toEqual(['connected', 'failed tls', 'closed'])
+    })
+  } finally {
+    vi.unstubAllEnvs()
+  }
+})
+
 test('TLS options are not changed, and bad ones fail with side tls', async () => {
   const made = await certificates()
   const options = Object.freeze({
