@@ -49,6 +49,16 @@ it.each([
   expect(response.status).toBe(200)
 })
 
+it('a pool holds nothing of what was read of it', async () => {
+  const { url } = await serveHttp((_, response) => response.end(new Uint8Array(100_000)))
+  const pool = makePool()
+  const read = async (): Promise<WeakRef<object>> => new WeakRef((await pool.request('GET', url)).content)
+  const content = await read()
+  await new Promise((resolve) => setTimeout(resolve, 10))
+  collect()
+  expect(content.deref()).toBeUndefined()
+})
+
 it('a large content of known length stands in one piece from early on; a length is not believed long before it is there', async () => {
   const MiB = 1024 * 1024
   const piece = Uint8Array.from({ length: MiB }, (_, i) => i % 251)

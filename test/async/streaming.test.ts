@@ -288,6 +288,15 @@ describe('a streamed response', () => {
     expect([bytes, each.complete]).toEqual([5, false])
   })
 
+  it('closed has nothing more to give, though some of it waited', async () => {
+    const url = await serveTcp(answering('HTTP/1.1 200 \r\nContent-Length: 9\r\n\r\nhalf'))
+    const response = await makePool().stream('GET', url)
+    const pieces = response[Symbol.asyncIterator]()
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    await response.close()
+    expect(await pieces.next()).toEqual({ done: true, value: undefined })
+  })
+
   it('drained while it is read ends there as well: nobody waits for ever, and nothing passes for all of it', async () => {
     const { url, connections } = await serveHttp((_, response) => {
       response.write('first')
@@ -328,6 +337,34 @@ describe('a streamed response', () => {
     expect(written).toBe(before)
     expect(written).toBeLessThan(100_000_000)
     await response.close()
+  })
+
+  it('goes on when what had filled all there was room for is lent', async () => {
+    const size = 64 * 1024 * 1024
+    let filled = false
+    const { url } = await serveHttp((_, response) => {
+      const chunk = new Uint8Array(64 * 1024)
+      let left = size
+      const more = (): void => {
+        while (left > 0) {
+          left -= chunk.byteLength
+          if (!response.write(chunk)) return void response.once('drain', more)
+        }
+        response.end()
+      }
+      more()
+      let last = -1
+      const looks = setInterval(() => {
+        filled ||= left === last
+        last = left
+      }, 20)
+      response.on('close', () => clearInterval(looks))
+    })
+    const response = await makePool().stream('GET', url)
+    while (!filled) await new Promise((resolve) => setTimeout(resolve, 5))
+    let bytes = 0
+    await response.forEach((lent) => void (bytes += lent.byteLength))
+    expect(bytes).toBe(size)
   })
 
   it('does not hold what was taken of it, also where its reader never catches up', async () => {
@@ -578,13 +615,43 @@ describe('a request that is streamed', () => {
 
   it('leaves no stream of Node’s behind that has nothing to give when the request is given up', async () => {
     const url = await serveTcp(() => undefined)
-    const content = new Readable({ read: () => undefined })
-    content.push('first')
-    const controller = new AbortController()
-    const failed = makePool().request('POST', url, { content, signal: controller.signal })
-    setTimeout(() => controller.abort('enough'), 20)
-    await expect(failed).rejects.toBe('enough')
-    await expect.poll(() => content.destroyed).toBe(true)
+    for (const given of [(stream: Readable) => stream, (stream: Readable) => () => stream]) {
+      const stream = new Readable({ read: () => undefined })
+      stream.push('first')
+      const controller = new AbortController()
+      const failed = makePool().request('POST', url, { content: given(stream), signal: controller.signal })
+      setTimeout(() => controller.abort('enough'), 20)
+      await expect(failed).rejects.toBe('enough')
+      await expect.poll(() => stream.destroyed).toBe(true)
+    }
+  })
+
+  it('sends nothing of what it was to be sent with before it was sent again', async () => {
+    let count = 0
+    const url = await serveTcp((socket) => {
+      const first = count++ === 0
+      let heard = ''
+      socket.on('data', (data) => {
+        heard += data.toString('latin1')
+        if (heard.startsWith('PUT') && first) socket.destroy()
+        else if (heard.endsWith('\r\n\r\n') && (heard.startsWith('GET') || heard.endsWith('0\r\n\r\n'))) {
+          const content = heard.slice(heard.indexOf('\r\n\r\n') + 4)
+          socket.write(`HTTP/1.1 200 \r\nContent-Length: ${content.length}\r\n\r\n${content}`)
+          heard = ''
+        }
+      })
+    })
+    let late: ((piece: Uint8Array) => void) | undefined
+    async function* content(): AsyncGenerator<Uint8Array> {
+      if (late === undefined) return void (yield await new Promise<Uint8Array>((resolve) => (late = resolve)))
+      late(bytes('stale'))
+      await new Promise((resolve) => setTimeout(resolve, 5))
+      yield bytes('fresh')
+    }
+    const pool = makePool()
+    await pool.request('GET', url)
+    const response = await pool.request('PUT', url, { content })
+    expect([count, new TextDecoder().decode(response.content)]).toEqual([2, '5\r\nfresh\r\n0\r\n\r\n'])
   })
 
   it('leaves no stream behind that nobody has begun to read, be it Node’s or the web’s', async () => {
@@ -673,6 +740,18 @@ describe('a request that is streamed', () => {
     const content = new Readable({ read: () => undefined })
     content.destroy(own)
     await expect(makePool().request('POST', url, { content })).rejects.toBe(own)
+  })
+
+  it('fails with what its source throws, whenever that is', async () => {
+    const { url } = await serveHttp((request, response) => request.resume().on('end', () => response.end()))
+    const mine = new Error('mine')
+    for (const before of [0, 1, 2]) {
+      function* content(): Generator<Uint8Array> {
+        for (let n = 0; n < before; n++) yield bytes('piece')
+        throw mine
+      }
+      await expect(makePool().request('POST', url, { content: content() })).rejects.toBe(mine)
+    }
   })
 
   it('returns its source when the request is given up', async () => {

@@ -141,7 +141,11 @@ describe('a response that is dropped unread', () => {
   it('is reported with the request that it belongs to: its connection is taken', async () => {
     const [warning, ...more] = await warnings(() => Promise.resolve())
     expect(more).toEqual([])
-    expect(warning?.info).toMatchObject({ method: 'GET', warning: expect.any(String) as unknown })
+    expect(warning?.info).toEqual({
+      method: 'GET',
+      origin: expect.stringMatching(/^http:\/\/localhost:\d+$/) as unknown,
+      warning: expect.any(String) as unknown,
+    })
     expect([warning?.request, warning?.connection].map((id) => typeof id)).toEqual(['number', 'number'])
   })
   it('whatever it was read with, if that is dropped half-way', async () => {

@@ -18,6 +18,9 @@ import {
   type NetworkStream,
   PoolClosed,
   ReadTimeout,
+  RemoteProtocolError,
+  request,
+  stream,
   TimeoutException,
   type PoolOptions,
   type Response,
@@ -332,6 +335,30 @@ describe('a stream after a switch', () => {
       expect(() => response.networkStream?.end()).toThrow(PoolClosed)
     })
   })
+  it.each<[string, (stream: NetworkStream) => unknown]>([
+    ['read()', (stream) => stream.read()],
+    ['write()', (stream) => stream.write(new Uint8Array(1))],
+    ['end()', (stream) => stream.end()],
+    ['startTls()', (stream) => stream.startTls()],
+    ['close()', (stream) => stream.close()],
+  ])('is not used from within a trace: %s', (_, use) => {
+    opened('mirror', (stream, _response, pool) => {
+      expect(thrown(() => pool.request('GET', http('/'), { trace: () => void use(stream) }))).toMatchObject({
+        code: 'nested-call',
+      })
+    })
+  })
+  it.each<[string, (stream: NetworkStream) => void, string]>([
+    ['ended', (stream) => stream.end(), 'stream-ended'],
+    ['closed', (stream) => stream.close(), 'stream-closed'],
+  ])('that was %s takes nothing more, and does not wait for room to say so', (_, over, code) => {
+    opened('mirror', (stream) => {
+      stream.write(new Uint8Array(64 * 1024 * 1024))
+      over(stream)
+      expect(thrown(() => stream.write(new Uint8Array(1)))).toMatchObject({ code })
+      expect(thrown(() => stream.startTls())).toMatchObject({ code })
+    })
+  })
   it('is secured', () => {
     opened('tls', (stream, response) => {
       const secured = stream.startTls({ serverName: 'localhost', options: { ca } })
@@ -358,7 +385,12 @@ describe('a stream after a switch', () => {
     withPool({}, (pool) => {
       const response = pool.stream('GET', http('/'), { headers: { Connection: 'Upgrade', Upgrade: 'tls' } })
       const error = thrown(() => response.networkStream?.startTls({ serverName: 'other.test', options: { ca } }))
-      expect(error).toMatchObject({ name: 'ConnectError', code: 'tls-certificate' })
+      const { origin } = new URL(http('/'))
+      expect(error).toMatchObject({ name: 'ConnectError', code: 'tls-certificate', phase: 'tls', origin })
+      expect(error).toMatchObject({
+        disposition: 'response-started',
+        cause: expect.objectContaining({ code: 'ERR_TLS_CERT_ALTNAME_INVALID' }) as unknown,
+      })
       expect(thrown(() => response.networkStream?.write(new Uint8Array(1)))).toBe(error)
     })
   })
@@ -378,6 +410,94 @@ it('sends trailers', () => {
       trailers: { 'X-Sum': '7' },
     })
     expect(echo(response.content).trailers).toEqual({ 'x-sum': '7' })
+  })
+})
+
+it('a pool tells of connections that have expired between two calls, and closes what is idle when it is told to', () => {
+  const idle: ((pool: ConnectionPool) => unknown)[] = [
+    (pool) => pool.stats['idle'],
+    (pool) => pool.connections.filter((one) => one.info().includes('IDLE')).length,
+  ]
+  for (const count of idle) {
+    withPool({ keepAliveExpiry: 20 }, (pool) => {
+      pool.request('GET', http('/'))
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 40)
+      expect(count(pool)).toBe(0)
+    })
+  }
+  withPool({}, (pool) => {
+    const first = pool.request('GET', http('/')).connection.id
+    pool.closeIdle()
+    expect(pool.request('GET', http('/')).connection.id).not.toBe(first)
+  })
+})
+
+it('a resolver of one’s own says where a host is, or why it is nowhere', () => {
+  const mistake = new Error('mine')
+  const resolve = (host: string): string[] => {
+    if (host === 'here.test') return ['127.0.0.1']
+    throw mistake
+  }
+  withPool({ resolve }, (pool) => {
+    expect(pool.request('GET', http('/').replace('127.0.0.1', 'here.test')).status).toBe(200)
+    expect(thrown(() => pool.request('GET', 'http://nowhere.test/'))).toMatchObject({ phase: 'dns', cause: mistake })
+    expect(() => new ConnectionPool({ resolve: 'here' as never })).toThrow(TypeError)
+  })
+})
+
+it('what is asked for without a pool has one of the thread’s', () => {
+  request('GET', http('/'))
+  const streamed = stream('GET', http('/'))
+  streamed.drain()
+  expect([streamed, request('GET', http('/'))].map(({ connection }) => connection.reused)).toEqual([true, true])
+})
+
+it('what a pool is destroyed for is the cause of what its requests fail with', () => {
+  withPool({}, (pool) => {
+    const response = pool.stream('GET', http('/halves/1000'))
+    const reason = new Error('enough')
+    pool.destroy(reason)
+    const error = thrown(() => response.read())
+    expect(error).toBeInstanceOf(PoolClosed)
+    expect(error).toMatchObject({ cause: reason })
+  })
+})
+
+it('what is dropped of a response is read up to a limit, for the sake of its connection', () => {
+  withPool({}, (pool) => {
+    const reused = (path: string, limit?: number): boolean => {
+      const response = pool.stream('GET', http(path))
+      response.drain(limit)
+      return pool.request('GET', http('/')).connection.id === response.connection.id
+    }
+    expect([reused('/large/1', 1_000), reused('/large/1', 1 << 20), reused('/halves/20')]).toEqual([false, true, true])
+  })
+})
+
+it.each<[string, (response: Response) => unknown]>([
+  ['an iterator', (response) => response[Symbol.iterator]()],
+  ['forEach()', (response) => response.forEach(() => {})],
+  ['read()', (response) => response.read()],
+  ['drain()', (response) => response.drain()],
+  ['close()', (response) => response.close()],
+])('the content of a response can be taken once, and was by %s', (how, take) => {
+  withPool({}, (pool) => {
+    const response = pool.stream('GET', http('/halves/0'))
+    take(response)
+    expect(thrown(() => response[Symbol.iterator]())).toMatchObject({ code: 'content-taken' })
+    expect(thrown(() => response.forEach(() => {}))).toMatchObject({ code: 'content-taken' })
+    if (how === 'read()') expect(response.read()).toBe(response.content)
+    else expect(thrown(() => response.read())).toMatchObject({ code: 'content-taken' })
+    response.close()
+  })
+})
+
+it('a response that was closed has nothing more to give, though some of it waited', () => {
+  withPool({}, (pool) => {
+    const response = pool.stream('GET', http('/halves/1000'))
+    const pieces = response[Symbol.iterator]()
+    response.close()
+    expect(pieces.next()).toEqual({ done: true, value: undefined })
   })
 })
 
@@ -415,6 +535,12 @@ describe('what fails right behind the head', () => {
       const response = pool.stream('GET', raw('ZZ\r\n'))
       response.close()
       expect(response.complete).toBe(false)
+    })
+  })
+  it('is thrown by stream() where there is no head', () => {
+    const nonsense = http(`/raw/${encodeURIComponent('nonsense\r\n\r\n')}`)
+    withPool({}, (pool) => {
+      expect(thrown(() => pool.stream('GET', nonsense))).toBeInstanceOf(RemoteProtocolError)
     })
   })
   it('fails request(), which wants all of it', () => {
@@ -481,6 +607,32 @@ describe('what fails right behind the head', () => {
 })
 
 describe('callbacks', () => {
+  it('of content may make a request of their own while they are told that nobody wants more', () => {
+    let answer: unknown
+    withPool({}, (pool) => {
+      function* content(): Generator<Uint8Array> {
+        try {
+          for (;;) yield new Uint8Array(65_536)
+        } finally {
+          answer = echo(pool.request('GET', http('/')).content).method
+        }
+      }
+      pool.request('POST', http('/late/0'), { content: content() })
+    })
+    expect(answer).toBe('GET')
+  })
+  it('of forEach may throw: the response is given up', () => {
+    withPool({}, (pool) => {
+      const mistake = new Error('mine')
+      const response = pool.stream('GET', http('/halves/1000'))
+      const error = thrown(() =>
+        response.forEach(() => {
+          throw mistake
+        }),
+      )
+      expect([error, response.complete]).toEqual([mistake, false])
+    })
+  })
   it('of content may make a request of their own', () => {
     withPool({}, (pool) => {
       function* content(): Generator<Uint8Array> {
@@ -579,6 +731,58 @@ describe('callbacks', () => {
       const error = thrown(() => pool.request('GET', http('/'), { trace }))
       expect(error).toBeInstanceOf(LocalProtocolError)
       expect((error as LocalProtocolError).code).toBe('nested-call')
+    })
+  })
+  it.each<[string, (response: Response) => unknown]>([
+    ['an iterator', (response) => response[Symbol.iterator]().next()],
+    ['forEach()', (response) => response.forEach(() => {})],
+    ['read()', (response) => response.read()],
+    ['drain()', (response) => response.drain()],
+    ['close()', (response) => response.close()],
+  ])('of a trace may not use a response of before either: %s', (_, use) => {
+    withPool({}, (pool) => {
+      const response = pool.stream('GET', http('/halves/0'))
+      expect(thrown(() => pool.request('GET', http('/'), { trace: () => void use(response) }))).toMatchObject({
+        code: 'nested-call',
+      })
+      response.close()
+    })
+  })
+  it.each<[string, (pool: ConnectionPool) => unknown]>([
+    ['closeIdle()', (pool) => pool.closeIdle()],
+    ['close()', (pool) => pool.close()],
+    ['destroy()', (pool) => pool.destroy()],
+  ])('of a trace may not do away with connections: %s', (_, use) => {
+    withPool({}, (pool) => {
+      const nested = thrown(() => pool.request('GET', http('/'), { trace: () => void use(pool) }))
+      expect(nested).toMatchObject({ code: 'nested-call' })
+      expect(pool.request('GET', http('/')).status).toBe(200)
+    })
+  })
+  it('of a trace may look at the pool, and are told of one thing after the other all the same', () => {
+    withPool({}, (pool) => {
+      const told = (looks: boolean): string[] => {
+        const names: string[] = []
+        const trace = ({ name }: { name: string }): void => {
+          if (looks) void pool.stats
+          names.push(name)
+        }
+        pool.request('GET', http('/'), { trace })
+        return names
+      }
+      pool.request('GET', http('/'))
+      expect(told(true)).toEqual(told(false))
+    })
+  })
+  it('of a trace may throw each time: the first is what counts', () => {
+    withPool({}, (pool) => {
+      const mistakes: Error[] = []
+      const trace = (): never => {
+        mistakes.push(new Error('mine'))
+        throw mistakes.at(-1) as Error
+      }
+      expect(thrown(() => pool.request('GET', http('/'), { trace }))).toBe(mistakes[0])
+      expect(mistakes.length).toBeGreaterThan(1)
     })
   })
   it('may abort the request; the signal’s reason is thrown', () => {

@@ -1,17 +1,22 @@
 // What only sockets show: processes, files, kernels, other people's servers.
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp, rm, stat } from 'node:fs/promises'
-import { createServer, Socket } from 'node:net'
+import { connect, createServer, Socket } from 'node:net'
 import { createSecureContext, createServer as createTlsServer } from 'node:tls'
 import type { TLSSocket } from 'node:tls'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
+import { pathToFileURL } from 'node:url'
 import { expect, test, vi } from 'vitest'
+import type { Link } from '../../src/drivers/network.ts'
+import { deliver, flush, nextBuffer, READ_BYTES } from '../../src/drivers/networks/buffers.ts'
 import { nodeNetwork } from '../../src/drivers/networks/index.ts'
 import { refusedAlpn } from '../../src/drivers/networks/tls.ts'
+import { builtSource } from '../blocking/worker-build.ts'
 import { certificates } from '../fixtures/certificates.ts'
+import { collect } from '../fixtures/collect.ts'
 import { nginx, serve, tcpServer, withServer } from '../fixtures/servers.ts'
 import { dial, type Recorder } from '../../src/conformance.ts'
 
@@ -23,14 +28,14 @@ async function until(what: () => boolean): Promise<void> {
 }
 const shown = (sink: Recorder): string => String.fromCharCode(...sink.content)
 /** With a link between two sockets; the test has the other end of it. */
-async function connected(use: (sink: Recorder, peer: Socket) => Promise<void>): Promise<void> {
+async function connected(use: (sink: Recorder, peer: Socket, link: Link) => Promise<void>): Promise<void> {
   let peer: Socket | undefined
   await withServer(
     tcpServer((socket) => void (peer = socket)),
     async ({ port }) => {
       const { sink, link } = dial(network, { address: '127.0.0.1', port })
       await until(() => sink.has('connected') && peer !== undefined)
-      await use(sink, peer as Socket)
+      await use(sink, peer as Socket, link)
       link.destroy()
     },
   )
@@ -69,16 +74,19 @@ test('what a peer said before it stopped listening is read after the write has f
     }),
     async ({ port }) => {
       const { sink, link } = dial(network, { address: '127.0.0.1', port })
-      await until(() => sink.has('connected'))
       link.pause()
+      await until(() => sink.has('connected'))
       link.write([new Uint8Array(1_000_000)])
       await sleep(100)
       // Linux answers the first write after a reset with an error; the answer is in the kernel still.
       link.write([new Uint8Array(16_000_000)])
       await until(() => sink.has('failed write') || sink.has('failed read'))
+      const accepted = sink.drainedBytes
       link.resume()
       await until(() => sink.has('closed'))
       expect(sink.facts).toContain('failed write')
+      // What failed was not accepted, nor is it later.
+      expect(sink.drainedBytes).toBe(accepted)
       expect(shown(sink)).toBe(answer)
       expect(sink.violations).toEqual([])
     },
@@ -147,6 +155,312 @@ test.skipIf(process.platform !== 'linux')('an end, and a reset for what was writ
       expect(sink.violations).toEqual([])
     },
   )
+})
+
+/** What a peer sees of us, `.` for our end, which it follows with its own. */
+async function seenOf(
+  use: (dialled: ReturnType<typeof dial>, peer: () => Socket | undefined) => Promise<void> | void,
+): Promise<string> {
+  let seen = ''
+  let peer: Socket | undefined
+  await withServer(
+    tcpServer((socket) => {
+      peer = socket
+      socket.on('data', (bytes) => (seen += bytes.toString('latin1')))
+      socket.on('end', () => ((seen += '.'), socket.end()))
+    }),
+    async ({ port }) => {
+      const dialled = dial(network, { address: '127.0.0.1', port })
+      await use(dialled, () => peer)
+      await until(() => dialled.sink.has('closed') && seen.endsWith('.'))
+      expect(dialled.sink.violations).toEqual([])
+      expect(dialled.sink.facts.filter((fact) => fact.startsWith('failed'))).toEqual([])
+    },
+  )
+  return seen
+}
+
+test('what is written before there is a connection leaves first, whatever was to come after it', async () => {
+  const told = seenOf(({ sink, link }) => {
+    const { connected: note } = sink
+    sink.connected = () => (note.call(sink), link.write([text('b')]), link.end())
+    link.write([text(''), text('a')])
+  })
+  expect(await told).toBe('ab.')
+  expect(await seenOf(({ link }) => (link.write([text('')]), link.end()))).toBe('.')
+  expect(await seenOf(({ link }) => (link.write([text('a')]), link.close()))).toBe('a.')
+})
+
+test('nothing is written after the end of our half, and there is one end', async () => {
+  const seen = seenOf(async ({ sink, link }) => {
+    await until(() => sink.has('connected'))
+    link.write([text('a')])
+    link.end()
+    link.write([text('b')])
+    link.end()
+    link.startTls({ serverName: undefined, alpn: [], options: {} })
+  })
+  expect(await seen).toBe('a.')
+  const closed = seenOf(async ({ sink, link }) => {
+    await until(() => sink.has('connected'))
+    link.write([text('a')])
+    await until(() => sink.drainedBytes === 1)
+    link.close()
+    link.write([text('b')])
+    link.end()
+  })
+  expect(await closed).toBe('a.')
+})
+
+test('what is closed before there is a connection, with nothing to write, is not connected first', async () => {
+  await withServer(
+    tcpServer(() => {}),
+    async ({ port }) => {
+      const { sink, link } = dial(network, { address: '127.0.0.1', port })
+      link.close()
+      await until(() => sink.has('closed'))
+      expect(sink.facts).toEqual(['closed'])
+    },
+  )
+})
+
+/** A write that fails at once: its peer is gone, and nobody has read that. */
+async function writeFails(use: (sink: Recorder, link: Link) => Promise<void> | void): Promise<string[]> {
+  let facts: string[] = []
+  await connected(async (sink, peer, link) => {
+    link.pause() // whoever reads hears of the reset first
+    peer.resetAndDestroy()
+    await once(peer, 'close')
+    link.write([text('a')])
+    await use(sink, link)
+    await until(() => sink.has('closed'))
+    facts = sink.facts
+  })
+  return facts
+}
+
+test.each(['close', 'resume'] as const)('a link whose write has failed ends by %s, and fails once', async (verb) => {
+  const facts = writeFails(async (sink, link) => {
+    await until(() => sink.has('failed write'))
+    link[verb]()
+  })
+  expect((await facts).filter((fact) => fact !== 'eof')).toEqual(['connected', 'failed write', 'closed'])
+})
+
+test('a link whose peer has ended is over when a write fails', async () => {
+  await connected(async (sink, peer, link) => {
+    peer.end()
+    await until(() => sink.has('eof'))
+    peer.destroy()
+    await until(() => (link.write([text('a')]), sink.has('failed write')))
+    await until(() => sink.has('closed'))
+  })
+})
+
+test('a write that has failed is nothing to who destroys its link at once', async () => {
+  expect(await writeFails((_, link) => link.destroy())).toEqual(['connected', 'closed'])
+})
+
+/** From the next turn on reads meet: they have been three, and none of them alone. */
+async function meeting(): Promise<void> {
+  let together = 0
+  while (together < 3) {
+    together++
+    const receive = (): boolean => ((together = 0), false)
+    deliver({ receive, readsAlone: false, readBytes: READ_BYTES }, nextBuffer(), 1)
+  }
+  flush()
+  await new Promise((resolve) => setImmediate(resolve))
+}
+
+test('what was read in one turn with what destroyed its link is not told', async () => {
+  const peers: Socket[] = []
+  await withServer(
+    tcpServer((socket) => void peers.push(socket)),
+    async ({ port }) => {
+      const links = [dial(network, { address: '127.0.0.1', port }), dial(network, { address: '127.0.0.1', port })]
+      for (const { sink } of links) sink.onReceived = () => links.forEach(({ link }) => link.destroy())
+      await until(() => peers.length === 2 && links.every(({ sink }) => sink.has('connected')))
+      await meeting()
+      for (const peer of peers) peer.write('x')
+      await until(() => links.every(({ sink }) => sink.has('closed')))
+      expect(links.reduce((sum, { sink }) => sum + sink.bytes, 0)).toBe(1)
+    },
+  )
+})
+
+test('a broken record of TLS ends its connection, and what was read ahead of it is told before', async () => {
+  const made = await certificates()
+  const server = createTlsServer({ ...made.good }, (socket) => {
+    socket.on('error', () => {})
+    socket.on('data', (bytes) => socket.write(bytes))
+  })
+  await withServer(serve(server), async ({ port }) => {
+    let broken = false
+    const between = tcpServer((near) => {
+      const far = connect(port, '127.0.0.1')
+      near.on('data', (bytes) => far.write(bytes)).on('error', () => far.destroy())
+      far.on('data', (bytes) => near.write(broken ? Buffer.concat([bytes, new Uint8Array(100)]) : bytes))
+      far.on('error', () => {}).on('close', () => near.destroy())
+    })
+    await withServer(between, async (way) => {
+      // Tickets come behind the handshake, and are not to be what is broken.
+      const tls = { serverName: 'localhost', alpn: [], options: { ca: made.ca, maxVersion: 'TLSv1.2' } }
+      const { sink, link } = dial(network, { address: '127.0.0.1', port: way.port, tls })
+      await until(() => sink.has('secured'))
+      broken = true
+      await meeting()
+      link.write([text('a')])
+      await until(() => sink.has('closed'))
+      expect(sink.facts).toEqual(['connected', 'secured', 'drained', 'received', 'failed read', 'closed'])
+    })
+  })
+})
+
+test('a place that the platform refuses fails with side connect, unless it was given up', async () => {
+  const refused = dial(network, { address: '127.0.0.1', port: 65_536 })
+  const destroyed = dial(network, { address: '127.0.0.1', port: 65_536 })
+  destroyed.link.destroy()
+  await until(() => refused.sink.has('closed') && destroyed.sink.has('closed'))
+  expect([refused.sink.facts, destroyed.sink.facts]).toEqual([['failed connect', 'closed'], ['closed']])
+})
+
+test('what was read in one turn with the end of TLS is told before it', async () => {
+  const made = await certificates()
+  const server = createTlsServer({ ...made.good }, (socket) => socket.on('data', (bytes) => socket.end(bytes)))
+  await withServer(serve(server), async ({ port }) => {
+    let held: Uint8Array[] | undefined
+    const between = tcpServer((near) => {
+      const far = connect(port, '127.0.0.1')
+      near.on('data', (bytes) => far.write(bytes))
+      far.on('data', (bytes) => (held === undefined ? near.write(bytes) : held.push(bytes)))
+      far.on('end', () => near.end(Buffer.concat(held ?? [])))
+    })
+    await withServer(between, async (way) => {
+      // As above.
+      const tls = { serverName: 'localhost', alpn: [], options: { ca: made.ca, maxVersion: 'TLSv1.2' } }
+      const { sink, link } = dial(network, { address: '127.0.0.1', port: way.port, tls })
+      await until(() => sink.has('secured'))
+      held = []
+      await meeting()
+      link.write([text('a')])
+      await until(() => sink.has('eof'))
+      expect(sink.facts.slice(-2)).toEqual(['received', 'eof'])
+      link.destroy()
+    })
+  })
+})
+
+test('the end of a peer during a handshake is the handshake’s failure alone', async () => {
+  const server = tcpServer((socket) => void socket.end())
+  await withServer(server, async ({ port }) => {
+    const tls = { serverName: 'localhost', alpn: [], options: {} }
+    const { sink } = dial(network, { address: '127.0.0.1', port, tls })
+    await until(() => sink.has('closed'))
+    expect(sink.facts).toEqual(['connected', 'failed tls', 'closed'])
+  })
+})
+
+test('what had left when a link was destroyed is not told any more', async () => {
+  await connected(async (sink, _, link) => {
+    link.write([text('a')])
+    link.destroy()
+    await until(() => sink.has('closed'))
+    expect(sink.facts).toEqual(['connected', 'closed'])
+  })
+})
+
+test('what is paused before there is a connection is paused then; a handshake is read all the same', async () => {
+  const made = await certificates()
+  const tls = { serverName: 'localhost', alpn: [], options: { ca: made.ca } }
+  const peers: Socket[] = []
+  const taken = (socket: Socket): void => void peers.push(socket.on('error', () => {}))
+  for (const [server, target, fact] of [
+    [createServer(taken), {}, 'connected'],
+    [createTlsServer({ ...made.good }, taken), { tls }, 'secured'],
+  ] as const) {
+    await withServer(serve(server), async ({ port }) => {
+      const quiet = dial(network, { address: '127.0.0.1', port, ...target })
+      quiet.link.pause()
+      await until(() => quiet.sink.has(fact) && peers.length === 1)
+      const resumed = dial(network, { address: '127.0.0.1', port, ...target })
+      resumed.link.pause()
+      resumed.link.resume()
+      await until(() => peers.length === 2)
+      for (const peer of peers.splice(0)) peer.write('x')
+      await until(() => resumed.sink.bytes === 1)
+      expect(quiet.sink.bytes).toBe(0)
+      quiet.link.resume()
+      await until(() => quiet.sink.bytes === 1)
+      for (const { link } of [quiet, resumed]) link.destroy()
+    })
+  }
+})
+
+test('a link that is to be closed after its end does not wait for that of the peer', async () => {
+  await withServer(
+    tcpServer((socket) => socket.resume()),
+    async ({ port }) => {
+      const { sink, link } = dial(network, { address: '127.0.0.1', port })
+      link.end()
+      link.close()
+      await until(() => sink.has('closed'))
+    },
+  )
+})
+
+test('what of a write was told as accepted, because something was read, is not told again', async () => {
+  await connected(async (sink, peer, link) => {
+    const size = 16 * 1024 * 1024
+    let far = 0
+    peer.pause()
+    link.write([new Uint8Array(size)])
+    for (let n = 1; n <= 3; n++) {
+      peer.write('x')
+      await until(() => sink.bytes === n)
+    }
+    expect(sink.drainedBytes).toBeGreaterThan(0)
+    expect(sink.drainedBytes).toBeLessThan(size)
+    peer.on('data', (bytes) => {
+      far += bytes.length
+      if (far > size / 2 && far - bytes.length <= size / 2) peer.write('x')
+    })
+    peer.resume()
+    await until(() => far === size && sink.bytes === 4)
+    link.write([new Uint8Array(1000)])
+    await until(() => far === size + 1000)
+    await until(() => sink.drainedBytes >= size + 1000)
+    expect([sink.drainedBytes, sink.violations]).toEqual([size + 1000, []])
+  })
+})
+
+test('a link that is destroyed with much to write is held by nothing', async () => {
+  const held = await (async () => {
+    let ref: WeakRef<Recorder> | undefined
+    await connected(async (sink, peer, link) => {
+      peer.pause()
+      link.write([new Uint8Array(16 * 1024 * 1024)])
+      link.destroy()
+      await until(() => sink.has('closed'))
+      ref = new WeakRef(sink)
+    })
+    return ref
+  })()
+  await sleep(1) // a WeakRef holds for as long as its turn
+  collect()
+  expect(held?.deref()).toBeUndefined()
+})
+
+test('of writes that wait for each other each is drained', async () => {
+  const seen = seenOf(async ({ sink, link }, peer) => {
+    await until(() => peer() !== undefined && sink.has('connected'))
+    peer()?.pause()
+    for (let i = 0; i < 3; i++) link.write([new Uint8Array(8 * 1024 * 1024)])
+    peer()?.resume()
+    await until(() => sink.drainedBytes === 24 * 1024 * 1024)
+    link.end()
+  })
+  expect((await seen).length).toBe(24 * 1024 * 1024 + 1)
 })
 
 test('who asks whether all was told has been told what had come: also what waits for the end of a turn', async () => {
@@ -261,7 +575,7 @@ test('the zone of an IPv6 address is not of the certificate; what only looks lik
     }
     expect((await dialled('::1%lo')).has('secured')).toBe(true)
     // Nor is one of which nothing can be sent that of the address that was dialled.
-    for (const serverName of ['fe80::1%lo', '[::1]', 'localhost:443', '.']) {
+    for (const serverName of ['fe80::1%lo', '[::1]', 'localhost:443', 'localhost%lo', '.']) {
       expect((await dialled(serverName)).error).toMatchObject({ code: 'ERR_TLS_CERT_ALTNAME_INVALID' })
     }
   })
@@ -299,6 +613,7 @@ test('HTTP/2 is not spoken over what is older than TLS 1.2, though the options a
       const { sink, link } = dial(network, { address: '127.0.0.1', port, tls })
       await until(() => sink.has('secured') || sink.has('closed'))
       expect(sink.facts).toEqual(facts)
+      if (alpn === 'h2') expect(sink.error).toMatchObject({ code: 'ERR_TLS_ALPN_INADEQUATE' })
       link.destroy()
     }
   })
@@ -353,6 +668,30 @@ test.each([
   })
 })
 
+test.each([undefined, null])('there need be no TLS options: %s; the peer is verified', async (options) => {
+  const made = await certificates()
+  await withServer(serve(createTlsServer({ ...made.good }, () => {})), async ({ port }) => {
+    const { sink } = dial(network, { address: '127.0.0.1', port, tls: { serverName: 'localhost', alpn: [], options } })
+    await until(() => sink.has('closed'))
+    expect(sink.facts).toEqual(['connected', 'failed tls', 'closed'])
+  })
+})
+
+test('the environment does not turn verification off', async () => {
+  const made = await certificates()
+  vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0')
+  try {
+    await withServer(serve(createTlsServer({ ...made.good }, () => {})), async ({ port }) => {
+      const tls = { serverName: 'localhost', alpn: [], options: {} }
+      const { sink } = dial(network, { address: '127.0.0.1', port, tls })
+      await until(() => sink.has('closed') || sink.has('secured'))
+      expect(sink.facts).toEqual(['connected', 'failed tls', 'closed'])
+    })
+  } finally {
+    vi.unstubAllEnvs()
+  }
+})
+
 test('TLS options are not changed, and bad ones fail with side tls', async () => {
   const made = await certificates()
   const options = Object.freeze({
@@ -404,6 +743,133 @@ test('of sessions and contexts a bounded number is kept, and a context of the ca
     expect([await ask({ ca, highWaterMark: 20_099 }), await ask({ ca })]).toEqual([true, false])
     expect(await ask({ secureContext: createSecureContext({ ca }) })).toBe(false)
     expect(await ask({ secureContext: createSecureContext() })).toBeUndefined()
+  })
+})
+
+test.each(['TLSv1.2', 'TLSv1.3'] as const)(
+  'a session is resumed with whom it was made: not in a tunnel to who has no name (%s)',
+  async (maxVersion) => {
+    const made = await certificates()
+    const resumed: boolean[] = []
+    const taken = (socket: TLSSocket): void =>
+      void socket.on('error', () => {}).on('data', (data) => socket.write(data))
+    const direct = createTlsServer({ ...made.good, maxVersion }, taken)
+    direct.on('secureConnection', (socket) => resumed.push(socket.isSessionReused()))
+    const options = { ca: made.ca }
+    const ask = async (port: number, serverName: string | undefined, later: boolean): Promise<boolean | undefined> => {
+      const tls = { serverName, alpn: [], options }
+      const { sink, link } = dial(network, { address: '127.0.0.1', port, ...(later ? undefined : { tls }) })
+      if (later) link.startTls(tls)
+      // By the answer the tickets are here as well.
+      link.write([text('a')])
+      await until(() => sink.bytes === 1)
+      link.destroy()
+      await until(() => sink.has('closed'))
+      return resumed.at(-1)
+    }
+    await withServer(serve(direct), async ({ port }) => {
+      const seen: unknown[] = []
+      for (const [serverName, later] of [
+        ['localhost', false],
+        [undefined, false],
+        ['localhost', true],
+        [undefined, true],
+      ] as const) {
+        await ask(port, serverName, later)
+        seen.push(await ask(port, serverName, later))
+      }
+      expect(seen).toEqual([true, true, true, false])
+    })
+  },
+)
+
+test('a session with which a handshake failed is not tried again; one that was lost later is', async () => {
+  const made = await certificates()
+  const resumed: boolean[] = []
+  const server = createTlsServer({ ...made.good }, (socket) => {
+    resumed.push(socket.isSessionReused())
+    socket.on('error', () => {}).on('data', (data) => socket.write(data))
+  })
+  await withServer(serve(server), async ({ port }) => {
+    let refuses = false
+    const peers: Socket[] = []
+    const between = tcpServer((near) => {
+      peers.push(near)
+      if (refuses) return void near.resetAndDestroy()
+      near.pipe(connect(port, '127.0.0.1')).pipe(near)
+    })
+    await withServer(between, async (way) => {
+      const ask = async (): Promise<boolean | undefined> => {
+        const tls = { serverName: 'localhost', alpn: [], options: { ca: made.ca } }
+        const { sink, link } = dial(network, { address: '127.0.0.1', port: way.port, tls })
+        link.write([text('a')])
+        await until(() => sink.bytes === 1 || sink.has('closed'))
+        peers.pop()?.resetAndDestroy()
+        await until(() => sink.has('closed'))
+        return sink.has('secured') ? resumed.at(-1) : undefined
+      }
+      expect([await ask(), await ask(), await ask()]).toEqual([false, true, true])
+      refuses = true
+      expect(await ask()).toBeUndefined()
+      refuses = false
+      expect([await ask(), await ask()]).toEqual([false, true])
+    })
+  })
+})
+
+test('a context is made once for the same options', async () => {
+  const made = await certificates()
+  const contexts = vi.spyOn(process.getBuiltinModule('node:tls'), 'createSecureContext')
+  const server = createTlsServer({ ...made.good }, () => {})
+  contexts.mockClear()
+  await withServer(serve(server), async ({ port }) => {
+    // The numbers are no other test's.
+    for (const options of [
+      { ca: [made.ca], highWaterMark: 30_001 },
+      { highWaterMark: 30_001, ca: [made.ca] },
+      { ca: [made.ca], highWaterMark: 30_002 },
+    ]) {
+      const tls = { serverName: 'localhost', alpn: [], options }
+      const { sink, link } = dial(network, { address: '127.0.0.1', port, tls })
+      await until(() => sink.has('secured'))
+      link.destroy()
+    }
+  })
+  expect(contexts).toHaveBeenCalledTimes(2)
+  contexts.mockRestore()
+})
+
+test('with whom TLS is, and how it is read, is not for its options to say', async () => {
+  const made = await certificates()
+  const misleading = {
+    ...{ host: '192.0.2.1', port: 1, path: '/nowhere', localAddress: '192.0.2.1', family: 6, socket: new Socket() },
+    ...{
+      lookup: () => {},
+      onread: {},
+      ALPNProtocols: ['evil'],
+      isServer: true,
+      signal: AbortSignal.abort(),
+      timeout: 1,
+    },
+    ...{ allowHalfOpen: false, autoSelectFamily: true, servername: 'other.test' },
+  }
+  const server = createTlsServer({ ...made.good, allowHalfOpen: true, ALPNProtocols: ['evil'] }, (socket) => {
+    socket.on('error', () => {}).end('late')
+    socket.on('data', (bytes) => void (heard += String(bytes)))
+  })
+  let heard = ''
+  await withServer(serve(server), async ({ port }) => {
+    const tls = { serverName: 'localhost', alpn: [], options: { ca: made.ca, ...misleading } }
+    for (const later of [false, true]) {
+      const { sink, link } = dial(network, { address: '127.0.0.1', port, ...(later ? undefined : { tls }) })
+      if (later) link.startTls(tls)
+      await until(() => sink.has('eof'))
+      expect([shown(sink), sink.alpn]).toEqual(['late', undefined])
+      heard = ''
+      link.write([text('later')])
+      await until(() => heard === 'later')
+      link.destroy()
+    }
   })
 })
 
@@ -467,25 +933,46 @@ test('nginx answers over TCP, TLS and a Unix socket', async (context) => {
   })
 })
 
-// Type stripping is not there on Node 20: the child is a script of plain JavaScript where src can be run unbuilt.
-const canStrip = Number(process.versions.node.split('.')[0]) >= 23
-test.skipIf(!canStrip)(
-  'a link that nobody waits for lets the process end (needs a Node that runs TypeScript)',
-  async () => {
-    await withServer(
-      tcpServer(() => {}),
-      async ({ port }) => {
-        const source = fileURLToPath(new URL('../../src/drivers/networks/index.ts', import.meta.url))
-        const script = `
+test('what nobody waits for lets the process end, and nothing else does', async () => {
+  await withServer(
+    tcpServer((socket) => socket.on('data', (bytes) => setTimeout(() => socket.write(bytes), 100))),
+    async ({ port }) => {
+      const source = pathToFileURL(join(builtSource(), 'drivers/networks/index.js')).href
+      const script = `
         const { nodeNetwork } = await import(${JSON.stringify(source)})
+        const network = nodeNetwork()
         const idle = () => {}
-        const link = nodeNetwork().connect({ address: '127.0.0.1', port: ${port} }, {
-          connected: () => link.unref(), secured: idle, received: () => false, drained: idle, eof: idle, failed: idle, closed: idle })
-        nodeNetwork().timer(nodeNetwork().now() + 60_000, idle, false)`
-        const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'ignore' })
-        const code = await new Promise((resolve) => child.once('exit', resolve))
-        expect(code).toBe(0)
-      },
-    )
-  },
-)
+        const open = (sink) => network.connect({ address: '127.0.0.1', port: ${port} }, {
+          secured: idle, received: () => false, drained: idle, eof: idle, failed: idle, closed: idle, ...sink })
+        const link = open({ connected: () => link.unref() })
+        const held = open({
+          connected: () => (held.unref(), held.ref(), held.write([new Uint8Array(1)])),
+          received: () => (held.destroy(), (process.exitCode |= 4)),
+        })
+        network.timer(network.now() + 60_000, idle, false)
+        network.timer(network.now() + 60_000, idle, true)()
+        network.timer(network.now() + 50, () => (process.exitCode |= 3), true)`
+      const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'ignore' })
+      const code = await new Promise((resolve) => child.once('exit', resolve))
+      expect(code).toBe(7)
+    },
+  )
+})
+
+test('a wait longer than the platform’s is not asked of it: that would be over at once, with a warning', async () => {
+  const warnings: string[] = []
+  const warned = (warning: Error): void => void warnings.push(warning.name)
+  process.on('warning', warned)
+  const off = network.timer(network.now() + 2 ** 40, () => {}, false)
+  await sleep(1) // warnings come in a tick of their own
+  off()
+  process.off('warning', warned)
+  expect(warnings).toEqual([])
+})
+
+test('there is one network for a thread, which remembers its sessions; it can do all but hear of close_notify', () => {
+  expect(nodeNetwork()).toBe(network)
+  const { closeNotify, ...others } = network.can
+  expect([closeNotify, Object.keys(others)]).toEqual([false, ['alpn', 'sni', 'startTls', 'halfClose', 'unix']])
+  expect(new Set(Object.values(others))).toEqual(new Set([true]))
+})

@@ -28,7 +28,21 @@ describe('a GET', () => {
     play.connectAll()
     play.received(1, 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab')
     play.failed(1)
-    expect(play.error(id)).toMatchObject({ name: 'ReadError', disposition: 'response-started' })
+    const { length: bytesReceived } = 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab'
+    expect(play.error(id)).toMatchObject({ name: 'ReadError', disposition: 'response-started', bytesReceived })
+  })
+  it('is told what did not come in time: a response, or the rest of one', () => {
+    const told = (answer: string): string => {
+      const play = new Play()
+      const id = play.request({ timeouts: { read: 1_000 } })
+      play.connectAll()
+      play.drained(1)
+      if (answer !== '') play.received(1, answer)
+      play.pass(1_000)
+      return play.error(id).message
+    }
+    expect(told('')).toBe('no response came for 1000 ms')
+    expect(told('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n')).toBe('no more content came for 1000 ms')
   })
   it('is timed, and its connection is asked whether it lives, on a clock below zero', () => {
     const stuck = new Play({}, -1_000_000)

@@ -297,6 +297,14 @@ describe('the SOCKS5 handshake', () => {
   ])('%s is a fault', (_, credentials, reply, code) => {
     expect(new Socks5Handshake('h', 1, credentials).receive(bytes(reply))).toMatchObject({ fault: { code } })
   })
+  it.each([
+    ['\x05\x02', 'the proxy chose a method that we did not offer'],
+    ['\x05\xff', 'the proxy refuses the method that we offer'],
+    ['\x05\x00\x05\x04', 'the proxy could not connect: host unreachable'],
+    ['\x05\x00\x05\x99', 'the proxy could not connect: unassigned reply 153'],
+  ])('%j is told in words', (reply, message) => {
+    expect(new Socks5Handshake('h', 1, undefined).receive(bytes(reply))).toMatchObject({ fault: { message } })
+  })
   test.prop([
     fc.constantFrom(
       BOUND,

@@ -28,6 +28,18 @@ import { SETTINGS } from './world.ts'
 export type Command<T extends PoolCommand['type']> = Extract<PoolCommand, { type: T }>
 
 export const TIMEOUTS: Timeouts = { pool: 30_000, connect: 10_000, write: 60_000, read: 300_000, total: Infinity }
+/** Where a class has one in the pool. */
+const CODES: Readonly<Record<string, string | undefined>> = {
+  ConnectionNotAvailable: 'queue-full',
+  PoolClosed: 'pool-closed',
+  PoolTimeout: 'pool-timeout',
+  ReadTimeout: 'read-timeout',
+  UnsupportedProtocol: 'unsupported-protocol',
+  WriteError: 'write-failed',
+  WriteTimeout: 'write-timeout',
+}
+const TIMED: ReadonlySet<string> = new Set(['PoolTimeout', 'ReadTimeout', 'WriteTimeout'])
+
 /** Prior knowledge: the shortest way to HTTP/2. */
 export const H2: Partial<PoolSettings> = { http1: false, http2: true }
 
@@ -199,10 +211,15 @@ export class Play {
     const result = settled[0]?.result
     return result?.ok === true ? 'ok' : (result as { error: unknown } | undefined)?.error
   }
+  /** It says what all of its kind say. */
   error(id: number): HttpCoreError {
     const outcome = this.outcome(id)
     if (!(outcome instanceof Error)) throw new Error(`request ${id} did not fail: ${String(outcome)}`)
-    return outcome as HttpCoreError
+    const error = outcome as HttpCoreError
+    const code = CODES[error.name]
+    if (code !== undefined && code !== error.code) throw new Error(`${error.name} with the code ${error.code}`)
+    if (TIMED.has(error.name) && error.blockedOn === undefined) throw new Error(`${error.name} of nothing`)
+    return error
   }
   /** Types of what was delivered for a request, and its content joined. */
   delivered(id: number): { events: string[]; content: string } {

@@ -111,11 +111,6 @@ export class BlockingExchange extends Exchange {
       throw error
     }
   }
-  /** The loop has not come to rest when bytes are delivered: they wait for it like any others. */
-  protected override lend(data: Bytes): void {
-    this.enqueue(this.own(data))
-  }
-
   /** Read and drop what is left, up to so many bytes; past that the connection is given up. */
   drain(limit: number | undefined): void {
     this.#loop.enter()

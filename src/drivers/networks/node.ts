@@ -208,7 +208,6 @@ class NodeLink implements Link, Receiver {
 
   destroy(): void {
     this.#over = true
-    this.#steps = undefined
     this.#socket?.destroy()
   }
 
@@ -263,9 +262,12 @@ class NodeLink implements Link, Receiver {
     // Each may be kept, with its buffer.
     for (let at = 0; at < length; at += READ_BYTES) this.receive(new Uint8Array(chunk.subarray(at, at + READ_BYTES)))
   }
-  /** What leaves in TLS is told a turn later, and the answer to it may be here by then: it would look like an early one. */
+  /**
+   * What leaves in TLS is told a turn later, and the answer to it may be here by then: it would look like an early one.
+   * Of a write that failed nothing is queued any more, and yet it was not accepted.
+   */
   #beforeReading(): void {
-    if (this.#batch > 0 && !this.#over) this.reportProgress()
+    if (this.#batch > 0 && !this.#over && !this.#writeFailed) this.reportProgress()
   }
   /** @internal */
   receive(data: Uint8Array, turn?: number): boolean {
@@ -278,7 +280,7 @@ class NodeLink implements Link, Receiver {
   }
 
   #failedToStart(error: unknown): void {
-    if (!this.#over) this.#fail(error, this.#target.tls === undefined ? 'connect' : 'tls')
+    this.#fail(error, this.#target.tls === undefined ? 'connect' : 'tls')
     this.#closed()
   }
 
@@ -313,11 +315,7 @@ class NodeLink implements Link, Receiver {
       this.#whenSecured(socket, tls)
       socket.on('data', onData)
     } catch (error) {
-      soon(() => {
-        if (this.#over) return
-        this.#fail(error, 'tls')
-        carrier.destroy()
-      })
+      soon(() => this.#fail(error, 'tls'))
     }
   }
 
@@ -325,10 +323,7 @@ class NodeLink implements Link, Receiver {
     socket.once('secureConnect', () => {
       if (this.#over) return
       const refused = refusal(socket, tls)
-      if (refused !== undefined) {
-        this.#fail(refused, 'tls')
-        return void socket.destroy()
-      }
+      if (refused !== undefined) return this.#fail(refused, 'tls')
       // HTTP/2 allows no second handshake. RFC 9113 §9.2.1.
       if (socket.alpnProtocol === 'h2') {
         socket.once('secureConnect', () => socket.destroy(new Error('the peer has renegotiated TLS')))
@@ -378,16 +373,14 @@ class NodeLink implements Link, Receiver {
     this.#over = true
     // After a failed write the end of reading is expected, however it comes.
     if (!this.#writeFailed) this.#sink.failed(error, side)
+    // Node does not end a socket whose peer breaks TLS after the handshake: it only says so.
+    this.#socket?.destroy()
   }
 
   #cannotWrite(error: Error & { code?: string }): void {
     flush()
     if (this.#over || this.#writeFailed) return
-    if (this.#phase !== 'open') {
-      this.#fail(error, 'tls')
-      this.#socket?.destroy()
-      return
-    }
+    if (this.#phase !== 'open') return this.#fail(error, 'tls')
     this.#writeFailed = true
     // EPIPE: the peer ended first, and then reset. All else was no end, and what looks like one behind it is none.
     this.#broken = error.code !== 'EPIPE'
@@ -435,7 +428,7 @@ class NodeLink implements Link, Receiver {
     const steps = this.#steps
     if (steps === undefined) return
     let count = 0
-    while (count < steps.length && ArrayBuffer.isView(steps[count])) count++
+    while (ArrayBuffer.isView(steps[count])) count++
     const first = steps.splice(0, Math.max(count, 1))
     // Most links have nothing waiting, and an idle one has no list for it.
     if (steps.length === 0) this.#steps = undefined

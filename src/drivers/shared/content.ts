@@ -44,9 +44,7 @@ export class ContentPump {
 
   open(): void {
     const { chunk, open } = this.#exchange.source
-    this.#attempt++
     this.#ended = false
-    this.#iterator = undefined
     this.#single = chunk
     this.#open = open
   }

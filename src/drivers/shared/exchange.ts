@@ -148,8 +148,8 @@ export abstract class Exchange {
   abstract openContent(): void
   abstract pullContent(): void
   abstract stopContent(): void
-  /** Mode 'lend': whoever reads takes the bytes before it returns, or says that it keeps the buffer. */
-  protected abstract lend(data: Bytes): void
+  /** Mode 'lend', which only who has this sets: the bytes are taken before it returns, or their buffer is kept. */
+  protected lend?(data: Bytes): void
 
   /** What the request's content is pulled from; nobody asks where there is none. */
   protected get content(): ContentPump {
@@ -275,7 +275,7 @@ export abstract class Exchange {
         this.#keep(data)
         return this.changed()
       case 'lend':
-        return this.lend(data)
+        return this.lend?.(data)
       case 'drop':
         return this.consumed(data.byteLength)
     }
@@ -338,7 +338,8 @@ export abstract class Exchange {
     const queue = this.#queue
     const { length } = data
     if (queue === undefined || length >= MAX_SHARED || queue.length - this.#next < APART) {
-      return this.enqueue(this.own(data))
+      ;(this.#queue ??= []).push(this.own(data))
+      return
     }
     // Each object takes a hundred bytes: a small piece goes behind the last one, where nobody has that yet.
     const last = queue.at(-1) as OwnedBytes
@@ -350,10 +351,6 @@ export abstract class Exchange {
     else queue.push(piece)
   }
 
-  /** For a reader that will take it later. */
-  enqueue(data: OwnedBytes): void {
-    ;(this.#queue ??= []).push(data)
-  }
   get queued(): boolean {
     return this.#queue !== undefined && this.#next < this.#queue.length
   }
