@@ -126,8 +126,8 @@ export class OriginQueue {
   readonly dials: [number, number] = [0, 0]
   /** @internal */
   readonly openers: [number, number] = [0, 0]
-  /** Dials whose opener waits no longer, by group: they go on for whoever does. @internal */
-  readonly ownerless: readonly [List<Carrier>, List<Carrier>] = [new List(), new List()]
+  /** Dials whose opener waits no longer, by group: they go on for whoever does. Most origins have none. @internal */
+  readonly ownerless: (List<Carrier> | undefined)[] = []
   /** Those that a backoff keeps from being dialled for, by lane. Most origins have none. @internal */
   readonly held: (List<Waiter> | undefined)[] = []
   /** Connections that carry nothing and are yet to tell somebody what they serve. Most origins have none. @internal */
@@ -501,7 +501,7 @@ export class Scheduler {
   }
   /** The latest dial that nobody fails with, unless the others would not bring seats enough without it. */
   #uselessDial(origin: OriginQueue, group: Group): Carrier | undefined {
-    const dial = origin.ownerless[group].last
+    const dial = origin.ownerless[group]?.last
     return dial !== undefined && this.#demand(origin, group, origin.dials[group] - 1) <= 0 ? dial : undefined
   }
   /** Opens one connection, if one is wanted and there is room. */
@@ -654,7 +654,7 @@ export class Scheduler {
         origin.bound[dial.group]--
         origin.dials[dial.group]++
       } else origin.openers[dial.group]--
-      origin.ownerless[dial.group].push(dial)
+      ;(origin.ownerless[dial.group] ??= new List()).push(dial)
     }
   }
   #returnToLane(waiter: Waiter): void {
