@@ -2,23 +2,20 @@
 // anew with every byte: when they fire, it is looked at since when nothing has moved.
 import type { Millis } from '../http/index.ts'
 import type { ConnectionTimer, LiveConnection } from './connection.ts'
-import { breakConnection, giveUp, graceOver } from './ending.ts'
+import { breakConnection, giveUp, giveUpOnAll, graceOver } from './ending.ts'
 import type { Exchange, ExchangeTimer } from './exchange.ts'
 import { poolTimeout, readTimeout, totalTimeout, writeTimeout } from './failures.ts'
-import { armPing, destroy, expiryOf, ping, retire } from './lifecycle.ts'
+import { armPing, destroy, expiryOf, ping, probe, PROBE_TIMEOUT, retire } from './lifecycle.ts'
 import { drainMachine } from './receiving.ts'
 import { continueContent } from './sending.ts'
 import type { PoolState } from './state.ts'
-
-/** How long a connection on which a request timed out has to show that it lives: as long as others give it. */
-const PROBE_TIMEOUT: Millis = 15_000
 
 export function exchangeDue(pool: PoolState, exchange: Exchange, timer: ExchangeTimer): void {
   switch (timer) {
     case 'pool':
       return giveUp(pool, exchange, poolTimeout(exchange))
     case 'total':
-      return totalDue(pool, exchange)
+      return giveUpOnAll(pool, exchange, totalTimeout(exchange), exchange.attempt.ended)
     case 'expect':
       return continueContent(pool, exchange)
     case 'drain':
@@ -28,13 +25,6 @@ export function exchangeDue(pool: PoolState, exchange: Exchange, timer: Exchange
     case 'io':
       return ioDue(pool, exchange)
   }
-}
-
-function totalDue(pool: PoolState, exchange: Exchange): void {
-  const { connection, assignedAt, ended } = exchange.attempt
-  giveUp(pool, exchange, totalTimeout(exchange), ended)
-  // What has come over it since, be it for another, shows that it lives.
-  if (connection !== undefined && connection.lastReceived <= assignedAt) probe(pool, connection)
 }
 
 /**
@@ -56,11 +46,6 @@ function ioDue(pool: PoolState, exchange: Exchange): void {
     giveUp(pool, exchange, sending ? writeTimeout(exchange) : readTimeout(exchange))
     probe(pool, connection)
   }
-}
-
-/** One stream stalls, or the connection is dead: an answer to a PING tells. */
-function probe(pool: PoolState, connection: LiveConnection): void {
-  if (connection.multiplexed && connection.phase !== 'gone' && !connection.pinged) ping(pool, connection, PROBE_TIMEOUT)
 }
 
 /** Infinity: it does not wait for the peer. */

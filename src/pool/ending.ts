@@ -7,12 +7,14 @@ import type { LinkSide, PoolCommand, RequestId, Settlement } from './commands.ts
 import type { LiveConnection, PoolConnection, Site } from './connection.ts'
 import type { Exchange } from './exchange.ts'
 import { connectionLost, handshakeFailed, peerFailed, queueFull, unsupported } from './failures.ts'
-import { closeLink, destroy, release, restUnawaited, retire, sever } from './lifecycle.ts'
+import { closeLink, destroy, probe, release, restUnawaited, retire, sever } from './lifecycle.ts'
 import { markDirty } from './output.ts'
 import { retryOf, type Failure } from './retry.ts'
 import { awaitSeat, chance, forgetSite, type PoolState } from './state.ts'
 import { trace, traceFailure, traceQueued, traceStep } from './tracing.ts'
 
+/** A peer that was heard within it is not asked whether it lives: of who asks too often many a server takes leave. */
+const SILENCE: Millis = 1_000
 const NO_ERROR = 0
 const REFUSED_STREAM = 7
 /** What a machine says of exchanges that the end of the connection left unfinished. */
@@ -155,7 +157,18 @@ export function giveUp(pool: PoolState, exchange: Exchange, error: unknown, quie
 
 export function onCancel(pool: PoolState, id: RequestId, reason: unknown): void {
   const exchange = pool.exchanges.get(id)
-  if (exchange !== undefined) giveUp(pool, exchange, reason)
+  if (exchange !== undefined) giveUpOnAll(pool, exchange, reason)
+}
+
+/**
+ * As `giveUp`, by whoever no longer waits for any of it: a caller, or a deadline for the whole. It may be because the
+ * connection is dead. What has come over it since the request was given its seat, be it for another, shows that it lives.
+ */
+export function giveUpOnAll(pool: PoolState, exchange: Exchange, error: unknown, quietly = false): void {
+  const { connection, assignedAt } = exchange.attempt
+  giveUp(pool, exchange, error, quietly)
+  if (connection === undefined || connection.lastReceived > assignedAt) return
+  if (pool.now - connection.lastReceived >= SILENCE) probe(pool, connection)
 }
 
 /** Nobody here takes extended CONNECT, and nobody will; said before the scheduler hears of it, or it would dial again. */

@@ -15,6 +15,8 @@ import { trace, traceClosed, traceClosing } from './tracing.ts'
 const MOST_UNREAD = 64 * 1024
 const IDLE_H1: Millis = 4_000
 const IDLE_MULTIPLEXED: Millis = 60_000
+/** How long a connection on which a request timed out has to show that it lives: as long as others give it. */
+export const PROBE_TIMEOUT: Millis = 15_000
 
 /** Why a connection takes no other request; the scheduler has reasons of its own. */
 type RetireReason =
@@ -210,4 +212,9 @@ export function ping(pool: PoolState, connection: LiveConnection, within: Millis
   ;(machine as unknown as H2Extras).ping(new Uint8Array(8), pool.now)
   markDirty(pool, connection)
   pool.timers.after(connection.deadline('ping'), within, pool.now)
+}
+
+/** One stream stalls, or the connection is dead: an answer to a PING tells. */
+export function probe(pool: PoolState, connection: LiveConnection): void {
+  if (connection.multiplexed && connection.phase !== 'gone' && !connection.pinged) ping(pool, connection, PROBE_TIMEOUT)
 }

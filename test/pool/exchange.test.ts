@@ -1512,6 +1512,22 @@ describe('a timeout in HTTP/2', () => {
     expect(play.dials()).toEqual([2])
     expect(play.outcome(id)).toBeUndefined()
   })
+  it.each([
+    [999, false],
+    [1_000, true],
+  ])('of the caller’s own, after %i ms of silence, asks (%o)', (patience, asked) => {
+    const play = new Play({ ...H2, maxConnections: 1, maxConnectionsPerOrigin: 1 })
+    const id = play.request({ target: '/slow' })
+    play.connectAll()
+    play.drained(1)
+    new Peer(play, 1, 'h2').sync()
+    play.pass(patience)
+    play.cancel(id, new Error('enough'))
+    const next = play.request({ target: '/next' })
+    play.pass(15_000)
+    expect(play.has('destroy', 1)).toBe(asked)
+    expect(play.outcome(next)).toBeUndefined()
+  })
   it('of a whole request asks nothing of a connection over which something has come since', () => {
     const play = new Play({ ...H2 })
     play.request({ target: '/other' })
