@@ -94,67 +94,50 @@ test('what a peer said before it stopped listening is read after the write has f
 })
 
 test('a reset that a write is told of is no end to who reads', async () => {
-  let peer: Socket | undefined
-  await withServer(
-    tcpServer((socket) => void (peer = socket)),
-    async ({ port }) => {
-      const { sink, link } = dial(network, { address: '127.0.0.1', port })
-      await until(() => sink.has('connected') && peer !== undefined)
-      peer?.write('half')
-      await until(() => sink.content.length > 0)
-      // Linux tells it once, to whoever asks first: that is the write.
-      peer?.resetAndDestroy()
-      link.write([text('more')])
-      await until(() => sink.has('closed'))
-      expect(sink.facts).toContain('failed write')
-      expect(sink.facts).not.toContain('eof')
-      expect(sink.violations).toEqual([])
-    },
-  )
+  await connected(async (sink, peer, link) => {
+    peer.write('half')
+    await until(() => sink.content.length > 0)
+    // Linux tells it once, to whoever asks first: that is the write.
+    peer.resetAndDestroy()
+    link.write([text('more')])
+    await until(() => sink.has('closed'))
+    expect(sink.facts).toContain('failed write')
+    expect(sink.facts).not.toContain('eof')
+    expect(sink.violations).toEqual([])
+  })
 })
 
 test('nor is one that comes with the last bytes, while something waits to be written', async () => {
-  let peer: Socket | undefined
-  await withServer(
-    tcpServer((socket) => void (peer = socket.pause())),
-    async ({ port }) => {
-      const { sink, link } = dial(network, { address: '127.0.0.1', port })
-      await until(() => sink.has('connected') && peer !== undefined)
-      // More than the system takes.
-      link.write([new Uint8Array(64 * 1024 * 1024)])
-      await sleep(100)
-      peer?.write('half')
-      peer?.resetAndDestroy()
-      await until(() => sink.has('closed'))
-      expect(shown(sink)).toBe('half')
-      expect(sink.facts).not.toContain('eof')
-      expect(sink.violations).toEqual([])
-    },
-  )
+  await connected(async (sink, peer, link) => {
+    peer.pause()
+    // More than the system takes.
+    link.write([new Uint8Array(64 * 1024 * 1024)])
+    await sleep(100)
+    peer.write('half')
+    peer.resetAndDestroy()
+    await until(() => sink.has('closed'))
+    expect(shown(sink)).toBe('half')
+    expect(sink.facts).not.toContain('eof')
+    expect(sink.violations).toEqual([])
+  })
 })
 
 // Only Linux tells the two apart.
 test.skipIf(process.platform !== 'linux')('an end, and a reset for what was written since, is an end', async () => {
-  let peer: Socket | undefined
-  await withServer(
-    tcpServer((socket) => void (peer = socket)),
-    async ({ port }) => {
-      const { sink, link } = dial(network, { address: '127.0.0.1', port })
-      await until(() => sink.has('connected') && peer !== undefined)
-      peer?.write('whole')
-      await until(() => sink.content.length > 0)
-      link.pause()
-      peer?.end()
-      await sleep(20)
-      peer?.resetAndDestroy()
-      link.write([text('more')])
-      await until(() => sink.has('failed write'))
-      link.resume()
-      await until(() => sink.has('closed'))
-      expect(sink.facts).toContain('eof')
-      expect(sink.violations).toEqual([])
-    },
-  )
+  await connected(async (sink, peer, link) => {
+    peer.write('whole')
+    await until(() => sink.content.length > 0)
+    link.pause()
+    peer.end()
+    await sleep(20)
+    peer.resetAndDestroy()
+    link.write([text('more')])
+    await until(() => sink.has('failed write'))
+    link.resume()
+    await until(() => sink.has('closed'))
+    expect(sink.facts).toContain('eof')
+    expect(sink.violations).toEqual([])
+  })
 })
 
 /** What a peer sees of us, `.` for our end, which it follows with its own. */

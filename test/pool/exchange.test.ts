@@ -1,6 +1,6 @@
 // One request at a time, told step by step: what goes out, what is delivered, how it ends, what becomes of its connection.
 import { describe, expect, it } from 'vitest'
-import { Fields } from '../../src/http/index.ts'
+import { Fields, type HttpCoreError } from '../../src/http/index.ts'
 import { H2Connection } from '../../src/h2/index.ts'
 import type { PoolSettings } from '../../src/pool/settings.ts'
 import { A, B, bytes, goaway, H2, http, OK, Peer, Play, type Asked } from './play.ts'
@@ -1149,30 +1149,26 @@ describe('the end of a connection', () => {
       disposition: 'maybe-processed',
     })
   })
-  it('within a response of HTTP/2 leaves an incomplete message', () => {
+  const within = (before?: Uint8Array): HttpCoreError => {
     const play = new Play(H2)
     const id = play.request({ target: '/a' })
     play.connectAll()
     const peer = new Peer(play, 1, 'h2').sync()
     peer.machine.sendResponse(peer.of('/a'), { status: 200, headers: [], content: 'unknown' })
     peer.write()
+    if (before !== undefined) play.received(1, before)
     play.eof(1)
-    expect(play.error(id)).toMatchObject({
+    return play.error(id)
+  }
+  it('within a response of HTTP/2 leaves an incomplete message', () => {
+    expect(within()).toMatchObject({
       code: 'incomplete-message',
       message: 'the connection ended within the response',
       disposition: 'response-started',
     })
   })
   it('within a response after GOAWAY with an error says which, too', () => {
-    const play = new Play(H2)
-    const id = play.request({ target: '/a' })
-    play.connectAll()
-    const peer = new Peer(play, 1, 'h2').sync()
-    peer.machine.sendResponse(peer.of('/a'), { status: 200, headers: [], content: 'unknown' })
-    peer.write()
-    play.received(1, goaway(1, 2))
-    play.eof(1)
-    expect(play.error(id)).toMatchObject({
+    expect(within(goaway(1, 2))).toMatchObject({
       code: 'incomplete-message',
       message: expect.stringContaining('INTERNAL_ERROR') as string,
       fault: { h2Code: 2 },

@@ -111,6 +111,7 @@ export class BlockingExchange extends Exchange {
       throw error
     }
   }
+
   /** Read and drop what is left, up to so many bytes; past that the connection is given up. */
   drain(limit: number | undefined): void {
     this.#loop.enter()

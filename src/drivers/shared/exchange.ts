@@ -338,8 +338,7 @@ export abstract class Exchange {
     const queue = this.#queue
     const { length } = data
     if (queue === undefined || length >= MAX_SHARED || queue.length - this.#next < APART) {
-      ;(this.#queue ??= []).push(this.own(data))
-      return
+      return void (this.#queue ??= []).push(this.own(data))
     }
     // Each object takes a hundred bytes: a small piece goes behind the last one, where nobody has that yet.
     const last = queue.at(-1) as OwnedBytes
